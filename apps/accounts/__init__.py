@@ -1,0 +1,1 @@
+"""RTX app `accounts`: users, clients, trading accounts, journal and ledger."""

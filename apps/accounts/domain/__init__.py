@@ -1,0 +1,1 @@
+"""Pure business rules of `accounts`: no Django, clock, randomness or float."""

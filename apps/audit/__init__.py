@@ -1,0 +1,1 @@
+"""RTX app `audit`: staff actions, approvals, sealing."""

@@ -1,0 +1,1 @@
+"""Pure business rules of `audit`: no Django, clock, randomness or float."""

@@ -1,0 +1,1 @@
+"""RTX app `console`: operator dashboard and admin site."""

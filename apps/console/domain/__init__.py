@@ -1,0 +1,1 @@
+"""Pure business rules of `console`: no Django, clock, randomness or float."""

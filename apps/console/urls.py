@@ -1,0 +1,3 @@
+"""Routes of `console`."""
+
+urlpatterns: list = []

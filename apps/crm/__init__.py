@@ -1,0 +1,1 @@
+"""RTX app `crm`: CRM connections, mapping, sync."""

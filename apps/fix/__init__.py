@@ -1,0 +1,1 @@
+"""RTX app `fix`: FIX credentials, sessions, gateway."""

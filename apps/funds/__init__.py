@@ -1,0 +1,1 @@
+"""RTX app `funds`: deposits, withdrawals, adjustments, credit."""

@@ -1,0 +1,1 @@
+"""RTX app `groups`: trading groups, their terms and price profiles."""

@@ -1,0 +1,1 @@
+"""Pure business rules of `groups`: no Django, clock, randomness or float."""

@@ -1,0 +1,173 @@
+"""
+Terms of one symbol in one group: inheritance, the client's price, the commission. Pure.
+
+Inheritance: a value set for the symbol in the group wins, else the group's, else the symbol's own.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from apps.market.domain.quotes import Quote
+from apps.market.domain.symbols import SymbolSpec, TradeMode
+
+MILLION = Decimal(1_000_000)
+
+
+class PositionMode(StrEnum):
+    """One position per symbol, or many with opposite ones allowed."""
+
+    HEDGING = "hedging"
+    NETTING = "netting"
+
+
+class CommissionMode(StrEnum):
+    """How a commission is computed; its value is in the group's currency."""
+
+    NONE = "none"
+    PER_LOT = "per_lot"
+    PER_DEAL = "per_deal"
+    PER_MILLION = "per_million"
+
+
+class CommissionCharge(StrEnum):
+    """On which deals a commission is charged."""
+
+    BOTH = "both"
+    ENTRY = "entry"
+    EXIT = "exit"
+
+
+@dataclass(frozen=True, slots=True)
+class Commission:
+    """A commission rule."""
+
+    mode: CommissionMode = CommissionMode.NONE
+    value: Decimal = Decimal(0)
+    charge: CommissionCharge = CommissionCharge.BOTH
+
+    def due(self, *, is_entry: bool, volume_lots: Decimal, notional: Decimal) -> Decimal:
+        """Return the commission of one deal, unrounded; it and `notional` are in the group's currency."""
+        if self.charge is not CommissionCharge.BOTH and is_entry is not (
+            self.charge is CommissionCharge.ENTRY
+        ):
+            return Decimal(0)
+        match self.mode:
+            case CommissionMode.PER_LOT:
+                return self.value * volume_lots
+            case CommissionMode.PER_MILLION:
+                return self.value * notional / MILLION
+            case CommissionMode.PER_DEAL:
+                return self.value
+        return Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupSpec:
+    """A group's own values."""
+
+    id: int
+    name: str
+    currency: str
+    position_mode: PositionMode
+    leverage_max: int
+    margin_call_pct: Decimal
+    stop_out_pct: Decimal
+    markup_bid_points: Decimal
+    markup_ask_points: Decimal
+    commission: Commission
+    positions_max: int
+    is_active: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """What one group sets for one symbol; None or empty inherits."""
+
+    is_offered: bool = True
+    book: str = "b"
+    trade_mode: str = ""
+    markup_bid_points: Decimal | None = None
+    markup_ask_points: Decimal | None = None
+    commission_mode: str = ""
+    commission_value: Decimal | None = None
+    commission_charge: str = ""
+    leverage_max: int | None = None
+    volume_min: Decimal | None = None
+    volume_max: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """Everything that decides how one group trades one symbol. `version` names the state of all terms."""
+
+    symbol: SymbolSpec
+    group: GroupSpec
+    version: int
+    book: str
+    trade_mode: TradeMode
+    markup_bid_points: Decimal
+    markup_ask_points: Decimal
+    commission: Commission
+    leverage_max: int
+    volume_min: Decimal
+    volume_max: Decimal
+
+    @property
+    def profile(self) -> tuple[Decimal, Decimal]:
+        """The part of the terms that a price depends on."""
+        return (self.markup_bid_points, self.markup_ask_points)
+
+
+def resolve(*, symbol: SymbolSpec, group: GroupSpec, override: Override | None, version: int) -> Terms | None:
+    """Merge symbol, group and override into terms; None when the group does not offer the symbol."""
+    own = override or Override()
+    if not own.is_offered or not group.is_active:
+        return None
+    rule = group.commission
+    return Terms(
+        symbol=symbol,
+        group=group,
+        version=version,
+        book=own.book,
+        trade_mode=TradeMode(own.trade_mode or symbol.trade_mode),
+        markup_bid_points=_first(own.markup_bid_points, group.markup_bid_points),
+        markup_ask_points=_first(own.markup_ask_points, group.markup_ask_points),
+        commission=Commission(
+            mode=CommissionMode(own.commission_mode or rule.mode),
+            value=_first(own.commission_value, rule.value),
+            charge=CommissionCharge(own.commission_charge or rule.charge),
+        ),
+        leverage_max=own.leverage_max or group.leverage_max,
+        volume_min=_first(own.volume_min, symbol.volume_min),
+        volume_max=_first(own.volume_max, symbol.volume_max),
+    )
+
+
+def _first(own: Decimal | None, inherited: Decimal) -> Decimal:
+    return inherited if own is None else own
+
+
+def client_quote(*, raw: Quote, terms: Terms) -> Quote:
+    """Widen a raw quote by the group's markup: bid goes down, ask goes up (points of the symbol)."""
+    if terms.markup_bid_points < 0 or terms.markup_ask_points < 0:
+        raise ValueError("markup widens the spread, never narrows it")
+    point = terms.symbol.point
+    return Quote(
+        symbol=raw.symbol,
+        bid=raw.bid - terms.markup_bid_points * point,
+        ask=raw.ask + terms.markup_ask_points * point,
+        time_ms=raw.time_ms,
+    )
+
+
+def price_profiles(terms_by_group: Mapping[int, Iterable[Terms]]) -> dict[int, int]:
+    """Give groups with the same markups on the same symbols one price profile: group id -> profile number."""
+    numbers: dict[frozenset[tuple[str, tuple[Decimal, Decimal]]], int] = {}
+    return {
+        group_id: numbers.setdefault(
+            frozenset((terms.symbol.name, terms.profile) for terms in offered), len(numbers) + 1
+        )
+        for group_id, offered in sorted(terms_by_group.items())
+    }

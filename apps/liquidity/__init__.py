@@ -1,0 +1,1 @@
+"""RTX app `liquidity`: liquidity providers, routing, hedges, markout."""

@@ -1,0 +1,1 @@
+"""RTX app `market`: symbols, sessions, feeds, quotes, candles."""

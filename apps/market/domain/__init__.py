@@ -1,0 +1,1 @@
+"""Pure business rules of `market`: no Django, clock, randomness or float."""

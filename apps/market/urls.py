@@ -1,0 +1,3 @@
+"""Routes of `market`."""
+
+urlpatterns: list = []

@@ -1,0 +1,1 @@
+"""RTX app `risk`: limits, margin monitor, liquidation, breakers, kill switch, exposure."""

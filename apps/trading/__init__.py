@@ -1,0 +1,1 @@
+"""RTX app `trading`: orders, deals, positions, the account book and its executor."""

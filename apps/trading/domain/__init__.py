@@ -1,0 +1,1 @@
+"""Pure business rules of `trading`: no Django, clock, randomness or float."""

@@ -1,0 +1,3 @@
+"""Routes of `trading`."""
+
+urlpatterns: list = []

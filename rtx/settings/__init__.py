@@ -1,0 +1,1 @@
+"""Settings of RTX: `base` is shared; `dev`, `test` and `prod` say what differs."""

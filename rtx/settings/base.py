@@ -1,0 +1,257 @@
+"""Settings shared by every environment. Secrets and addresses come from the environment (see `.env.example`)."""
+
+from datetime import timedelta
+
+from rtx.env import BASE_DIR, env
+from rtx.settings.admin import UNFOLD as UNFOLD
+
+DEBUG = False
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=[])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+SITE_NAME = env.str("RTX_SITE_NAME", default="RTX")
+
+INSTALLED_APPS = [
+    "daphne",
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "unfold.contrib.guardian",
+    "unfold.contrib.import_export",
+    "unfold.contrib.inlines",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "channels",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_filters",
+    "django_celery_beat",
+    "django_structlog",
+    "guardian",
+    "auditlog",
+    "axes",
+    "csp",
+    "import_export",
+    "pgtrigger",
+    "apps.audit",
+    "apps.market",
+    "apps.groups",
+    "apps.accounts",
+    "apps.trading",
+    "apps.risk",
+    "apps.liquidity",
+    "apps.funds",
+    "apps.fix",
+    "apps.crm",
+    "apps.console",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+    "auditlog.middleware.AuditlogMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+
+ROOT_URLCONF = "rtx.urls"
+WSGI_APPLICATION = "rtx.wsgi.application"
+ASGI_APPLICATION = "rtx.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres://rtx_app@127.0.0.1:5432/rtx")}
+DATABASES["default"]["CONN_MAX_AGE"] = 0
+DATABASES["default"].setdefault("OPTIONS", {}).update(
+    {
+        "pool": {
+            "min_size": env.int("DATABASE_POOL_MIN", default=1),
+            "max_size": env.int("DATABASE_POOL_MAX", default=16),
+            "timeout": env.int("DATABASE_POOL_TIMEOUT_S", default=5),
+        },
+        "connect_timeout": 3,
+    }
+)
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DATABASE_APP_ROLE = env.str("DATABASE_APP_ROLE", default="rtx_app")
+
+REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL], "capacity": 1000, "expiry": 30},
+    },
+}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "rtx",
+        "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
+    },
+}
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+    "guardian.backends.ObjectPermissionBackend",
+]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+GUARDIAN_MONKEY_PATCH_USER = False
+ANONYMOUS_USER_NAME = None
+AXES_FAILURE_LIMIT = env.int("AXES_FAILURE_LIMIT", default=8)
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_USERNAME_FORM_FIELD = "username"
+AXES_RESET_ON_SUCCESS = True
+AXES_IPWARE_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
+AXES_VERBOSE = False
+
+# Keys: `id:base64(32 bytes)`, newest first; the first one encrypts, all of them decrypt.
+SECRET_KEY = env.str("SECRET_KEY", default="")
+ENCRYPTION_KEYS: list[str] = env.list("RTX_ENCRYPTION_KEYS", default=[])
+SEARCH_HASH_KEY = env.str("RTX_SEARCH_HASH_KEY", default="")
+TOKEN_SIGNING_KEY = env.str("RTX_TOKEN_SIGNING_KEY", default=SECRET_KEY)
+ACCESS_TOKEN_LIFETIME_S = env.int("RTX_ACCESS_TOKEN_LIFETIME_S", default=900)
+REFRESH_TOKEN_LIFETIME_S = env.int("RTX_REFRESH_TOKEN_LIFETIME_S", default=14 * 86_400)
+TOKEN_STATE_CACHE_S = env.int("RTX_TOKEN_STATE_CACHE_S", default=2)
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["apps.accounts.api.authentication.AccessTokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rtx.kernel.rest.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rtx.kernel.rest.StrictJSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "rtx.kernel.rest.CursorPagination",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "rtx.kernel.rest.problem_handler",
+    "UNAUTHENTICATED_USER": None,
+    "COERCE_DECIMAL_TO_STRING": True,
+    "PAGE_SIZE": 100,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "RTX API",
+    "DESCRIPTION": "Trader and admin interfaces of RTX. Decimals are strings, instants RFC 3339 UTC, errors problem+json.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL)
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "health_check_interval": 25}
+CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {"visibility_timeout": 3600}
+CELERY_VISIBILITY_TIMEOUT = 3600
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_ROUTES = {
+    "apps.market.tasks.*": {"queue": "market"},
+    "apps.trading.tasks.*": {"queue": "trading"},
+    "apps.risk.tasks.*": {"queue": "risk"},
+    "apps.crm.tasks.*": {"queue": "crm"},
+}
+CELERY_TASK_QUEUES_NAMES = ["default", "market", "trading", "risk", "crm"]
+CELERY_BEAT_SCHEDULE = {
+    "market-build-candles": {"task": "apps.market.tasks.build_candles", "schedule": 30.0},
+    "market-partitions": {"task": "apps.market.tasks.maintain_tick_partitions", "schedule": 3600.0},
+    "accounts-purge-tokens": {"task": "apps.accounts.tasks.purge_expired_tokens", "schedule": 3600.0},
+}
+
+# What the engine hosts, what guards an order, and where orders are filled: dotted paths, the upper app implements.
+ENGINE_SERVICES: list[str] = ["apps.market.services.feeding.FeedService"]
+TRADING_GUARDS: list[str] = []
+
+# Market data. One provider per symbol: `simulated`, or `replay` of recorded ticks in RTX_TICKS_DIR.
+TICKS_DIR = env.str("RTX_TICKS_DIR", default="")
+FEED_DEFAULT = env.str("RTX_FEED", default="replay" if TICKS_DIR else "simulated")
+FEED_BY_SYMBOL = env.dict("RTX_FEED_BY_SYMBOL", default={})  # EURUSD=oanda,BTCUSD=simulated
+FEED_SPEED = env.float("RTX_FEED_SPEED", default=1.0)
+FEED_SEED = env.int("RTX_FEED_SEED", default=20140508)
+SESSIONS_ALWAYS_OPEN = env.bool("RTX_SESSIONS_ALWAYS_OPEN", default=False)
+TICK_STORE_DAYS = env.int("RTX_TICK_STORE_DAYS", default=30)
+
+# Executor (one per process): see apps/trading/services/executor.py.
+EXECUTOR_BATCH_MAX = env.int("RTX_EXECUTOR_BATCH_MAX", default=128)
+EXECUTOR_QUEUE_MAX = env.int("RTX_EXECUTOR_QUEUE_MAX", default=4096)
+EXECUTOR_RESULT_TIMEOUT_S = env.float("RTX_EXECUTOR_RESULT_TIMEOUT_S", default=10.0)
+
+# WebSocket stream.
+STREAM_BUFFER_MAX_BYTES = 1_048_576
+STREAM_ALLOWED_ORIGINS: list[str] = env.list("STREAM_ALLOWED_ORIGINS", default=[])
+
+METRICS_TOKEN = env.str("RTX_METRICS_TOKEN", default="")
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {"django_structlog": {"level": "WARNING"}},
+}
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "script-src": ["'self'", "'unsafe-eval'"],
+        "style-src": ["'self'", "'unsafe-inline'"],
+        "img-src": ["'self'", "data:"],
+        "connect-src": ["'self'", "ws:", "wss:"],
+        "frame-ancestors": ["'none'"],
+    },
+}

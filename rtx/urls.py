@@ -1,0 +1,12 @@
+"""The URL map: admin, trader and admin REST, health. Each app brings its own list."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("apps.console.urls")),
+    path("admin/", admin.site.urls),
+    path("api/", include("apps.accounts.urls")),
+    path("api/", include("apps.market.urls")),
+    path("api/", include("apps.trading.urls")),
+]

@@ -1,0 +1,9 @@
+"""WSGI entry point: the admin and the REST interfaces. WebSockets are served by `rtx.asgi`."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "rtx.settings.dev")
+
+application = get_wsgi_application()
