@@ -1,4 +1,6 @@
-"""Reads the environment once, through django-environ. Holds no defaults: those stand in the settings modules."""
+"""
+Reads the environment once, through django-environ. Holds no defaults: those stand in the settings modules.
+"""
 
 from pathlib import Path
 

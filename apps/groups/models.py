@@ -1,4 +1,7 @@
-"""Trading groups and their terms per symbol. Configuration only: what the terms mean stands in `domain/terms.py`."""
+"""
+Trading groups and their terms per symbol. Configuration only: what the terms mean stands in
+`domain/terms.py`.
+"""
 
 from decimal import Decimal
 
@@ -39,9 +42,7 @@ class TradingGroup(models.Model):
     name = models.SlugField(max_length=40, unique=True)
     description = models.CharField(max_length=120, blank=True)
     currency = models.CharField(max_length=8, default="USD")
-    position_mode = models.CharField(
-        max_length=8, choices=PositionMode.choices, default=PositionMode.HEDGING
-    )
+    position_mode = models.CharField(max_length=8, choices=PositionMode.choices, default=PositionMode.HEDGING)
     leverage_max = models.PositiveIntegerField(default=100, validators=[MinValueValidator(1)])
     margin_call_pct = ExactDecimalField(default=Decimal(100), validators=[NOT_NEGATIVE])
     stop_out_pct = ExactDecimalField(default=Decimal(50), validators=[NOT_NEGATIVE])

@@ -60,12 +60,16 @@ class Order(models.Model):
             models.UniqueConstraint(
                 fields=["account", "client_order_id"], name="order_client_order_id_unique"
             ),
-            models.CheckConstraint(condition=Q(filled_volume__lte=models.F("volume")), name="order_not_overfilled"),
+            models.CheckConstraint(
+                condition=Q(filled_volume__lte=models.F("volume")), name="order_not_overfilled"
+            ),
         ]
         indexes = [
             models.Index(fields=["account", "-id"], name="order_by_account"),
             models.Index(
-                fields=["symbol"], name="order_working", condition=Q(status__in=["working", "partially_filled"])
+                fields=["symbol"],
+                name="order_working",
+                condition=Q(status__in=["working", "partially_filled"]),
             ),
         ]
 
@@ -117,7 +121,9 @@ class Deal(models.Model):
 
 
 class Position(models.Model):
-    """Open exposure of an account. A closed position's row is deleted: its deals and the journal tell its story."""
+    """
+    Open exposure of an account. A closed position's row is deleted: its deals and the journal tell its story.
+    """
 
     id = models.BigIntegerField(primary_key=True)
     account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="positions")
@@ -127,7 +133,9 @@ class Position(models.Model):
     cost = ExactDecimalField(help_text="Exact sum of lots x price.")
     open_price = ExactDecimalField(help_text="Average, for display.")
     margin_rate = ExactDecimalField(help_text="Margin currency to account currency at the last deal.")
-    margin_terms = models.JSONField(help_text="Terms the margin is computed by, as of the last deal.")
+    terms = models.TextField(
+        help_text="Contract terms (JSON) as of the last deal: margin and profit follow them."
+    )
     stop_loss = ExactDecimalField(null=True, blank=True)
     take_profit = ExactDecimalField(null=True, blank=True)
     trailing_points = models.PositiveIntegerField(null=True, blank=True)
@@ -140,6 +148,7 @@ class Position(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        permissions = [("close_position", "Can close positions at the market")]
         constraints = [models.CheckConstraint(condition=Q(volume__gt=0), name="position_volume_positive")]
         indexes = [models.Index(fields=["symbol", "account"], name="position_by_symbol")]
 

@@ -1,7 +1,8 @@
 """
 Typed errors with a stable code: what a caller did wrong or what is not available right now.
 
-A refusal by a business rule is data (a rejected order), not one of these; a broken invariant is a plain exception.
+A refusal by a business rule is data (a rejected order), not one of these; a broken invariant is a plain
+exception.
 """
 
 from http import HTTPStatus

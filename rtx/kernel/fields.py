@@ -6,7 +6,9 @@ from django.db import models
 
 
 class ExactDecimalField(models.DecimalField):
-    """A PostgreSQL `numeric` that keeps a value's own number of decimals; the declared digits bound form input."""
+    """
+    A PostgreSQL `numeric` that keeps a value's own number of decimals; the declared digits bound form input.
+    """
 
     def __init__(self, *args: Any, max_digits: int = 28, decimal_places: int = 12, **kwargs: Any) -> None:
         super().__init__(*args, max_digits=max_digits, decimal_places=decimal_places, **kwargs)
@@ -23,7 +25,9 @@ class ExactDecimalField(models.DecimalField):
 
 
 class TransactionIdField(models.Field):
-    """The writing transaction's id (`xid8`), so that readers can stop at the oldest transaction still running."""
+    """
+    The writing transaction's id (`xid8`), so that readers can stop at the oldest transaction still running.
+    """
 
     def db_type(self, connection: Any) -> str:
         """Return the column type."""

@@ -1,4 +1,6 @@
-"""Settings shared by every environment. Secrets and addresses come from the environment (see `.env.example`)."""
+"""
+Settings shared by every environment. Secrets and addresses come from the environment (see `.env.example`).
+"""
 
 from datetime import timedelta
 
@@ -175,7 +177,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "RTX API",
-    "DESCRIPTION": "Trader and admin interfaces of RTX. Decimals are strings, instants RFC 3339 UTC, errors problem+json.",
+    "DESCRIPTION": "Interfaces of RTX. Decimals are strings, instants RFC 3339 UTC, errors problem+json.",
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
@@ -212,7 +214,8 @@ CELERY_BEAT_SCHEDULE = {
     "accounts-purge-tokens": {"task": "apps.accounts.tasks.purge_expired_tokens", "schedule": 3600.0},
 }
 
-# What the engine hosts, what guards an order, and where orders are filled: dotted paths, the upper app implements.
+# What the engine hosts, what guards an order, and where orders are filled: dotted paths, the upper app
+# implements.
 ENGINE_SERVICES: list[str] = ["apps.market.services.feeding.FeedService"]
 TRADING_GUARDS: list[str] = []
 

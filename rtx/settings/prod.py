@@ -1,4 +1,7 @@
-"""Settings for production. Nothing unsafe has a default here; `manage.py check --deploy` refuses what is missing."""
+"""
+Settings for production. Nothing unsafe has a default here; `manage.py check --deploy` refuses what is
+missing.
+"""
 
 from rtx.env import env
 from rtx.settings.base import *  # noqa: F403

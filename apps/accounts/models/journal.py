@@ -17,11 +17,7 @@ class CurrentTransactionId(Func):
 
 def append_only(name: str) -> list[pgtrigger.Trigger]:
     """Return the trigger that refuses update, delete and truncate on a table."""
-    return [
-        pgtrigger.Protect(
-            name=name, operation=pgtrigger.Update | pgtrigger.Delete | pgtrigger.Truncate
-        )
-    ]
+    return [pgtrigger.Protect(name=name, operation=pgtrigger.Update | pgtrigger.Delete | pgtrigger.Truncate)]
 
 
 class AccountEvent(models.Model):

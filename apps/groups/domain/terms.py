@@ -98,9 +98,13 @@ class Override:
     volume_max: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Terms:
-    """Everything that decides how one group trades one symbol. `version` names the state of all terms."""
+    """
+    Everything that decides how one group trades one symbol. `version` names the state of all terms.
+
+    Compared by identity, so that what is derived from terms can be remembered cheaply.
+    """
 
     symbol: SymbolSpec
     group: GroupSpec

@@ -1,0 +1,121 @@
+"""Reads of groups: all terms in one immutable book, kept per process until the terms version moves."""
+
+import threading
+from dataclasses import dataclass
+
+from django.db import connection
+
+from apps.groups.domain.terms import (
+    Commission,
+    CommissionCharge,
+    CommissionMode,
+    GroupSpec,
+    Override,
+    PositionMode,
+    Terms,
+    price_profiles,
+    resolve,
+)
+from apps.groups.models import GroupSymbol, TradingGroup
+from apps.market.domain.symbols import SymbolSpec
+from apps.market.selectors.symbols import symbol_specs
+
+OVERRIDES = (
+    "is_offered",
+    "book",
+    "trade_mode",
+    "markup_bid_points",
+    "markup_ask_points",
+    "commission_mode",
+    "commission_value",
+    "commission_charge",
+    "leverage_max",
+    "volume_min",
+    "volume_max",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TermsBook:
+    """All symbols, groups and terms as of one version. `terms` is group id -> symbol name -> Terms."""
+
+    version: int
+    symbols: dict[str, SymbolSpec]
+    groups: dict[int, GroupSpec]
+    terms: dict[int, dict[str, Terms]]
+    profiles: dict[int, int]
+
+
+_lock = threading.Lock()
+_current: TermsBook | None = None
+
+
+def terms_version() -> int:
+    """Return the number of the present state of all terms."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT version FROM market_termsversion WHERE id = 1")
+        row = cursor.fetchone()
+    return row[0] if row else 0
+
+
+def terms_book(version: int | None = None) -> TermsBook:
+    """
+    Return the terms as of `version` (read from the database when not given), loading them when they moved.
+    """
+    global _current
+    wanted = terms_version() if version is None else version
+    known = _current
+    if known is not None and known.version == wanted:
+        return known
+    with _lock:
+        if _current is None or _current.version != wanted:
+            _current = load_terms()
+        return _current
+
+
+def load_terms() -> TermsBook:
+    """Read all terms. The version is read first: what changes meanwhile is seen again at the next version."""
+    version = terms_version()
+    symbols = symbol_specs()
+    groups = {group.id: _group_spec(group) for group in TradingGroup.objects.all()}
+    names = {spec.id: name for name, spec in symbols.items()}
+    overrides = {
+        (row.group_id, names[row.symbol_id]): Override(**{name: getattr(row, name) for name in OVERRIDES})
+        for row in GroupSymbol.objects.all()
+        if row.symbol_id in names
+    }
+    terms: dict[int, dict[str, Terms]] = {}
+    for group in groups.values():
+        resolved = (
+            resolve(symbol=spec, group=group, override=overrides.get((group.id, name)), version=version)
+            for name, spec in symbols.items()
+        )
+        terms[group.id] = {found.symbol.name: found for found in resolved if found is not None}
+    return TermsBook(
+        version=version,
+        symbols=symbols,
+        groups=groups,
+        terms=terms,
+        profiles=price_profiles({group_id: offered.values() for group_id, offered in terms.items()}),
+    )
+
+
+def _group_spec(group: TradingGroup) -> GroupSpec:
+    return GroupSpec(
+        id=group.pk,
+        name=group.name,
+        currency=group.currency,
+        position_mode=PositionMode(group.position_mode),
+        leverage_max=group.leverage_max,
+        margin_call_pct=group.margin_call_pct,
+        stop_out_pct=group.stop_out_pct,
+        markup_bid_points=group.markup_bid_points,
+        markup_ask_points=group.markup_ask_points,
+        commission=Commission(
+            mode=CommissionMode(group.commission_mode),
+            value=group.commission_value,
+            charge=CommissionCharge(group.commission_charge),
+        ),
+        positions_max=group.positions_max,
+        is_active=group.is_active,
+    )

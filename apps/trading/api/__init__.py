@@ -1,0 +1,1 @@
+"""Trader REST of trading: translate in, one call, translate out."""

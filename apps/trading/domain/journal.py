@@ -1,0 +1,147 @@
+"""
+The text form of what happens to an account: payloads of its events, and reading them back. Pure.
+
+What only the house may see stands under `house`; `public` leaves it out. Decimals are strings, instants RFC
+3339.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from apps.accounts.domain.ledger import BalanceKind, Line, balance_lines
+from apps.trading.domain.orders import ContractTerms, Deal, Entry, Order, Position, Side
+from rtx.kernel.money import plain, text
+
+Payload = dict[str, Any]
+
+WITHOUT_EFFECT = frozenset({"account_opened", "order_rejected", "balance_rejected"})
+
+
+def instant(value: datetime) -> str:
+    """Return a UTC instant as RFC 3339 text."""
+    return value.isoformat().replace("+00:00", "Z")
+
+
+def _optional(value: Decimal | None) -> str | None:
+    return None if value is None else text(value)
+
+
+def order_payload(order: Order) -> Payload:
+    """Return an order as the public interfaces show it, with its deals."""
+    payload: Payload = {
+        "id": order.id,
+        "client_order_id": order.client_order_id,
+        "symbol": order.symbol,
+        "side": order.side.value,
+        "type": order.type,
+        "volume": plain(order.volume),
+        "filled_volume": plain(order.filled_volume),
+        "price": _optional(order.price),
+        "average_price": _optional(order.average_price),
+        "stop_loss": _optional(order.stop_loss),
+        "take_profit": _optional(order.take_profit),
+        "status": order.status.value,
+        "reject_reason": order.reject_reason.value if order.reject_reason else None,
+        "position_id": order.position_id,
+        "comment": order.comment,
+        "created_at": instant(order.created_at),
+        "deals": [deal_payload(deal) for deal in order.deals],
+    }
+    if order.requote_price is not None:
+        payload["requote_price"] = text(order.requote_price)
+    return payload
+
+
+def deal_payload(deal: Deal) -> Payload:
+    """Return a deal as the client may see it: enough to derive its profit again."""
+    return {
+        "id": deal.id,
+        "order_id": deal.order_id,
+        "position_id": deal.position_id,
+        "symbol": deal.symbol,
+        "entry": deal.entry.value,
+        "side": deal.side.value,
+        "volume": plain(deal.volume),
+        "price": text(deal.price),
+        "profit": text(deal.profit),
+        "commission": text(deal.commission),
+        "swap": text(deal.swap),
+        "profit_rate": text(deal.profit_rate),
+        "margin_rate": text(deal.margin_rate),
+        "bid": text(deal.client_bid),
+        "ask": text(deal.client_ask),
+        "quote_time": deal.quote_time_ms,
+        "at": instant(deal.at),
+    }
+
+
+def house_payload(deal: Deal) -> Payload:
+    """Return what only the house may see of a deal."""
+    return {
+        "raw_bid": text(deal.raw_bid),
+        "raw_ask": text(deal.raw_ask),
+        "markup": text(deal.markup),
+        "rule": deal.rule,
+        "terms": deal.terms.encoded(),
+        "terms_version": deal.terms_version,
+        "book": deal.book,
+    }
+
+
+def position_payload(position: Position) -> Payload:
+    """Return a position's own values (what moves with the market is added by whoever shows it)."""
+    return {
+        "id": position.id,
+        "symbol": position.symbol,
+        "side": position.side.value,
+        "volume": plain(position.volume),
+        "open_price": text(position.open_price),
+        "stop_loss": _optional(position.stop_loss),
+        "take_profit": _optional(position.take_profit),
+        "trailing_points": position.trailing_points,
+        "swap": text(position.swap),
+        "commission": text(position.commission),
+        "opened_at": instant(position.opened_at),
+    }
+
+
+def public(payload: Payload) -> Payload:
+    """Return a payload without the house's part."""
+    return {key: value for key, value in payload.items() if key != "house"}
+
+
+def balance_lines_read(payload: Payload) -> list[Line]:
+    """Return the ledger lines of a balance operation's event."""
+    return balance_lines(kind=BalanceKind(payload["kind"]), amount=Decimal(payload["amount"]))
+
+
+def deal_read(kept: Payload, *, house: Payload, order: Payload) -> Deal:
+    """Return the deal that its payloads describe, its outcome (profit, swap) not yet computed."""
+    stop_loss, take_profit = order["stop_loss"], order["take_profit"]
+    return Deal(
+        stop_loss=None if stop_loss is None else Decimal(stop_loss),
+        take_profit=None if take_profit is None else Decimal(take_profit),
+        id=kept["id"],
+        order_id=kept["order_id"],
+        position_id=kept["position_id"],
+        symbol=kept["symbol"],
+        entry=Entry(kept["entry"]),
+        side=Side(kept["side"]),
+        volume=Decimal(kept["volume"]),
+        price=Decimal(kept["price"]),
+        profit_rate=Decimal(kept["profit_rate"]),
+        margin_rate=Decimal(kept["margin_rate"]),
+        terms=ContractTerms.decoded(house["terms"]),
+        commission=Decimal(kept["commission"]),
+        markup=Decimal(house["markup"]),
+        raw_bid=Decimal(house["raw_bid"]),
+        raw_ask=Decimal(house["raw_ask"]),
+        client_bid=Decimal(kept["bid"]),
+        client_ask=Decimal(kept["ask"]),
+        quote_time_ms=kept["quote_time"],
+        rule=house["rule"],
+        terms_version=house["terms_version"],
+        book=house["book"],
+        at=datetime.fromisoformat(kept["at"]),
+    )

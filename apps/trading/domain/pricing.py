@@ -1,0 +1,162 @@
+"""
+Prices as one group sees them at one instant: client quotes, sessions, freshness, currency conversion. Pure.
+
+Conversion follows VECTORS: what the client sells goes at the bid of X/ACC or is divided by the ask of ACC/X;
+what the client buys goes at the ask of X/ACC or is divided by the bid of ACC/X. The way is the direct pair,
+else through USD, else the shortest chain of pairs. All prices are the group's own, so a client can recompute
+every rate.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from apps.groups.domain.terms import Terms, client_quote
+from apps.market.domain.quotes import Quote
+from apps.market.domain.symbols import SymbolSpec
+
+PIVOT = "USD"
+ONE = Decimal(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One pair on the way from a currency to another; `inverted`: the price divides."""
+
+    symbol: str
+    inverted: bool
+
+
+Path = tuple[Leg, ...]
+
+
+class ConversionTable:
+    """Finds and remembers the chain of pairs between two currencies; valid for one version of all terms."""
+
+    def __init__(self, symbols: Iterable[SymbolSpec]) -> None:
+        self._edges: dict[str, list[tuple[str, Leg]]] = {}
+        self._paths: dict[tuple[str, str], Path | None] = {}
+        for spec in sorted(symbols, key=lambda found: found.name):
+            if spec.base_currency == spec.profit_currency:
+                continue
+            self._edges.setdefault(spec.base_currency, []).append(
+                (spec.profit_currency, Leg(spec.name, False))
+            )
+            self._edges.setdefault(spec.profit_currency, []).append(
+                (spec.base_currency, Leg(spec.name, True))
+            )
+
+    def path(self, source: str, target: str) -> Path | None:
+        """
+        Return the legs from `source` to `target`: direct, else through USD, else the shortest; None if none.
+        """
+        key = (source, target)
+        if key not in self._paths:
+            self._paths[key] = self._find(source, target)
+        return self._paths[key]
+
+    def _find(self, source: str, target: str) -> Path | None:
+        direct = self._direct(source, target)
+        if direct:
+            return (direct,)
+        first, second = self._direct(source, PIVOT), self._direct(PIVOT, target)
+        if first and second:
+            return (first, second)
+        seen = {source}
+        queue: deque[tuple[str, Path]] = deque([(source, ())])
+        while queue:
+            currency, path = queue.popleft()
+            for neighbor, leg in self._edges.get(currency, ()):
+                if neighbor == target:
+                    return (*path, leg)
+                if neighbor not in seen:
+                    seen.add(neighbor)
+                    queue.append((neighbor, (*path, leg)))
+        return None
+
+    def _direct(self, source: str, target: str) -> Leg | None:
+        return next((leg for currency, leg in self._edges.get(source, ()) if currency == target), None)
+
+
+class MarketView:
+    """What one group's accounts see at one instant. Quotes, terms and sessions never change within a view."""
+
+    __slots__ = ("_client", "_conversions", "_open", "_quotes", "_terms", "now", "now_ms", "version")
+
+    def __init__(
+        self,
+        *,
+        quotes: Mapping[str, Quote],
+        terms: Mapping[str, Terms],
+        conversions: ConversionTable,
+        now: datetime,
+        now_ms: int,
+        version: int,
+    ) -> None:
+        self._quotes = quotes
+        self._terms = terms
+        self._conversions = conversions
+        self._client: dict[str, Quote | None] = {}
+        self._open: dict[str, bool] = {}
+        self.now = now
+        self.now_ms = now_ms
+        self.version = version
+
+    def terms(self, symbol: str) -> Terms | None:
+        """Return the group's terms of a symbol; None when it is not offered."""
+        return self._terms.get(symbol)
+
+    def raw(self, symbol: str) -> Quote | None:
+        """Return the feed's latest quote."""
+        return self._quotes.get(symbol)
+
+    def client(self, symbol: str) -> Quote | None:
+        """
+        Return the group's price: the raw quote widened by the markup, or as it is for a symbol not offered.
+        """
+        if symbol not in self._client:
+            raw, terms = self._quotes.get(symbol), self._terms.get(symbol)
+            self._client[symbol] = client_quote(raw=raw, terms=terms) if raw and terms else raw
+        return self._client[symbol]
+
+    def in_session(self, symbol: str) -> bool:
+        """Say whether the symbol trades at the view's instant."""
+        known = self._open.get(symbol)
+        if known is None:
+            terms = self._terms.get(symbol)
+            known = self._open[symbol] = terms is not None and terms.symbol.calendar.is_open(self.now)
+        return known
+
+    def is_usable(self, symbol: str) -> bool:
+        """Say whether a price may be used: there is one, and in session it is young enough."""
+        quote, terms = self._quotes.get(symbol), self._terms.get(symbol)
+        if quote is None:
+            return False
+        if terms is None or not self.in_session(symbol):
+            return True
+        return self.now_ms - quote.time_ms <= terms.symbol.quote_age_max_ms
+
+    def rate(self, source: str, target: str, *, selling: bool, fresh: bool = False) -> Decimal | None:
+        """
+        Return how much `target` one unit of `source` is worth to the client, unrounded.
+
+        `selling`: the client sells `source` (a profit, a short's margin), else buys it. None when there is no
+        way, no quote, or (with `fresh`) a quote in session is too old.
+        """
+        if source == target:
+            return ONE
+        path = self._conversions.path(source, target)
+        if path is None:
+            return None
+        rate = ONE
+        for leg in path:
+            quote = self.client(leg.symbol)
+            if quote is None or (fresh and not self.is_usable(leg.symbol)):
+                return None
+            if leg.inverted:
+                rate /= quote.ask if selling else quote.bid
+            else:
+                rate *= quote.bid if selling else quote.ask
+        return rate

@@ -1,0 +1,1 @@
+"""Reads of trading. They never write and never lock."""

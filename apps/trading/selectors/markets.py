@@ -1,0 +1,51 @@
+"""
+Market views for the writer path and for reads: the board's quotes under one group's terms at one instant.
+"""
+
+from datetime import datetime
+
+from apps.groups.selectors import TermsBook, terms_book
+from apps.market.services.board import board
+from apps.trading.domain.pricing import ConversionTable, MarketView
+
+_conversions: tuple[int, ConversionTable] | None = None
+
+
+class Markets:
+    """All groups' views of one instant: quotes are read once, views are made when first asked for."""
+
+    def __init__(self, *, book: TermsBook, now: datetime) -> None:
+        self.book = book
+        self.now = now
+        self._now_ms = int(now.timestamp() * 1000)
+        self._quotes = dict(board().latest)
+        self._table = conversions(book)
+        self._views: dict[int, MarketView] = {}
+
+    def of_group(self, group_id: int) -> MarketView:
+        """Return what a group sees."""
+        view = self._views.get(group_id)
+        if view is None:
+            view = self._views[group_id] = MarketView(
+                quotes=self._quotes,
+                terms=self.book.terms.get(group_id, {}),
+                conversions=self._table,
+                now=self.now,
+                now_ms=self._now_ms,
+                version=self.book.version,
+            )
+        return view
+
+
+def conversions(book: TermsBook) -> ConversionTable:
+    """Return the conversion table of a version of the terms, kept until the next one."""
+    global _conversions
+    known = _conversions
+    if known is None or known[0] != book.version:
+        known = _conversions = (book.version, ConversionTable(book.symbols.values()))
+    return known[1]
+
+
+def markets(*, now: datetime, version: int | None = None) -> Markets:
+    """Return the views of one instant under the terms of `version` (the present ones when not given)."""
+    return Markets(book=terms_book(version), now=now)

@@ -1,0 +1,1 @@
+"""Writes of trading: every one is a command that the executor runs."""

@@ -1,0 +1,302 @@
+"""
+One batch of commands in one transaction: lock, load, decide, write.
+
+Takes no queue and no thread: the executor calls it. Books are kept between batches and trusted only when the
+locked state still has their `seq`; a batch that does not commit forgets the books it used.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils.module_loading import import_string
+from psycopg import Cursor
+
+from apps.trading import events
+from apps.trading.domain.book import AccountBook
+from apps.trading.domain.commands import ChangeAccount, Command, Outcome
+from apps.trading.domain.orders import RejectReason
+from apps.trading.selectors import rows as loaded
+from apps.trading.selectors.markets import Markets, markets
+from apps.trading.services import rows
+from apps.trading.services.rows import EventRow
+from rtx.kernel import bulk, clock
+from rtx.kernel.errors import Conflict, NotFound, RtxError
+
+log = logging.getLogger(__name__)
+
+BOOKS_KEPT = 4096
+TICKETS_PER_COMMAND = 4
+ID_BLOCK = 1024
+TICKETS = "trading_ticket"
+EVENT_IDS = "accounts_accountevent_id_seq"
+
+Effect = Callable[[Outcome], None]
+
+
+class AccountNotFound(NotFound):
+    """There is no such account."""
+
+    code = "account_not_found"
+    title = "Account not found"
+
+
+class ClientOrderIdReused(Conflict):
+    """The id already names a command with other content."""
+
+    code = "client_order_id_reused"
+    title = "Id already used for something else"
+
+
+@dataclass(slots=True)
+class Submission:
+    """A command waiting for its outcome, with effects to run inside its transaction."""
+
+    command: Command
+    effects: tuple[Effect, ...] = ()
+    future: Future[Outcome] = field(default_factory=Future)
+    deadline: float = 0.0
+
+
+class IdBlock:
+    """Numbers of a sequence, taken in blocks so that deciding never waits for the database."""
+
+    def __init__(self, sequence: str) -> None:
+        self._sequence = sequence
+        self._free: list[int] = []
+
+    def ensure(self, cursor: Cursor[Any], count: int) -> None:
+        """Hold at least `count` numbers."""
+        if len(self._free) < count:
+            taken = rows.reserve(cursor, self._sequence, count + ID_BLOCK)
+            self._free = [*reversed(taken), *self._free]
+
+    def __iter__(self) -> Iterator[int]:
+        return self
+
+    def __next__(self) -> int:
+        return self._free.pop()
+
+
+@dataclass(slots=True)
+class _Written:
+    """What a batch is about to write."""
+
+    orders: list[tuple[Any, ...]] = field(default_factory=list)
+    deals: list[tuple[Any, ...]] = field(default_factory=list)
+    events: list[EventRow] = field(default_factory=list)
+    lines: list[tuple[Any, ...]] = field(default_factory=list)
+    answers: list[tuple[Submission, Outcome]] = field(default_factory=list)
+    failures: list[tuple[Submission, RtxError]] = field(default_factory=list)
+    changed_facts: set[int] = field(default_factory=set)
+    effects: list[tuple[Effect, Outcome]] = field(default_factory=list)
+    symbol_ids: dict[str, int] = field(default_factory=dict)
+
+
+class BatchRunner:
+    """Runs batches on one connection, one after another. Not thread safe: one executor owns it."""
+
+    def __init__(self) -> None:
+        self._tickets = IdBlock(TICKETS)
+        self._event_ids = IdBlock(EVENT_IDS)
+        self._books: OrderedDict[int, AccountBook] = OrderedDict()
+        self._guards = [import_string(path) for path in settings.TRADING_GUARDS]
+        self.committing = False
+
+    def forget(self) -> None:
+        """Drop everything kept between batches (after a lost connection)."""
+        self._books.clear()
+
+    def run(self, submissions: list[Submission]) -> _Written:
+        """
+        Decide and commit a batch; the answers are true once this returns.
+
+        :raises Exception: whatever broke the transaction; then nothing of the batch is booked, except that a
+            connection lost during commit leaves its fate open (`committing` is then set).
+        """
+        self.committing = False
+        now = clock.now()
+        used: dict[int, AccountBook] = {}
+        try:
+            with transaction.atomic():
+                cursor = Cursor(connection.connection)
+                written = self._decide(cursor, submissions, used, now)
+                self._write(cursor, written, used, now)
+                self.committing = True
+        except BaseException:
+            for account_id in used:
+                self._books.pop(account_id, None)
+            raise
+        self.committing = False
+        self._keep(used)
+        return written
+
+    def _keep(self, used: dict[int, AccountBook]) -> None:
+        for account_id, book in used.items():
+            book.touched.clear()
+            self._books[account_id] = book
+            self._books.move_to_end(account_id)
+        while len(self._books) > BOOKS_KEPT:
+            self._books.popitem(last=False)
+
+    def _decide(
+        self,
+        cursor: Cursor[Any],
+        submissions: list[Submission],
+        used: dict[int, AccountBook],
+        now: datetime,
+    ) -> _Written:
+        self._tickets.ensure(cursor, TICKETS_PER_COMMAND * len(submissions))
+        self._event_ids.ensure(cursor, len(submissions))
+        account_ids = sorted({s.command.account_id for s in submissions})
+        locked, version = rows.lock(cursor, account_ids)
+        known = rows.known_commands(cursor, [s.command.command_id for s in submissions])
+        self._load(cursor, locked, used)
+        views = markets(now=now, version=version)
+        written = _Written(symbol_ids={name: spec.id for name, spec in views.book.symbols.items()})
+        for submission in submissions:
+            try:
+                outcome = self._answer(submission, known, used, views, written)
+            except RtxError as error:
+                written.failures.append((submission, error))
+            else:
+                written.answers.append((submission, outcome))
+        return written
+
+    def _load(self, cursor: Cursor[Any], locked: dict[int, int], used: dict[int, AccountBook]) -> None:
+        """Take the books that are still true, and read the others."""
+        missing = []
+        for account_id, seq in locked.items():
+            book = self._books.get(account_id)
+            if book is not None and book.account.seq == seq:
+                used[account_id] = book
+            else:
+                missing.append(account_id)
+        if missing:
+            for account_id, (account, positions) in loaded.load_accounts(cursor, missing).items():
+                used[account_id] = AccountBook(account=account, positions=positions, tickets=self._tickets)
+
+    def _answer(
+        self,
+        submission: Submission,
+        known: dict[UUID, rows.KnownCommand],
+        used: dict[int, AccountBook],
+        views: Markets,
+        written: _Written,
+    ) -> Outcome:
+        command = submission.command
+        book = used.get(command.account_id)
+        if book is None:
+            raise AccountNotFound
+        fingerprint = command.fingerprint
+        before = known.get(command.command_id)
+        if before is not None:
+            if before.fingerprint != fingerprint:
+                raise ClientOrderIdReused("This id already names a request with other content.")
+            return Outcome(seq=before.seq, type=before.type, payload=before.payload, repeated=True)
+        view = views.of_group(book.account.group_id)
+        reason = self._guarded(command, book, views)
+        outcome = (
+            book.refuse(command, reason, market=view, now=views.now)
+            if reason
+            else book.apply(command, market=view, now=views.now)
+        )
+        known[command.command_id] = rows.KnownCommand(
+            fingerprint=fingerprint, seq=outcome.seq, type=outcome.type, payload=outcome.payload
+        )
+        self._collect(command, fingerprint, outcome, book, views, written)
+        written.effects.extend((effect, outcome) for effect in submission.effects)
+        return outcome
+
+    def _guarded(self, command: Command, book: AccountBook, views: Markets) -> RejectReason | None:
+        if not self._guards or not book.grows_risk(command):
+            return None
+        view = views.of_group(book.account.group_id)
+        return next((reason for guard in self._guards if (reason := guard(command, book, view))), None)
+
+    def _collect(
+        self,
+        command: Command,
+        fingerprint: str,
+        outcome: Outcome,
+        book: AccountBook,
+        views: Markets,
+        written: _Written,
+    ) -> None:
+        account = book.account
+        event = EventRow(
+            id=next(self._event_ids),
+            account_id=account.id,
+            login=account.login,
+            seq=outcome.seq,
+            type=outcome.type,
+            at=views.now,
+            command_id=command.command_id,
+            fingerprint=fingerprint,
+            actor=command.actor.as_text(),
+            request_id=command.actor.request_id,
+            payload=outcome.payload,
+        )
+        written.events.append(event)
+        written.lines.extend(
+            rows.line_row(line, event=event, currency=account.currency) for line in outcome.lines
+        )
+        if isinstance(command, ChangeAccount):
+            written.changed_facts.add(account.id)
+        order = outcome.order
+        if order is not None:
+            symbol_id = written.symbol_ids[order.symbol]
+            written.orders.append(rows.order_row(order, account_id=account.id, symbol_id=symbol_id))
+            written.deals.extend(
+                rows.deal_row(deal, account_id=account.id, symbol_id=symbol_id) for deal in order.deals
+            )
+
+    def _write(
+        self, cursor: Cursor[Any], written: _Written, used: dict[int, AccountBook], now: datetime
+    ) -> None:
+        if not written.events:
+            return
+        if written.orders:
+            bulk.copy(cursor, "trading_order", rows.ORDER_COLUMNS, written.orders)
+        if written.deals:
+            bulk.copy(cursor, "trading_deal", rows.DEAL_COLUMNS, written.deals)
+        self._write_positions(cursor, written, used, now)
+        bulk.copy(cursor, "accounts_accountevent", rows.EVENT_COLUMNS, map(rows.event_row, written.events))
+        if written.lines:
+            bulk.copy(cursor, "accounts_ledgerline", rows.LINE_COLUMNS, written.lines)
+        changed = {event.account_id for event in written.events}
+        rows.write_states(cursor, (used[account_id].account for account_id in changed), now=now)
+        for account_id in written.changed_facts:
+            account = used[account_id].account
+            cursor.execute(rows.UPDATE_ACCOUNT, (account.leverage, account.status, account_id))
+        for effect, outcome in written.effects:
+            effect(outcome)
+        if events.account_events_appended.receivers:
+            events.account_events_appended.send(sender=BatchRunner, events=written.events)
+
+    def _write_positions(
+        self, cursor: Cursor[Any], written: _Written, used: dict[int, AccountBook], now: datetime
+    ) -> None:
+        changed, closed = [], []
+        for account_id, book in used.items():
+            for position_id in book.touched:
+                position = book.positions.get(position_id)
+                if position is None:
+                    closed.append(position_id)
+                    continue
+                changed.append(
+                    rows.position_row(
+                        position,
+                        account_id=account_id,
+                        symbol_id=written.symbol_ids[position.symbol],
+                        now=now,
+                    )
+                )
+        rows.write_positions(cursor, changed=changed, closed=closed)

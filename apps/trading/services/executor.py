@@ -1,0 +1,195 @@
+"""
+The executor: the one writer path of every account. One thread per process, started with the first command.
+
+Commands that wait at the same moment share a transaction (natural group commit, no timer). A command's future
+resolves after its commit, never before. Nothing here decides about orders or money: that is the account book.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+
+from apps.trading.domain.commands import Command, Outcome
+from apps.trading.services.batch import BatchRunner, Effect, Submission
+from apps.trading.services.publisher import publisher
+from rtx.kernel.actor import ActorKind
+from rtx.kernel.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+RETRY_PAUSE_S = 0.1
+
+
+class Busy(Unavailable):
+    """The executor's queue is full; nothing was accepted."""
+
+    code = "busy"
+    title = "Too many requests are waiting"
+
+
+class OutcomeUnknown(Unavailable):
+    """The answer did not arrive in time; repeat with the same id to learn it."""
+
+    code = "outcome_unknown"
+    title = "Outcome unknown: repeat with the same id"
+
+
+class Executor:
+    """Takes commands from any thread, runs them in batches, answers through futures."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._clients: deque[Submission] = deque()
+        self._system: deque[Submission] = deque()
+        self._thread: threading.Thread | None = None
+        self._pid = 0
+        self._runner = BatchRunner()
+
+    def submit(self, command: Command, *, effects: tuple[Effect, ...] = ()) -> Future[Outcome]:
+        """
+        Queue one command.
+
+        :raises Busy: the queue is full.
+        :raises RuntimeError: the caller holds an open transaction, so it would wait for itself.
+        """
+        if connection.in_atomic_block:
+            raise RuntimeError("a command cannot be submitted inside an open transaction")
+        submission = Submission(command=command, effects=effects)
+        submission.deadline = time.monotonic() + settings.EXECUTOR_RESULT_TIMEOUT_S
+        lane = self._system if command.actor.kind is ActorKind.SYSTEM else self._clients
+        with self._condition:
+            if len(lane) >= settings.EXECUTOR_QUEUE_MAX:
+                raise Busy
+            lane.append(submission)
+            if self._thread is None or self._pid != os.getpid():
+                self._start()
+            self._condition.notify()
+        return submission.future
+
+    def run(self, command: Command, *, effects: tuple[Effect, ...] = ()) -> Outcome:
+        """
+        Queue one command and wait for its outcome.
+
+        :raises OutcomeUnknown: no answer in time; the command may still be booked.
+        """
+        future = self.submit(command, effects=effects)
+        try:
+            return future.result(settings.EXECUTOR_RESULT_TIMEOUT_S)
+        except FutureTimeout:
+            raise OutcomeUnknown from None
+
+    def _start(self) -> None:
+        self._pid = os.getpid()
+        self._thread = threading.Thread(target=self._work, name="rtx-executor", daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        while True:
+            self._process(self._take())
+
+    def _take(self) -> list[Submission]:
+        """
+        Wait for commands; take them in arrival order, clients and system in turn so that neither starves.
+        """
+        with self._condition:
+            while not self._clients and not self._system:
+                self._condition.wait()
+            batch: list[Submission] = []
+            while len(batch) < settings.EXECUTOR_BATCH_MAX and (self._clients or self._system):
+                for lane in (self._clients, self._system):
+                    if lane:
+                        batch.append(lane.popleft())
+            return batch
+
+    def _process(self, batch: list[Submission]) -> None:
+        """
+        Run a batch to its end: commit, or after a rollback one by one, or answer that it cannot be done.
+        """
+        waiting = [s for s in batch if s.future.set_running_or_notify_cancel()]
+        commit_tried = False
+        while waiting:
+            try:
+                written = self._runner.run(waiting)
+            except (OperationalError, InterfaceError) as error:
+                commit_tried = commit_tried or self._runner.committing
+                waiting = self._after_lost_connection(waiting, error, unknown=commit_tried)
+            except Exception as error:  # noqa: BLE001 - it becomes the answer of the command at fault
+                connection.close()
+                self._after_rollback(waiting, error)
+                return
+            else:
+                for submission, failure in written.failures:
+                    submission.future.set_exception(failure)
+                for submission, outcome in written.answers:
+                    submission.future.set_result(outcome)
+                publisher().publish(written.events)
+                return
+
+    def _after_lost_connection(
+        self, waiting: list[Submission], error: Exception, *, unknown: bool
+    ) -> list[Submission]:
+        """
+        Drop the connection and give up on those whose time is over; the rest run again.
+
+        Running again is safe even if the commit did happen: command ids are looked up under the lock first.
+        """
+        log.warning(
+            "database connection lost, batch of %s runs again: %s", len(waiting), type(error).__name__
+        )
+        connection.close()
+        self._runner.forget()
+        now = time.monotonic()
+        left = []
+        for submission in waiting:
+            if submission.deadline - now > settings.EXECUTOR_RESULT_TIMEOUT_S / 2:
+                left.append(submission)
+            else:
+                submission.future.set_exception(
+                    OutcomeUnknown() if unknown else Unavailable("The database cannot be reached.")
+                )
+        if left:
+            time.sleep(RETRY_PAUSE_S)
+        return left
+
+    def _after_rollback(self, waiting: list[Submission], error: Exception) -> None:
+        """A batch that broke runs again one by one, so that only the command at fault fails."""
+        if len(waiting) == 1:
+            log.error("command failed: %s", waiting[0].command.command_id, exc_info=error)
+            waiting[0].future.set_exception(error)
+            return
+        for submission in waiting:
+            try:
+                written = self._runner.run([submission])
+            except DatabaseError as broken:
+                connection.close()
+                log.error("command failed: %s", submission.command.command_id, exc_info=broken)
+                submission.future.set_exception(broken)
+            except Exception as broken:
+                log.error("command failed: %s", submission.command.command_id, exc_info=broken)
+                submission.future.set_exception(broken)
+            else:
+                for _, failure in written.failures:
+                    submission.future.set_exception(failure)
+                for _, outcome in written.answers:
+                    submission.future.set_result(outcome)
+                publisher().publish(written.events)
+
+
+_executor = Executor()
+
+
+def submit(command: Command, *, effects: tuple[Effect, ...] = ()) -> Future[Outcome]:
+    """Queue one command on this process's executor (see `Executor.submit`)."""
+    return _executor.submit(command, effects=effects)
+
+
+def run(command: Command, *, effects: tuple[Effect, ...] = ()) -> Outcome:
+    """Run one command on this process's executor and wait for its outcome (see `Executor.run`)."""
+    return _executor.run(command, effects=effects)
