@@ -1,4 +1,4 @@
-"""Tables of the market: symbols, sessions, last quotes, candles, ticks, engine leases. Holds no price logic."""
+"""Tables of the market: symbols, sessions, last quotes, candles, engine leases. Holds no price logic."""
 
 from decimal import Decimal
 
@@ -52,7 +52,7 @@ class TradingSession(models.Model):
 
 
 class SessionHours(models.Model):
-    """One opening of a session: local weekday and local times; `closes_at` 00:00 means midnight at the day's end."""
+    """One opening of a session, in local time; `closes_at` 00:00 means midnight at the day's end."""
 
     class Weekday(models.IntegerChoices):
         MONDAY = 0, "Monday"
@@ -127,7 +127,9 @@ class Symbol(models.Model):
     asset_class = models.CharField(max_length=12, choices=AssetClass.choices, db_index=True)
     base_currency = models.CharField(max_length=8, help_text="What one unit of the contract is.")
     profit_currency = models.CharField(max_length=8, help_text="Currency of price and profit.")
-    margin_currency = models.CharField(max_length=8, help_text="Base currency for forex, else profit currency.")
+    margin_currency = models.CharField(
+        max_length=8, help_text="Base currency for forex, else profit currency."
+    )
     digits = models.PositiveSmallIntegerField(default=5)
     contract_size = ExactDecimalField(default=Decimal(100_000), validators=[POSITIVE])
     volume_min = ExactDecimalField(default=Decimal("0.01"), validators=[POSITIVE])
@@ -143,7 +145,9 @@ class Symbol(models.Model):
     tick_size = ExactDecimalField(default=Decimal(0), help_text="Index mode only.")
     tick_price = ExactDecimalField(default=Decimal(0), help_text="Index mode only.")
     trade_mode = models.CharField(max_length=12, choices=TradeMode.choices, default=TradeMode.FULL)
-    quote_age_max_s = models.PositiveIntegerField(default=30, help_text="Older quotes are refused while in session.")
+    quote_age_max_s = models.PositiveIntegerField(
+        default=30, help_text="Older quotes are refused while in session."
+    )
     spike_max_pct = ExactDecimalField(default=Decimal(2), help_text="A tick that jumps further is refused.")
     session = models.ForeignKey(TradingSession, on_delete=models.PROTECT, related_name="symbols")
     is_active = models.BooleanField(default=True, db_index=True)
@@ -184,7 +188,9 @@ class LastQuote(models.Model):
 class FeedStatus(models.Model):
     """What the feed of one symbol delivered and what the tick filters refused since the engine started."""
 
-    symbol = models.OneToOneField(Symbol, primary_key=True, on_delete=models.CASCADE, related_name="feed_status")
+    symbol = models.OneToOneField(
+        Symbol, primary_key=True, on_delete=models.CASCADE, related_name="feed_status"
+    )
     provider = models.CharField(max_length=20)
     simulated = models.BooleanField(default=False)
     accepted = models.BigIntegerField(default=0)
@@ -201,6 +207,17 @@ class FeedStatus(models.Model):
 
     def __str__(self) -> str:
         return f"{self.symbol_id} from {self.provider}"
+
+    @property
+    def refused(self) -> int:
+        """Return how many ticks the filters refused, whatever the reason."""
+        return (
+            self.refused_crossed
+            + self.refused_empty
+            + self.refused_non_positive
+            + self.refused_out_of_order
+            + self.refused_spike
+        )
 
 
 class Candle(models.Model):
@@ -231,6 +248,22 @@ class Candle(models.Model):
 
     def __str__(self) -> str:
         return f"{self.symbol_id} {self.interval} {self.opened_at:%Y-%m-%d %H:%M}"
+
+
+class TickDay(models.Model):
+    """One day of stored ticks, a partition of `market_tick`; a day with imported history is never dropped."""
+
+    date = models.DateField(primary_key=True)
+    keeps_history = models.BooleanField(
+        default=False, help_text="Holds imported ticks: kept whatever its age."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-date"]
+
+    def __str__(self) -> str:
+        return f"{self.date}"
 
 
 class EngineLease(models.Model):

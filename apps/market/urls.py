@@ -1,3 +1,5 @@
-"""Routes of `market`."""
+"""Routes of the market under `/api/`. Group-dependent symbols and quotes are served by `trading`."""
 
-urlpatterns: list = []
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

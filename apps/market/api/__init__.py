@@ -1,0 +1,1 @@
+"""Trader REST of the market."""

@@ -1,0 +1,66 @@
+"""Reads of symbols: the catalog as the domain sees it. The demo's always-open switch acts here."""
+
+from django.conf import settings
+
+from apps.market.domain.sessions import Calendar, ClosedDay, Hours
+from apps.market.domain.symbols import MarginMode, SymbolSpec, TradeMode
+from apps.market.models import Symbol, TradingSession
+
+DEMO_SESSION_NAME = "Demo session (always open)"
+_DEMO_CALENDAR = Calendar(always_open=True)
+
+
+def symbol_specs() -> dict[str, SymbolSpec]:
+    """Return every symbol by name; one that is not active cannot be traded but still values its positions."""
+    calendars = session_calendars()
+    return {row.name: _spec(row, calendars[row.session_id]) for row in Symbol.objects.order_by("name")}
+
+
+def session_calendars() -> dict[int, Calendar]:
+    """Return the calendar of every session by its id; all always open when the demo's setting says so."""
+    sessions = TradingSession.objects.prefetch_related("hours", "holidays")
+    if settings.SESSIONS_ALWAYS_OPEN:
+        return {session.pk: _DEMO_CALENDAR for session in sessions}
+    return {session.pk: _calendar(session) for session in sessions}
+
+
+def session_label(session: TradingSession) -> str:
+    """Return the name under which a person sees a session: the demo's open one is called what it is."""
+    return DEMO_SESSION_NAME if settings.SESSIONS_ALWAYS_OPEN else session.name
+
+
+def _calendar(session: TradingSession) -> Calendar:
+    return Calendar(
+        timezone=session.timezone,
+        always_open=session.always_open,
+        hours=tuple(Hours(row.weekday, row.opens_at, row.closes_at) for row in session.hours.all()),
+        holidays=tuple(ClosedDay(row.date, row.closes_at) for row in session.holidays.all()),
+    )
+
+
+def _spec(row: Symbol, calendar: Calendar) -> SymbolSpec:
+    covered = row.hedged_contract_size
+    return SymbolSpec(
+        id=row.pk,
+        name=row.name,
+        base_currency=row.base_currency,
+        profit_currency=row.profit_currency,
+        margin_currency=row.margin_currency,
+        digits=row.digits,
+        contract_size=row.contract_size,
+        volume_min=row.volume_min,
+        volume_max=row.volume_max,
+        volume_step=row.volume_step,
+        margin_mode=MarginMode(row.margin_mode),
+        margin_rate_buy=row.margin_rate_buy,
+        margin_rate_sell=row.margin_rate_sell,
+        margin_initial=row.margin_initial,
+        hedged_contract_size=row.contract_size if covered is None else covered,
+        tick_size=row.tick_size,
+        tick_price=row.tick_price,
+        trade_mode=TradeMode(row.trade_mode) if row.is_active else TradeMode.DISABLED,
+        quote_age_max_ms=row.quote_age_max_s * 1000,
+        calendar=calendar,
+        description=row.description,
+        asset_class=row.asset_class,
+    )
