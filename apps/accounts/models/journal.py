@@ -16,8 +16,16 @@ class CurrentTransactionId(Func):
 
 
 def append_only(name: str) -> list[pgtrigger.Trigger]:
-    """Return the trigger that refuses update, delete and truncate on a table."""
-    return [pgtrigger.Protect(name=name, operation=pgtrigger.Update | pgtrigger.Delete | pgtrigger.Truncate)]
+    """Return the trigger that refuses every update, delete and truncate statement on a table."""
+    return [
+        pgtrigger.Trigger(
+            name=name,
+            level=pgtrigger.Statement,
+            when=pgtrigger.Before,
+            operation=pgtrigger.Update | pgtrigger.Delete | pgtrigger.Truncate,
+            func="RAISE EXCEPTION 'table % is append-only', TG_TABLE_NAME;",
+        )
+    ]
 
 
 class AccountEvent(models.Model):

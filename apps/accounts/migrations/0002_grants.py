@@ -1,0 +1,18 @@
+"""What the application's role may not do to the journal and the ledger."""
+
+from django.conf import settings
+from django.db import migrations
+
+REVOKE = """
+DO $$ BEGIN
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN
+        REVOKE UPDATE, DELETE, TRUNCATE ON accounts_accountevent, accounts_ledgerline FROM {role};
+    END IF;
+END $$
+""".format(role=settings.DATABASE_APP_ROLE)
+
+
+class Migration(migrations.Migration):
+    dependencies = [("accounts", "0001_initial")]
+
+    operations = [migrations.RunSQL(REVOKE, migrations.RunSQL.noop)]
