@@ -227,6 +227,7 @@ FEED_SPEED = env.float("RTX_FEED_SPEED", default=1.0)
 FEED_SEED = env.int("RTX_FEED_SEED", default=20140508)
 SESSIONS_ALWAYS_OPEN = env.bool("RTX_SESSIONS_ALWAYS_OPEN", default=False)
 TICK_STORE_DAYS = env.int("RTX_TICK_STORE_DAYS", default=30)
+QUOTE_BOARD_FOLLOWS_BUS = env.bool("RTX_QUOTE_BOARD_FOLLOWS_BUS", default=True)
 
 # Executor (one per process): see apps/trading/services/executor.py.
 EXECUTOR_BATCH_MAX = env.int("RTX_EXECUTOR_BATCH_MAX", default=128)
