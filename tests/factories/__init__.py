@@ -1,0 +1,1 @@
+"""Builders of values and rows for tests."""
