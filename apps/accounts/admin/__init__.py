@@ -1,0 +1,14 @@
+"""Admin pages of accounts: users and clients are edited, journal, ledger and tokens only shown. Accounts: see trading."""
+
+from apps.accounts.admin.clients import ClientAdmin
+from apps.accounts.admin.journal import AccountEventAdmin, AccountStateAdmin, LedgerLineAdmin
+from apps.accounts.admin.users import RefreshTokenAdmin, UserAdmin
+
+__all__ = [
+    "AccountEventAdmin",
+    "AccountStateAdmin",
+    "ClientAdmin",
+    "LedgerLineAdmin",
+    "RefreshTokenAdmin",
+    "UserAdmin",
+]

@@ -1,0 +1,87 @@
+"""What the pages of trading share: searches and cells. No rows are changed here."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from apps.accounts.models import TradingAccount
+from apps.market.models import Symbol
+from rtx.kernel.admin import OperatedModelAdmin, as_id
+from rtx.kernel.admin_display import badge, instant, link, number
+
+SIDE_TONES = {"buy": "good", "sell": "bad"}
+STATUS_TONES = {
+    "new": "muted",
+    "working": "info",
+    "filled": "good",
+    "partially_filled": "info",
+    "canceled": "muted",
+    "rejected": "bad",
+    "expired": "muted",
+}
+SYMBOLS_FOUND_MAX = 50
+
+
+class TicketAdmin(OperatedModelAdmin):
+    """Base of orders, deals and positions: rows with a ticket, an account, a symbol and a side."""
+
+    reach_path = "account__group"
+    list_select_related = ["account", "symbol"]
+    search_fields = ["account__login"]
+    ordering = ["-id"]
+    sortable_by = ["id"]
+
+    def search(self, term: str, request: HttpRequest) -> Q | None:
+        """Find by ticket or account number, or by the beginning of a symbol's name."""
+        wanted = as_id(term)
+        if wanted is not None:
+            accounts = list(TradingAccount.objects.filter(login=wanted).values_list("pk", flat=True))
+            return Q(pk=wanted) | Q(account_id__in=accounts) | self.search_number(wanted)
+        symbols = Symbol.objects.filter(name__istartswith=term).values_list("pk", flat=True)
+        return Q(symbol_id__in=list(symbols[:SYMBOLS_FOUND_MAX])) | self.search_text(term)
+
+    def search_number(self, wanted: int) -> Q:
+        """Return what else a number may find."""
+        return Q(pk__in=[])
+
+    def search_text(self, term: str) -> Q:
+        """Return what else a text may find."""
+        return Q(pk__in=[])
+
+    @admin.display(description="Ticket", ordering="id")
+    def ticket(self, row: Any) -> str:
+        """The row's number."""
+        return f"#{row.pk}"
+
+    @admin.display(description="Account")
+    def account_link(self, row: Any) -> SafeString:
+        """A link to the account."""
+        return link(row.account)
+
+    @admin.display(description="Symbol")
+    def symbol_name(self, row: Any) -> str:
+        """The symbol's name."""
+        return str(row.symbol.name)
+
+    @admin.display(description="Side")
+    def side_(self, row: Any) -> SafeString:
+        """Buy or sell."""
+        return badge(row.get_side_display(), SIDE_TONES[row.side])
+
+    @admin.display(description="Lots")
+    def lots(self, row: Any) -> SafeString:
+        """The volume in lots."""
+        return number(row.volume)
+
+    @admin.display(description="Book")
+    def book_(self, row: Any) -> SafeString:
+        """A-book or B-book."""
+        return badge(f"{row.book.upper()}-book", "info" if row.book == "a" else "muted")
+
+    @admin.display(description="Time (UTC)")
+    def created(self, row: Any) -> SafeString:
+        """When the row was made."""
+        return instant(row.created_at)

@@ -1,0 +1,203 @@
+"""The page of open positions, valued at the present prices. They change through actions, each one service call."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RelatedDropdownFilter
+
+from apps.trading.admin.common import TicketAdmin
+from apps.trading.admin.orders import deals_of_position
+from apps.trading.domain import orders as domain
+from apps.trading.domain import profit
+from apps.trading.models import Position
+from apps.trading.selectors.markets import markets
+from apps.trading.services import positions
+from rtx.kernel import clock
+from rtx.kernel.admin_actions import Operation, operator_action
+from rtx.kernel.admin_display import amount, instant, number, pretty_json, price
+from rtx.kernel.errors import Conflict
+
+CLOSE_POSITION = "trading.close_position"
+
+
+def value(rows: Iterable[Position]) -> None:
+    """Note on each row its present closing price and floating profit, all at one instant; None without a price."""
+    found = list(rows)
+    if not found:
+        return
+    views = markets(now=clock.now())
+    for row in found:
+        market = views.of_group(row.account.group_id)
+        held = as_domain(row)
+        quote = market.client(row.symbol.name)
+        shown: Any = row
+        shown.closing_price = None if quote is None else quote.bid if row.side == "buy" else quote.ask
+        shown.floating = profit.floating(held, market=market, currency=row.account.currency)
+
+
+def as_domain(row: Position) -> domain.Position:
+    """Return the row as the book sees it."""
+    return domain.Position(
+        id=row.pk,
+        symbol=row.symbol.name,
+        side=domain.Side(row.side),
+        volume=row.volume,
+        cost=row.cost,
+        margin_rate=row.margin_rate,
+        terms=domain.ContractTerms.decoded(row.terms),
+        book=row.book,
+        last_deal_id=row.last_deal_id,
+        opened_at=row.opened_at,
+        stop_loss=row.stop_loss,
+        take_profit=row.take_profit,
+        trailing_points=row.trailing_points,
+        swap=row.swap,
+        commission=row.commission,
+    )
+
+
+@admin.register(Position)
+class PositionAdmin(TicketAdmin):
+    """Positions change only through actions, each one service call."""
+
+    list_display = [
+        "ticket",
+        "account_link",
+        "symbol_name",
+        "side_",
+        "lots",
+        "open_",
+        "current",
+        "profit_",
+        "swap_",
+        "book_",
+        "opened",
+    ]
+    list_filter = [
+        ("symbol", RelatedDropdownFilter),
+        ("side", ChoicesDropdownFilter),
+        ("account__group", RelatedDropdownFilter),
+        ("opened_at", RangeDateTimeFilter),
+    ]
+    search_help_text = "Ticket, account or symbol"
+    actions = ["close_at_market"]
+    actions_detail = ["close_at_market"]
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": [
+                    ("ticket", "account_link", "symbol_name"),
+                    ("side_", "lots", "book_"),
+                    ("open_", "current", "profit_"),
+                    ("stop_loss", "take_profit", "trailing_points"),
+                    ("swap_", "commission_"),
+                    ("opened", "updated", "deals_link"),
+                ]
+            },
+        ),
+        ("Margin and profit as of the last deal", {"fields": [("cost", "margin_rate", "last_deal_id"), "terms_"]}),
+    ]
+    readonly_fields = [
+        "ticket",
+        "account_link",
+        "symbol_name",
+        "side_",
+        "lots",
+        "book_",
+        "open_",
+        "current",
+        "profit_",
+        "swap_",
+        "commission_",
+        "opened",
+        "updated",
+        "deals_link",
+        "terms_",
+    ]
+
+    @operator_action(
+        "Close at market",
+        permission=CLOSE_POSITION,
+        warning="Each position is closed in full at the client's present price. This cannot be undone.",
+        icon="close",
+    )
+    def close_at_market(self, position: Position, operation: Operation) -> str:
+        """Close one position; the same submission again finds the first outcome."""
+        outcome = positions.close(
+            account_id=position.account_id,
+            position_id=position.pk,
+            client_order_id=f"staff-{operation.request_key.hex}-{position.pk}",
+            actor=operation.actor,
+        )
+        if outcome.refusal is not None:
+            raise Conflict(f"the book refused to close it ({outcome.refusal})", code=outcome.refusal)
+        return f"closed by order #{outcome.order.id}" if outcome.order else "closed"
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Value the rows of the page at one instant."""
+        changelist = super().get_changelist_instance(request)
+        value(changelist.result_list)
+        return changelist
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Position | None:
+        """Value the row that is shown."""
+        row: Position | None = super().get_object(request, object_id, from_field)
+        if row is not None:
+            value([row])
+        return row
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Position]:
+        """Read account and symbol in the same statement."""
+        return super().get_queryset(request).select_related("account", "symbol")
+
+    @admin.display(description="Open price")
+    def open_(self, position: Position) -> SafeString:
+        """The average open price."""
+        return price(position.open_price, position.symbol.digits)
+
+    @admin.display(description="Current")
+    def current(self, position: Any) -> SafeString:
+        """The price at which it would close now."""
+        shown = position.closing_price
+        return number(None) if shown is None else price(shown, position.symbol.digits)
+
+    @admin.display(description="Profit")
+    def profit_(self, position: Any) -> SafeString:
+        """The floating profit at the present price."""
+        return amount(position.floating, position.account.currency, signed=True)
+
+    @admin.display(description="Swap")
+    def swap_(self, position: Position) -> SafeString:
+        """The swap accrued."""
+        return amount(position.swap, position.account.currency)
+
+    @admin.display(description="Commission")
+    def commission_(self, position: Position) -> SafeString:
+        """The commission paid at the entry."""
+        return amount(position.commission, position.account.currency)
+
+    @admin.display(description="Opened (UTC)")
+    def opened(self, position: Position) -> SafeString:
+        """When it was opened."""
+        return instant(position.opened_at)
+
+    @admin.display(description="Updated (UTC)")
+    def updated(self, position: Position) -> SafeString:
+        """When it last changed."""
+        return instant(position.updated_at)
+
+    @admin.display(description="Deals")
+    def deals_link(self, position: Position) -> SafeString:
+        """A link to its deals."""
+        return deals_of_position(position.pk)
+
+    @admin.display(description="Contract terms")
+    def terms_(self, position: Position) -> SafeString:
+        """The terms that margin and profit follow."""
+        return pretty_json(json.loads(position.terms))

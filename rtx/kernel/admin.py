@@ -1,0 +1,218 @@
+"""
+Base classes of every admin page. Know nothing of any app: reach is a path to a trading group, given by the subclass.
+
+Two kinds: configuration is edited in forms (`ConfiguredModelAdmin`); money, orders and the journal are only operated
+through actions that call services (`OperatedModelAdmin`). Lists stay fast on millions of rows: counting stops at
+`COUNT_MAX`, only chosen columns sort, and a search asks indexes instead of scanning text.
+"""
+
+from typing import Any, ClassVar
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db import DataError, IntegrityError
+from django.db.models import Model, ProtectedError, Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.functional import cached_property
+from django.utils.text import capfirst
+from guardian.shortcuts import get_objects_for_user
+from unfold.admin import ModelAdmin, TabularInline
+
+from rtx.kernel.errors import RtxError
+
+COUNT_MAX = 10_000
+MANAGE_GROUP = "groups.manage_group"
+BIGGEST_ID = 2**63 - 1
+
+
+class CappedPaginator(Paginator):
+    """Counts no further than `COUNT_MAX` rows, so that a page of a huge table costs as much as one of a small table."""
+
+    template_name = "admin/pagination_capped.html"
+
+    @cached_property
+    def count(self) -> int:
+        """How many rows there are, at most `COUNT_MAX`."""
+        rows = self.object_list
+        if isinstance(rows, QuerySet):
+            return min(rows.order_by()[: COUNT_MAX + 1].count(), COUNT_MAX)
+        return len(rows)
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether there may be more rows than were counted."""
+        return self.count >= COUNT_MAX
+
+
+def reachable_groups(user: Any) -> frozenset[int] | None:
+    """Return the ids of the trading groups a member of staff may operate; None: all of them (superusers)."""
+    if user.is_superuser:
+        return None
+    known = user.__dict__.get("_reachable_groups")
+    if known is None:
+        groups = get_objects_for_user(user, MANAGE_GROUP, accept_global_perms=False)
+        known = user.__dict__["_reachable_groups"] = frozenset(groups.values_list("pk", flat=True))
+    return known
+
+
+def as_id(term: str) -> int | None:
+    """Return a search term as a row id or number, or None when it is no such thing."""
+    text = term.strip().lstrip("#")
+    if not (text.isascii() and text.isdecimal()):
+        return None
+    number = int(text)
+    return number if number <= BIGGEST_ID else None
+
+
+class RtxModelAdmin(ModelAdmin):
+    """What all pages share: reach, a capped count, 404 for what is not there or out of reach."""
+
+    reach_path: ClassVar[str] = ""  # lookup of the trading group, such as "account__group"; empty: not limited
+    paginator = CappedPaginator
+    show_full_result_count = False
+    list_per_page = 50
+    list_max_show_all = 200
+    list_filter_submit = True
+    list_fullwidth = True
+    list_disable_select_all = True
+    compressed_fields = True
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Limit the rows to the trading groups within the staff member's reach."""
+        rows = super().get_queryset(request)
+        groups = reachable_groups(request.user) if self.reach_path else None
+        return rows if groups is None else self.limit_to(rows, groups, request)
+
+    def limit_to(self, rows: QuerySet[Any], groups: frozenset[int], request: HttpRequest) -> QuerySet[Any]:
+        """Keep the rows of these trading groups."""
+        return rows.filter(**{f"{self.reach_path}__in": groups})
+
+    def search(self, term: str, request: HttpRequest) -> Q | None:
+        """Return the condition for a search term, made of indexed columns; None: search as Django does."""
+        return None
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Search through `search` where the page defines it."""
+        condition = self.search(search_term.strip(), request) if search_term.strip() else None
+        if condition is not None:
+            return queryset.filter(condition), False
+        return super().get_search_results(request, queryset, search_term)
+
+    def _get_obj_does_not_exist_redirect(
+        self, request: HttpRequest, opts: Any, object_id: str
+    ) -> HttpResponse:
+        raise Http404(f"{opts.verbose_name} {object_id} is not there")
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Allow links between pages to filter by account and symbol."""
+        if lookup in {"account", "account__id__exact", "symbol__id__exact", "event__id__exact", "position_id"}:
+            return True
+        return bool(super().lookup_allowed(lookup, value, request))
+
+
+class ConfiguredModelAdmin(RtxModelAdmin):
+    """Configuration: edited in validated forms. What the database refuses comes back as a message, never as a 500."""
+
+    is_deletable: ClassVar[bool] = True
+    warn_unsaved_form = True
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Refuse to delete what is switched off instead."""
+        return self.is_deletable and bool(super().has_delete_permission(request, obj))
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Show the form; a refusal by the database or a service sends the person back to it with the reason."""
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except (IntegrityError, DataError, ProtectedError, RtxError) as error:
+            return self._back_with(request, error)
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        """Delete after a confirmation; a refusal by the database is shown."""
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except (IntegrityError, ProtectedError, RtxError) as error:
+            return self._back_with(request, error)
+
+    def _back_with(self, request: HttpRequest, error: Exception) -> HttpResponse:
+        messages.error(request, f"Nothing was saved. {_refusal_text(error)}")
+        return HttpResponseRedirect(request.get_full_path())
+
+
+class ReadOnlyModelAdmin(RtxModelAdmin):
+    """Rows that nobody edits here, not even a superuser: everything is shown, nothing can be saved."""
+
+    def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
+        """Refuse."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Refuse."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Refuse."""
+        return False
+
+
+class OperatedModelAdmin(ReadOnlyModelAdmin):
+    """Rows that change only through actions, each one service call (see `rtx.kernel.admin_actions`)."""
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Offer the actions that the staff member has the right to."""
+        offered = super().get_actions(request)
+        return {name: entry for name, entry in offered.items() if _is_allowed(entry[0], request)}
+
+    def _filter_unfold_actions_by_permissions(
+        self, request: HttpRequest, actions: list[Any], object_id: Any = None
+    ) -> list[Any]:
+        kept = super()._filter_unfold_actions_by_permissions(request, actions, object_id)
+        return [action for action in kept if _is_allowed(action.method, request)]
+
+
+class ReadOnlyTabularInline(TabularInline):
+    """Rows of a parent shown for reading."""
+
+    extra = 0
+    max_num = 0
+    can_delete = False
+    show_change_link = True
+
+    def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
+        """Refuse."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Refuse."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Refuse."""
+        return False
+
+
+def _is_allowed(action: Any, request: HttpRequest) -> bool:
+    permission = getattr(action, "operator_permission", None)
+    return permission is None or bool(request.user.has_perm(permission))
+
+
+def _refusal_text(error: Exception) -> str:
+    if isinstance(error, RtxError):
+        return error.detail
+    if isinstance(error, ProtectedError):
+        used_by = sorted({str(row._meta.verbose_name_plural) for row in error.protected_objects})
+        return f"It is still used by {', '.join(used_by)}."
+    cause = error.__cause__
+    diagnosis = getattr(cause, "diag", None)
+    said = getattr(diagnosis, "message_detail", None) or getattr(diagnosis, "message_primary", None)
+    return capfirst(str(said or "the database refused the values").rstrip(".")) + "."

@@ -1,0 +1,87 @@
+"""How admin pages write numbers, states, instants and links. Returns safe HTML; decides nothing."""
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html, mark_safe
+from django.utils.safestring import SafeString
+
+from rtx.kernel import money
+
+EMPTY = "–"
+TONES = frozenset({"good", "bad", "warn", "info", "muted"})
+
+
+def grouped(text: str) -> str:
+    """Return a plain decimal text with thin spaces between its thousands: 1234567.5 -> 1 234 567.5."""
+    sign, digits = ("-", text[1:]) if text.startswith("-") else ("", text)
+    whole, point, rest = digits.partition(".")
+    return f"{sign}{int(whole):,}".replace(",", "\u202f") + point + rest
+
+
+def number(value: Decimal | None) -> SafeString:
+    """Write a quantity or a price: every decimal it has, aligned right."""
+    shown = EMPTY if value is None else money.plain(value)
+    return format_html('<span class="rtx-num">{}</span>', shown)
+
+
+def price(value: Decimal | None, digits: int) -> SafeString:
+    """Write a price with the symbol's decimals."""
+    shown = EMPTY if value is None else money.text(money.rounded(value, digits))
+    return format_html('<span class="rtx-num">{}</span>', shown)
+
+
+def amount(value: Decimal | None, currency: str, *, signed: bool = False) -> SafeString:
+    """Write an amount with its currency's decimals; `signed` colors gain and loss."""
+    if value is None:
+        return format_html('<span class="rtx-num">{}</span>', EMPTY)
+    shown = grouped(money.text(money.booked(value, currency)))
+    tone = ("rtx-gain" if value > 0 else "rtx-loss") if signed and value else ""
+    return format_html(
+        '<span class="rtx-num {}">{} <span class="rtx-unit">{}</span></span>', tone, shown, currency
+    )
+
+
+def badge(text: Any, tone: str = "muted") -> SafeString:
+    """Write a state as a small colored label."""
+    if tone not in TONES:
+        raise ValueError(f"{tone} is not a tone")
+    return format_html('<span class="rtx-badge rtx-badge-{}">{}</span>', tone, text)
+
+
+def link(target: Any, text: Any = None) -> SafeString:
+    """Write a link to the page of a row, or the text alone when there is no such page."""
+    if target is None:
+        return mark_safe(EMPTY)
+    meta = target._meta
+    return link_to(f"admin:{meta.app_label}_{meta.model_name}_change", target.pk, text or str(target))
+
+
+def link_to(name: str, key: Any, text: Any) -> SafeString:
+    """Write a link to a named page with one key."""
+    try:
+        return format_html('<a class="rtx-link" href="{}">{}</a>', reverse(name, args=[key]), text)
+    except NoReverseMatch:
+        return format_html("{}", text)
+
+
+def pretty_json(value: Any) -> SafeString:
+    """Write JSON indented, its keys sorted as stored."""
+    shown = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    return format_html('<pre class="rtx-json">{}</pre>', shown)
+
+
+def instant(value: datetime | None) -> SafeString:
+    """Write an instant in UTC to the second, with its milliseconds when hovered."""
+    if value is None:
+        return mark_safe(EMPTY)
+    utc = value.astimezone(UTC)
+    return format_html(
+        '<time class="rtx-time" datetime="{}" title="{}">{}</time>',
+        utc.isoformat(),
+        utc.strftime("%Y-%m-%d %H:%M:%S.%f UTC"),
+        utc.strftime("%Y-%m-%d %H:%M:%S"),
+    )
