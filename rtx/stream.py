@@ -54,6 +54,9 @@ class TransportWire:
             self._transport.resume_reading()
         protocol.close_timer = protocol.loop.call_later(CLOSE_GRACE_S, self._transport.abort)
 
+    async def finished(self) -> None:
+        """The transport sends by itself what it was given."""
+
 
 class StreamWebSocket(WebSocketsSansIOProtocol):
     """uvicorn's protocol with the wire put into the scope."""

@@ -5,6 +5,7 @@ A slow client costs a set of stale streams and at most `STREAM_BUFFER_MAX_BYTES`
 for too long, it is closed with 4409. Never waits, so that no client delays another. Reads no table and no bus.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable
 from enum import IntEnum
@@ -44,6 +45,7 @@ class Connection:
         "_compose",
         "_latest",
         "_stale",
+        "_waiting",
         "blocked_since",
         "conflated",
         "is_clear",
@@ -67,6 +69,7 @@ class Connection:
         self._backlog_bytes = 0
         self._stale: dict[Part, None] = {}
         self._latest: dict[Hashable, bytes] = {}
+        self._waiting: list[asyncio.Future[None]] = []
         wire.on_writable(self.flush)
 
     def send(self, frame: bytes) -> None:
@@ -119,6 +122,22 @@ class Connection:
         while self._latest and wire.is_writable():
             wire.write(self._latest.pop(next(iter(self._latest))))
         self.is_clear = not (self.is_closed or self._backlog or self._stale or self._latest)
+        if self.is_clear and self._waiting:
+            self._wake()
+
+    async def drained(self) -> None:
+        """Wait until nothing is kept back: for senders of more than fits the bound. Returns on a closed socket too."""
+        while not (self.is_closed or (self.is_clear and self.wire.is_writable())):
+            self.is_clear = False  # so that `flush` runs to the end and wakes us
+            waiting = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiting)
+            await waiting
+
+    def _wake(self) -> None:
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_result(None)
+        self._waiting.clear()
 
     def forget(self, parts: Iterable[Part]) -> None:
         """Drop streams that are no longer subscribed from what waits."""
@@ -159,6 +178,7 @@ class Connection:
         self._backlog_bytes = 0
         self._stale.clear()
         self._latest.clear()
+        self._wake()
 
     def _check_bound(self) -> None:
         if self.buffered_bytes() > self._buffer_max_bytes:

@@ -14,6 +14,7 @@ from apps.trading.consumers.frames import payload_of
 
 WIRE_EXTENSION = "rtx.wire"
 HIGH_WATER_BYTES = 65_536
+FINISH_MAX_S = 3.0
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -35,6 +36,9 @@ class Wire(Protocol):
 
     def close(self, code: int, reason: str) -> None:
         """Send a close frame and end the socket; a peer that does not answer is cut after a moment."""
+
+    async def finished(self) -> None:
+        """Wait until what was handed over may be left to the server."""
 
 
 class AsgiWire:
@@ -73,6 +77,11 @@ class AsgiWire:
         if self._closing is None:
             self._closing = (code, reason)
             self._wake()
+
+    async def finished(self) -> None:
+        """Wait until everything is with the server: what is not sent when the application returns is lost."""
+        if self._writer is not None:
+            await asyncio.wait([self._writer], timeout=FINISH_MAX_S)
 
     def _wake(self) -> None:
         if self._writer is None or self._writer.done():

@@ -1,55 +1,20 @@
 """The quote hub: one encoding per audience, conflation for slow clients, bounded buffers."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
-import orjson
 import pytest
 
 from apps.market.domain.quotes import Quote
 from apps.trading.consumers.connection import STALL_MAX_S, CloseCode, Connection
-from apps.trading.consumers.frames import json_frame, payload_of, quotes_frame
+from apps.trading.consumers.frames import json_frame, quotes_frame
 from apps.trading.consumers.hub import QuoteHub
+from tests.factories.stream import FakeWire
 
 STANDARD, RAW, SAME_AS_STANDARD = 1, 2, 3
 BUFFER_MAX_BYTES = 4_096
-
-
-class FakeWire:
-    """A socket that takes everything until it is told to be full."""
-
-    def __init__(self) -> None:
-        self.frames: list[bytes] = []
-        self.full = False
-        self.closed: tuple[int, str] | None = None
-        self.resumed: Callable[[], None] = lambda: None
-
-    def is_writable(self) -> bool:
-        return not self.full
-
-    def buffered_bytes(self) -> int:
-        return 0
-
-    def write(self, frame: bytes) -> None:
-        self.frames.append(frame)
-
-    def on_writable(self, callback: Callable[[], None]) -> None:
-        self.resumed = callback
-
-    def close(self, code: int, reason: str) -> None:
-        self.closed = (code, reason)
-
-    def read_again(self) -> None:
-        self.full = False
-        self.resumed()
-
-    def messages(self) -> list[Any]:
-        """Return and forget what arrived."""
-        arrived = [orjson.loads(payload_of(frame)) for frame in self.frames]
-        self.frames.clear()
-        return arrived
 
 
 def terms(symbol: str, *, bid_points: int, ask_points: int) -> Any:
