@@ -103,12 +103,15 @@ class CandleBuilder:
             self._minutes[symbol] = (time_ms - time_ms % MINUTE_MS, Bar.at(bid))
         self._touched.add(symbol)
 
-    def resume(self, bucket: Bucket, bar: Bar) -> None:
-        """Take a stored running bar over after a restart, before the symbol's first tick."""
-        if bucket.interval == "1m":
-            self._minutes[bucket.symbol] = (bucket.opened_ms, bar)
-        else:
-            self._higher[bucket.symbol, bucket.interval] = (bucket.opened_ms, bar)
+    def resume(self, symbol: str, minutes: list[tuple[int, Bar]]) -> None:
+        """Take the day's stored minutes over after a restart, before the symbol's first tick."""
+        if not minutes:
+            return
+        self._minutes[symbol] = minutes[-1]
+        for interval in INTERVALS_MS:
+            if interval != "1m":
+                for key, bar in merge(interval, minutes[:-1]).items():
+                    self._higher[symbol, interval] = (key, bar)
 
     def drain(self) -> dict[Bucket, Bar]:
         """Return copies of all bars that changed since the last call."""

@@ -75,6 +75,12 @@ class TickFilter:
         self._last_bid = self._suspect_bid = None
         self._confirming = 0
 
+    def limit_spikes(self, spike_max_pct: Decimal) -> None:
+        """Take a changed limit over, from the present level on."""
+        self._limit = spike_max_pct / HUNDRED
+        if self._last_bid is not None:
+            self._set_level(self._last_bid)
+
     def start_from(self, *, bid: Decimal, time_ms: int) -> None:
         """Take a restored quote as the last accepted one without counting it."""
         self._last_ms = time_ms

@@ -1,10 +1,13 @@
 """Reads of symbols: the catalog as the domain sees it. The demo's always-open switch acts here."""
 
+from dataclasses import dataclass
+from decimal import Decimal
+
 from django.conf import settings
 
 from apps.market.domain.sessions import Calendar, ClosedDay, Hours
 from apps.market.domain.symbols import MarginMode, SymbolSpec, TradeMode
-from apps.market.models import Symbol, TradingSession
+from apps.market.models import Symbol, TermsVersion, TradingSession
 
 DEMO_SESSION_NAME = "Demo session (always open)"
 _DEMO_CALENDAR = Calendar(always_open=True)
@@ -14,6 +17,26 @@ def symbol_specs() -> dict[str, SymbolSpec]:
     """Return every symbol by name; one that is not active cannot be traded but still values its positions."""
     calendars = session_calendars()
     return {row.name: _spec(row, calendars[row.session_id]) for row in Symbol.objects.order_by("name")}
+
+
+@dataclass(frozen=True, slots=True)
+class FedSymbol:
+    """A symbol as the engine needs it."""
+
+    spec: SymbolSpec
+    spike_max_pct: Decimal
+
+
+def fed_symbols() -> dict[str, FedSymbol]:
+    """Return the symbols that the engine prices: the active ones, by name."""
+    specs = symbol_specs()
+    active = Symbol.objects.filter(is_active=True).values_list("name", "spike_max_pct")
+    return {name: FedSymbol(specs[name], limit) for name, limit in active if name in specs}
+
+
+def terms_version() -> int:
+    """Return the number that moves with every change of symbols, sessions and terms."""
+    return TermsVersion.objects.values_list("version", flat=True).filter(pk=1).first() or 0
 
 
 def session_calendars() -> dict[int, Calendar]:
