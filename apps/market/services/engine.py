@@ -54,6 +54,8 @@ class Engine:
         self._paths = settings.ENGINE_SERVICES if paths is None else paths
         self._listeners: tuple[TickListener, ...] = ()
         self._failed: set[TickListener] = set()
+        self._stopping = threading.Event()
+        self.failure = ""
         self.services: list[EngineService] = []
 
     def on_ticks(self, listener: TickListener) -> None:
@@ -70,15 +72,25 @@ class Engine:
                     self._failed.add(listener)
                     log.exception("tick_listener_failed", listener=repr(listener))
 
-    def run(self, stopping: threading.Event, *, on_ready: Callable[["Engine"], None]) -> None:
-        """Start all services, wait for `stopping`, stop them in the opposite order."""
+    def stop(self) -> None:
+        """Let `run` end. May be called from a signal handler."""
+        self._stopping.set()
+
+    def fail(self, service: str, error: Exception) -> None:
+        """End the engine because a service met what it cannot handle: whoever started us starts us again."""
+        log.error("engine_service_failed", service=service, exc_info=error)
+        self.failure = f"{service}: {error!r}"
+        self._stopping.set()
+
+    def run(self, *, on_ready: Callable[["Engine"], None]) -> None:
+        """Start all services, wait for `stop` or a failure, stop them in the opposite order."""
         try:
             for path in self._paths:
                 service: EngineService = import_string(path)()
                 self.services.append(service)
                 service.start(self)
             on_ready(self)
-            stopping.wait()
+            self._stopping.wait()
         finally:
             for service in reversed(self.services):
                 service.stop()

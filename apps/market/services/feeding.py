@@ -137,7 +137,7 @@ class FeedService:
             "feed": self._feed,
         }
         for name, loop in loops.items():
-            thread = threading.Thread(target=loop, name=name, daemon=True)
+            thread = threading.Thread(target=self._guard, args=(loop,), name=name, daemon=True)
             self._threads.append(thread)
             thread.start()
 
@@ -169,6 +169,13 @@ class FeedService:
             "bus_connected": self._publisher.is_connected,
             "bus_failures": self._publisher.failures,
         }
+
+    def _guard(self, loop: Callable[[], None]) -> None:
+        try:
+            loop()
+        except Exception as error:  # noqa: BLE001 - ends the engine, loudly
+            if self._engine is not None:
+                self._engine.fail(self.name, error)
 
     # Thread "lease"
 

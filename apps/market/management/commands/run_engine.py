@@ -1,9 +1,9 @@
 """`manage.py run_engine`: hosts the feed and what upper apps add. Ends on a signal, not on an outage."""
 
 import signal
-import threading
 from typing import Any
 
+from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.market.adapters.feed import FeedRefused
@@ -13,17 +13,20 @@ from apps.market.services.engine import Engine
 class Command(BaseCommand):
     """Run the engine until it is told to stop."""
 
+    requires_system_checks = [Tags.security]
     help = "Run the engine: price feed, triggers, margin monitor (one leader, others stand by)."
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Host the services of ENGINE_SERVICES."""
-        stopping = threading.Event()
+        engine = Engine()
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stopping.set())
+            signal.signal(number, lambda *_: engine.stop())
         try:
-            Engine().run(stopping, on_ready=self._ready)
+            engine.run(on_ready=self._ready)
         except FeedRefused as error:
             raise CommandError(str(error)) from error
+        if engine.failure:
+            raise CommandError(f"engine failed: {engine.failure}")
         self._say("engine stopped")
 
     def _ready(self, engine: Engine) -> None:
