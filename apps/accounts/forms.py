@@ -5,10 +5,11 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from unfold.forms import AdminPasswordChangeForm, UserCreationForm
+from unfold.forms import AdminOwnPasswordChangeForm, AdminPasswordChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminDateWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from apps.accounts.models import Client, User
+from apps.accounts.services import users
 
 TEXT_MAX = 200
 OLDEST_BIRTH = date(1900, 1, 1)
@@ -98,6 +99,7 @@ class NewUserForm(UserCreationForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields.pop("usable_password", None)
         if "role" in self.fields:
             self.fields["role"].choices = [
                 choice for choice in User.Role.choices if choice[0] != User.Role.TRADER
@@ -105,4 +107,24 @@ class NewUserForm(UserCreationForm):
 
 
 class UserPasswordForm(AdminPasswordChangeForm):
-    """A new password for a user; the page hands it to the service."""
+    """A new password for a user, saved by the service that also ends the user's logins."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields.pop("usable_password", None)  # who shall not log in is disabled
+
+    def save(self, commit: bool = True) -> User:
+        """Hand the password to the service."""
+        user: User = self.user
+        users.set_password(user=user, password=self.cleaned_data["password1"])
+        return user
+
+
+class OwnPasswordForm(AdminOwnPasswordChangeForm):
+    """The person's own new password, saved by the service that also ends their other logins."""
+
+    def save(self, commit: bool = True) -> User:
+        """Hand the password to the service."""
+        user: User = self.user
+        users.set_password(user=user, password=self.cleaned_data["new_password1"])
+        return user

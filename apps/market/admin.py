@@ -31,6 +31,7 @@ from apps.market.models import (
     SessionHours,
     Symbol,
     TermsVersion,
+    TickDay,
     TradingSession,
 )
 from rtx.kernel import clock
@@ -347,3 +348,14 @@ class TermsVersionAdmin(ReadOnlyModelAdmin):
 
     list_display = ["__str__", "version"]
     search_fields = ["version"]
+
+
+@admin.register(TickDay)
+class TickDayAdmin(ReadOnlyModelAdmin):
+    """The days of stored ticks."""
+
+    list_display = ["date", "keeps_history", "created_at"]
+    list_filter = [("keeps_history", BooleanRadioFilter)]
+    search_fields = ["date"]
+    search_help_text = "Date"
+    date_hierarchy = "date"

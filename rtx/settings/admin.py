@@ -1,20 +1,152 @@
 """Look and navigation of the admin (django-unfold). No secrets, no behavior."""
 
+from typing import Any
+
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
+
+
+def _item(title: str, icon: str, page: str, permission: str = "") -> dict[str, Any]:
+    """Return one entry of the navigation; `page` is app_model, seen by staff with the right to view it."""
+    app, _underscore, model = page.partition("_")
+    right = permission or f"{app}.view_{model}"
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{page}_changelist"),
+        "permission": lambda request: request.user.has_perm(right),
+    }
+
+
+NAVIGATION = [
+    {"items": [{"title": _("Dashboard"), "icon": "monitoring", "link": reverse_lazy("admin:index")}]},
+    {
+        "title": _("Trading"),
+        "separator": True,
+        "items": [
+            _item("Accounts", "account_balance_wallet", "accounts_tradingaccount"),
+            _item("Positions", "stacked_line_chart", "trading_position"),
+            _item("Orders", "receipt_long", "trading_order"),
+            _item("Deals", "handshake", "trading_deal"),
+        ],
+    },
+    {
+        "title": _("Books"),
+        "separator": True,
+        "items": [
+            _item("Journal", "history_edu", "accounts_accountevent"),
+            _item("Ledger", "balance", "accounts_ledgerline"),
+            _item("Account states", "data_table", "accounts_accountstate"),
+        ],
+    },
+    {
+        "title": _("People"),
+        "separator": True,
+        "items": [
+            _item("Clients", "groups", "accounts_client"),
+            _item("Users", "badge", "accounts_user"),
+            _item("Refresh tokens", "key", "accounts_refreshtoken"),
+        ],
+    },
+    {
+        "title": _("Terms"),
+        "separator": True,
+        "items": [
+            _item("Trading groups", "workspaces", "groups_tradinggroup"),
+            _item("Terms per symbol", "tune", "groups_groupsymbol"),
+            _item("Symbols", "candlestick_chart", "market_symbol"),
+            _item("Trading sessions", "schedule", "market_tradingsession"),
+            _item("Holidays", "event_busy", "market_holiday"),
+        ],
+    },
+    {
+        "title": _("Market data"),
+        "separator": True,
+        "collapsible": True,
+        "items": [
+            _item("Last quotes", "price_change", "market_lastquote"),
+            _item("Feeds", "rss_feed", "market_feedstatus"),
+            _item("Candles", "waterfall_chart", "market_candle"),
+            _item("Tick days", "calendar_month", "market_tickday"),
+            _item("Engine leases", "bolt", "market_enginelease"),
+            _item("Session hours", "more_time", "market_sessionhours"),
+            _item("Terms version", "numbers", "market_termsversion"),
+        ],
+    },
+    {
+        "title": _("Rights and logs"),
+        "separator": True,
+        "collapsible": True,
+        "items": [
+            _item("Staff groups", "shield_person", "auth_group"),
+            _item("Reach of staff", "travel_explore", "guardian_userobjectpermission"),
+            _item("Reach of staff groups", "share_location", "guardian_groupobjectpermission"),
+            _item("Permissions", "lock_open", "auth_permission"),
+            _item("Staff log", "assignment_ind", "admin_logentry"),
+            _item("Change log", "difference", "auditlog_logentry"),
+            _item("Locked sign-ins", "gpp_bad", "axes_accessattempt"),
+            _item("Sign-ins", "login", "axes_accesslog"),
+            _item("Failed sign-ins", "no_accounts", "axes_accessfailurelog"),
+        ],
+    },
+    {
+        "title": _("Schedules"),
+        "separator": True,
+        "collapsible": True,
+        "items": [
+            _item("Periodic tasks", "task_alt", "django_celery_beat_periodictask", "django_celery_beat.view_periodictask"),
+            _item("Intervals", "timer", "django_celery_beat_intervalschedule", "django_celery_beat.view_intervalschedule"),
+            _item("Crontabs", "update", "django_celery_beat_crontabschedule", "django_celery_beat.view_crontabschedule"),
+            _item("Once", "alarm", "django_celery_beat_clockedschedule", "django_celery_beat.view_clockedschedule"),
+            _item("Solar", "wb_sunny", "django_celery_beat_solarschedule", "django_celery_beat.view_solarschedule"),
+        ],
+    },
+]
 
 UNFOLD = {
     "SITE_TITLE": "RTX",
     "SITE_HEADER": "RTX",
     "SITE_SUBHEADER": _("Broker back-office"),
     "SITE_SYMBOL": "candlestick_chart",
+    "SITE_URL": None,
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "sizes": "any",
+            "type": "image/svg+xml",
+            "href": lambda request: static("console/favicon.svg"),
+        },
+    ],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": True,
+    "DASHBOARD_CALLBACK": "apps.console.admin.site.show_dashboard",
+    "STYLES": [lambda request: static("console/console.css")],
+    "SCRIPTS": [lambda request: static("console/console.js")],
+    "ACCOUNT": {
+        "navigation": [{"title": _("API documentation"), "link": "/api/docs"}],
+    },
+    "BORDER_RADIUS": "8px",
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97.9% .021 166.113)",
+            "100": "oklch(95% .052 163.051)",
+            "200": "oklch(90.5% .093 164.15)",
+            "300": "oklch(84.5% .143 164.978)",
+            "400": "oklch(74% .15 163.223)",
+            "500": "oklch(62% .13 163)",
+            "600": "oklch(52% .105 165)",
+            "700": "oklch(44.5% .09 166)",
+            "800": "oklch(38% .076 167)",
+            "900": "oklch(33% .063 169)",
+            "950": "oklch(22% .045 172)",
+        },
+    },
+    "COMMAND": {"search_models": False, "show_history": False},
     "SIDEBAR": {
         "show_search": True,
         "show_all_applications": False,
-        "navigation": [
-            {"items": [{"title": _("Dashboard"), "icon": "monitoring", "link": reverse_lazy("admin:index")}]},
-        ],
+        "navigation": NAVIGATION,
     },
 }

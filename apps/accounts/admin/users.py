@@ -17,6 +17,7 @@ from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilt
 
 from apps.accounts.forms import NewUserForm, UserForm, UserPasswordForm
 from apps.accounts.models import Client, RefreshToken, TradingAccount, User
+from apps.accounts.services import users
 from rtx.kernel import encryption
 from rtx.kernel.admin import ConfiguredModelAdmin, ReadOnlyModelAdmin, as_id
 from rtx.kernel.admin_display import EMPTY, badge, instant, link, link_to
@@ -102,14 +103,21 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):
             fields += ["role", "is_active", "is_staff", "is_superuser"]
         return fields
 
-    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        """Save the record; a change of the right to log in goes through its service."""
+    def save_form(self, request: HttpRequest, form: Any, change: bool) -> User:
+        """Make a new member of staff without saving; an existing user as the form has it."""
+        user: User = form.save(commit=False)
         if not change:
-            obj.is_staff = True
-            obj.is_superuser = obj.role == User.Role.SUPERADMIN
-        if obj.is_superuser and not request.user.is_superuser:
+            user.is_staff = True
+            user.is_superuser = user.role == User.Role.SUPERADMIN
+        return user
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """Save the record; whoever loses the right to log in, or rights, loses their tokens too."""
+        if (obj.is_superuser or obj.is_staff) and not request.user.is_superuser:
             raise PermissionDenied
         super().save_model(request, obj, form, change)
+        if change and not obj.is_active and "is_active" in form.changed_data:
+            users.disable(obj)
 
     @admin.display(description="Role", ordering="role")
     def role_(self, user: User) -> SafeString:

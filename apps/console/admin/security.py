@@ -1,0 +1,263 @@
+"""Pages of rights, sign-in attempts and the logs of what staff changed: read-only but for staff groups and reach."""
+
+from ipaddress import ip_address
+from typing import Any
+
+from auditlog.mixins import LogEntryAdminMixin
+from auditlog.models import LogEntry as ChangeLogEntry
+from axes.models import AccessAttempt, AccessFailureLog, AccessLog
+from axes.utils import reset
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry as StaffLogEntry
+from django.contrib.auth.models import Group, Permission
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Q
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from guardian.models import GroupObjectPermission, UserObjectPermission
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
+
+from apps.accounts.models import User
+from rtx.kernel.admin import ConfiguredModelAdmin, OperatedModelAdmin, ReadOnlyModelAdmin
+from rtx.kernel.admin_actions import Operation, operator_action
+from rtx.kernel.admin_display import EMPTY, badge, instant, link_to
+
+for model in (Group, ChangeLogEntry, AccessAttempt, AccessLog, AccessFailureLog):
+    admin.site.unregister(model)
+
+FLAG_TONES = {1: "good", 2: "info", 3: "bad"}
+ACTION_TONES = {0: "good", 1: "info", 2: "bad", 3: "muted"}
+
+
+def users_by_email(term: str) -> list[int]:
+    """Return the ids of the users whose e-mail begins with the term."""
+    return list(User.objects.filter(email__startswith=term.lower()).values_list("pk", flat=True)[:100])
+
+
+@admin.register(Group)
+class StaffGroupAdmin(ConfiguredModelAdmin):
+    """Sets of rights for staff, not to be confused with trading groups."""
+
+    list_display = ["name"]
+    search_fields = ["name"]
+    search_help_text = "Name"
+    autocomplete_fields = ["permissions"]
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Read the rights together with what they apply to."""
+        if db_field.name == "permissions":
+            kwargs["queryset"] = Permission.objects.select_related("content_type")
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+
+@admin.register(Permission)
+class PermissionAdmin(ReadOnlyModelAdmin):
+    """Every right there is."""
+
+    list_display = ["name", "codename", "applies_to"]
+    list_select_related = ["content_type"]
+    search_fields = ["name", "codename", "content_type__app_label"]
+    search_help_text = "Name, code or app"
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Read what a right applies to in the same statement: its text names it."""
+        return super().get_queryset(request).select_related("content_type")
+
+    @admin.display(description="Applies to")
+    def applies_to(self, permission: Permission) -> str:
+        """App and table."""
+        return f"{permission.content_type.app_label}.{permission.content_type.model}"
+
+
+class ObjectPermissionAdmin(ConfiguredModelAdmin):
+    """Base of reach: who may operate which trading group. Given on the group's page, shown and withdrawn here."""
+
+    list_select_related = ["permission__content_type", "content_type"]
+    search_fields = ["object_pk"]
+    sortable_by: list[str] = []
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse: reach is given on the trading group's page, under object permissions."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse: it is withdrawn and given anew."""
+        return False
+
+    @admin.display(description="Right")
+    def right(self, row: Any) -> str:
+        """The code of the right."""
+        return str(row.permission.codename)
+
+    @admin.display(description="On")
+    def target(self, row: Any) -> SafeString:
+        """A link to the row that the right is about."""
+        kind: ContentType = row.content_type
+        return link_to(f"admin:{kind.app_label}_{kind.model}_change", row.object_pk, f"{kind.model} {row.object_pk}")
+
+
+@admin.register(UserObjectPermission)
+class UserObjectPermissionAdmin(ObjectPermissionAdmin):
+    """Reach of single members of staff."""
+
+    list_display = ["user", "right", "target"]
+    list_select_related = ["user", "permission__content_type", "content_type"]
+    search_help_text = "E-mail or id of the row"
+
+    def search(self, term: str, request: HttpRequest) -> Q | None:
+        """Find by member of staff or by row."""
+        return Q(user_id__in=users_by_email(term)) | Q(object_pk=term)
+
+
+@admin.register(GroupObjectPermission)
+class GroupObjectPermissionAdmin(ObjectPermissionAdmin):
+    """Reach of staff groups."""
+
+    list_display = ["group", "right", "target"]
+    list_select_related = ["group", "permission__content_type", "content_type"]
+    search_help_text = "Staff group or id of the row"
+
+    def search(self, term: str, request: HttpRequest) -> Q | None:
+        """Find by staff group or by row."""
+        return Q(group__name__icontains=term) | Q(object_pk=term)
+
+
+@admin.register(ChangeLogEntry)
+class ChangeLogAdmin(ReadOnlyModelAdmin, LogEntryAdminMixin):
+    """What changed in configuration, field by field."""
+
+    list_display = ["at", "resource_url", "action_", "msg_short", "by"]
+    list_filter = [("action", ChoicesDropdownFilter), ("timestamp", RangeDateTimeFilter)]
+    list_select_related = ["content_type", "actor"]
+    search_fields = ["object_repr"]
+    search_help_text = "E-mail of who changed it, or id of the row"
+    ordering = ["-id"]
+    sortable_by: list[str] = []
+    fieldsets = [
+        (None, {"fields": [("at", "by"), ("resource_url", "action_"), ("remote_addr", "cid")]}),
+        ("Changes", {"fields": ["msg"]}),
+    ]
+    readonly_fields = ["at", "by", "resource_url", "action_", "msg"]
+
+    def search(self, term: str, request: HttpRequest) -> Q | None:
+        """Find by the row's name or id, or by who changed it."""
+        return Q(actor_id__in=users_by_email(term)) | Q(object_pk=term)
+
+    @admin.display(description="Time (UTC)")
+    def at(self, entry: Any) -> SafeString:
+        """When it changed."""
+        return instant(entry.timestamp)
+
+    @admin.display(description="Action")
+    def action_(self, entry: Any) -> SafeString:
+        """Created, changed or deleted."""
+        return badge(entry.get_action_display(), ACTION_TONES.get(entry.action, "muted"))
+
+    @admin.display(description="By")
+    def by(self, entry: Any) -> SafeString | str:
+        """Who changed it."""
+        if entry.actor_id is None:
+            return "system"
+        return link_to("admin:accounts_user_change", entry.actor_id, entry.actor)
+
+
+@admin.register(StaffLogEntry)
+class StaffLogAdmin(ReadOnlyModelAdmin):
+    """What staff did in the admin, with the reasons they gave."""
+
+    list_display = ["at", "user", "flag", "what", "object_repr", "message"]
+    list_filter = [("action_flag", ChoicesDropdownFilter), ("action_time", RangeDateTimeFilter)]
+    list_select_related = ["user", "content_type"]
+    search_fields = ["object_repr"]
+    search_help_text = "E-mail of who did it, or id of the row"
+    ordering = ["-id"]
+    sortable_by: list[str] = []
+    fields = [("at", "user"), ("flag", "what"), ("object_id", "object_repr"), "message"]
+    readonly_fields = ["at", "flag", "what", "message"]
+
+    def search(self, term: str, request: HttpRequest) -> Q | None:
+        """Find by person or by row."""
+        return Q(user_id__in=users_by_email(term)) | Q(object_id=term)
+
+    @admin.display(description="Time (UTC)")
+    def at(self, entry: StaffLogEntry) -> SafeString:
+        """When it was done."""
+        return instant(entry.action_time)
+
+    @admin.display(description="Action")
+    def flag(self, entry: StaffLogEntry) -> SafeString:
+        """Added, changed or deleted."""
+        return badge(entry.get_action_flag_display(), FLAG_TONES[entry.action_flag])
+
+    @admin.display(description="What")
+    def what(self, entry: StaffLogEntry) -> str:
+        """The kind of row."""
+        return EMPTY if entry.content_type is None else str(entry.content_type.name)
+
+    @admin.display(description="Details")
+    def message(self, entry: StaffLogEntry) -> str:
+        """What was changed, or the operator's reason."""
+        return entry.get_change_message() or EMPTY
+
+
+class AttemptAdmin(OperatedModelAdmin):
+    """Base of the sign-in logs."""
+
+    list_filter = [("attempt_time", RangeDateTimeFilter)]
+    search_fields = ["username"]
+    search_help_text = "Exact e-mail or address"
+    ordering = ["-id"]
+    sortable_by: list[str] = []
+
+    def search(self, term: str, request: HttpRequest) -> Q | None:
+        """Find by e-mail or by address."""
+        condition = Q(username=term.lower())
+        return condition | Q(ip_address=term) if _is_address(term) else condition
+
+    @admin.display(description="Time (UTC)")
+    def at(self, row: Any) -> SafeString:
+        """When it was tried."""
+        return instant(row.attempt_time)
+
+
+@admin.register(AccessAttempt)
+class AccessAttemptAdmin(AttemptAdmin):
+    """Failed sign-ins that still count towards a lock."""
+
+    list_display = ["at", "username", "ip_address", "failures_since_start", "user_agent"]
+    fields = ["at", "username", "ip_address", "failures_since_start", "user_agent", "path_info"]
+    readonly_fields = ["at"]
+    actions = ["unlock"]
+    actions_detail = ["unlock"]
+
+    @operator_action("Unlock", permission="axes.delete_accessattempt", warning="The person may try again at once.")
+    def unlock(self, attempt: AccessAttempt, operation: Operation) -> str:
+        """Forget the failed sign-ins of this person from this address."""
+        reset(ip=attempt.ip_address, username=attempt.username)
+        return "unlocked"
+
+
+@admin.register(AccessLog)
+class AccessLogAdmin(AttemptAdmin):
+    """Successful sign-ins."""
+
+    list_display = ["at", "username", "ip_address", "logout_time", "user_agent"]
+    fields = ["at", "username", "ip_address", "logout_time", "user_agent", "path_info"]
+    readonly_fields = ["at"]
+
+
+@admin.register(AccessFailureLog)
+class AccessFailureLogAdmin(AttemptAdmin):
+    """Failed sign-ins, kept."""
+
+    list_display = ["at", "username", "ip_address", "locked_out", "user_agent"]
+    fields = ["at", "username", "ip_address", "locked_out", "user_agent", "path_info"]
+    readonly_fields = ["at"]
+
+
+def _is_address(term: str) -> bool:
+    try:
+        ip_address(term)
+    except ValueError:
+        return False
+    return True

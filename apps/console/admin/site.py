@@ -1,0 +1,104 @@
+"""
+What the admin site adds to Django's: the dashboard with its live figures, the person's own password, the lockout page.
+
+`show_dashboard` and `locked_out` are named by dotted path in the settings.
+"""
+
+from dataclasses import asdict
+from http import HTTPStatus
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth.views import PasswordChangeView
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+
+from apps.accounts.forms import OwnPasswordForm
+from apps.console import selectors
+from apps.console.adapters.processes import probe
+from rtx.kernel.admin import reachable_groups
+from rtx.kernel.errors import TooManyRequests
+
+RIGHTS = {
+    "accounts": "accounts.view_tradingaccount",
+    "exposure": "trading.view_position",
+    "house": "accounts.view_ledgerline",
+    "orders": "trading.view_order",
+}
+LIVE_EVERY_MS = 1000
+
+
+def figures(request: HttpRequest) -> dict[str, Any]:
+    """Return the dashboard's figures as far as this person may see them."""
+    user: Any = request.user
+    may = frozenset(part for part, right in RIGHTS.items() if user.has_perm(right))
+    shown = selectors.dashboard(reach=reachable_groups(user), may=may)
+    return {**shown, "processes": asdict(probe.latest())}
+
+
+def live(request: HttpRequest) -> HttpResponse:
+    """Answer with the present figures; polled by the dashboard."""
+    response = JsonResponse(figures(request))
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def show_dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Give the index page its first figures and where to ask for the next."""
+    context["dashboard"] = {
+        "figures": figures(request),
+        "every_ms": LIVE_EVERY_MS,
+        "live_url": reverse("admin:live"),
+        "account_url": reverse("admin:accounts_tradingaccount_change", args=[0]),
+        "order_url": reverse("admin:trading_order_change", args=[0]),
+    }
+    return context
+
+
+def own_password(request: HttpRequest) -> HttpResponse:
+    """Show and take the form for one's own password."""
+    view = PasswordChangeView.as_view(
+        form_class=OwnPasswordForm,
+        success_url=reverse("admin:password_change_done"),
+        extra_context=admin.site.each_context(request),
+    )
+    return view(request)
+
+
+def locked_out(request: HttpRequest, original_response: Any = None, credentials: Any = None) -> HttpResponse:
+    """Answer after too many failed sign-ins: a page for a browser, a problem document for the REST interfaces."""
+    minutes = round(settings.AXES_COOLOFF_TIME.total_seconds() / 60)
+    if request.path.startswith("/api/"):
+        problem = TooManyRequests(f"Too many failed sign-ins. Try again in {minutes} minutes.")
+        body = {
+            "type": "about:blank",
+            "title": problem.title,
+            "status": problem.status.value,
+            "code": problem.code,
+            "detail": problem.detail,
+        }
+        answer: HttpResponse = JsonResponse(
+            body, status=problem.status.value, content_type="application/problem+json"
+        )
+    else:
+        context = {**admin.site.each_context(request), "title": "Sign-in locked", "minutes": minutes}
+        answer = TemplateResponse(
+            request, "admin/locked_out.html", context, status=HTTPStatus.TOO_MANY_REQUESTS
+        ).render()
+    answer["Retry-After"] = str(minutes * 60)
+    return answer
+
+
+def extra_urls() -> list[URLPattern]:
+    """Return the routes that come before Django's own."""
+    view = admin.site.admin_view
+    return [
+        path("live/", view(live), name="live"),
+        path("password_change/", view(own_password, cacheable=True), name="password_change"),
+    ]
+
+
+admin.site.extra_urls = extra_urls
+admin.site.enable_nav_sidebar = True
