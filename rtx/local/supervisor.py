@@ -1,0 +1,145 @@
+"""
+What `make run` does: start everything, say where it is, watch it, stop everything.
+
+If one process ends by itself the rest are stopped too: half a broker is worse than none.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Event
+from types import FrameType
+
+from rtx.local import demo, guard
+from rtx.local.home import REPOSITORY, Home, Interrupted, LocalError, Say, read_env
+from rtx.local.process import describe_exit, relative
+from rtx.local.programs import NAMES, Sizes
+from rtx.local.stack import Stack
+
+_WATCH_EVERY_S = 0.2
+_FIRST_PORTS = {"web": 8000, "stream": 8001, "postgres": 54320, "redis": 63790}
+
+
+def environment_of_run(environ: Mapping[str, str], env_file: Path) -> dict[str, str]:
+    """
+    Return the variables that reach every process: those of `.env`, overruled by those really set; empty
+    ones count as unset.
+    """
+    from_file = read_env(env_file) if env_file.is_file() else {}
+    return {name: value for name, value in (from_file | dict(environ)).items() if value != ""}
+
+
+def ports_of_run(environ: Mapping[str, str]) -> dict[str, int]:
+    """
+    Return where the search for free ports begins: RTX_WEB_PORT, RTX_STREAM_PORT, RTX_POSTGRES_PORT,
+    RTX_REDIS_PORT.
+
+    :raises LocalError: a value is not a port.
+    """
+    chosen = {}
+    for name, default in _FIRST_PORTS.items():
+        text = environ.get(f"RTX_{name.upper()}_PORT", str(default))
+        if not text.isdecimal() or not 1 <= int(text) <= 65_535:
+            raise LocalError(f"RTX_{name.upper()}_PORT must be a port number, not {text!r}")
+        chosen[name] = int(text)
+    return chosen
+
+
+def watch(stack: Stack, *, interrupted: Event) -> None:
+    """
+    Return when we are asked to stop.
+
+    :raises LocalError: a process ended by itself; the message names it and shows its last lines.
+    """
+    while not interrupted.wait(_WATCH_EVERY_S):
+        process = stack.ended()
+        if process is not None:
+            code = process.exit_code()
+            how = "" if code is None else describe_exit(code)
+            raise LocalError(f"{process.name} ended ({how}), so RTX stops.\n{process.last_lines()}")
+
+
+def run(*, home: Path, say: Say = print) -> None:
+    """
+    Run the demo broker until Ctrl-C or SIGTERM.
+
+    :raises LocalError: something could not be started, or ended by itself.
+    """
+    interrupted = Event()
+
+    def ask_to_stop(signum: int, _frame: FrameType | None) -> None:
+        interrupted.set()
+
+    signal.signal(signal.SIGINT, ask_to_stop)
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGHUP, ask_to_stop)
+    env = environment_of_run(os.environ, REPOSITORY / ".env")
+    sizes = Sizes(
+        web_workers=int(env.get("RTX_WEB_WORKERS", "1")), web_threads=int(env.get("RTX_WEB_THREADS", "16"))
+    )
+    stack = Stack(
+        home=home, env=env, sizes=sizes, first_ports=ports_of_run(env), interrupted=interrupted, say=say
+    )
+    try:
+        say("starting PostgreSQL and Redis, migrating")
+        stack.open()
+        say("seeding the demo broker (only the first time takes long)")
+        stack.manage("seed_demo", "--logins-file", str(stack.home.logins_file), show=True)
+        say(f"starting {', '.join(NAMES)} (logs in {relative(stack.home.logs)})")
+        stack.start()
+        described = demo.write(
+            stack.home.demo_file,
+            web_url=stack.web_url,
+            stream_url=stack.stream_url,
+            logins_file=stack.home.logins_file,
+        )
+        say(demo.announcement(described, path=relative(stack.home.demo_file)))
+        watch(stack, interrupted=interrupted)
+        say("stopping")
+    except Interrupted:
+        say("stopping")
+    finally:
+        stack.close()
+    say("stopped")
+
+
+def clean(home: Path, *, say: Say = print) -> None:
+    """
+    Delete the installation of this clone: data, secrets, logs.
+
+    :raises LocalError: RTX runs in it.
+    """
+    if not home.exists():
+        return
+    installation = Home(home)
+    if not installation.acquire():
+        raise LocalError("RTX runs in this folder; stop it first")
+    guard.sweep(installation)
+    installation.remove()
+    installation.release()
+    say(f"removed {relative(home)}")
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command of `python -m rtx.local` and return the exit code."""
+    home = REPOSITORY / ".rtx"
+    try:
+        if arguments == ["run"]:
+            run(home=home, say=_say)
+        elif arguments == ["clean"]:
+            clean(home, say=_say)
+        else:
+            print("usage: python -m rtx.local run | clean", file=sys.stderr)
+            return 2
+    except LocalError as error:
+        print(f"\nrtx: {error}", file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
