@@ -13,3 +13,4 @@ ENCRYPTION_KEYS = env.list(
 SEARCH_HASH_KEY = env.str("RTX_SEARCH_HASH_KEY", default="dev-only-search-hash-key")
 SESSIONS_ALWAYS_OPEN = env.bool("RTX_SESSIONS_ALWAYS_OPEN", default=True)
 DEMO = True
+WHITENOISE_USE_FINDERS = True  # no collectstatic in development

@@ -19,7 +19,6 @@ from apps.accounts.forms import OwnPasswordForm
 from apps.console import selectors
 from apps.console.adapters.processes import probe
 from rtx.kernel.admin import reachable_groups
-from rtx.kernel.errors import TooManyRequests
 
 RIGHTS = {
     "accounts": "accounts.view_tradingaccount",
@@ -68,25 +67,12 @@ def own_password(request: HttpRequest) -> HttpResponse:
 
 
 def locked_out(request: HttpRequest, original_response: Any = None, credentials: Any = None) -> HttpResponse:
-    """Answer after too many failed sign-ins: a page for a browser, a problem document for the REST interfaces."""
+    """Answer a sign-in after too many failed ones."""
     minutes = round(settings.AXES_COOLOFF_TIME.total_seconds() / 60)
-    if request.path.startswith("/api/"):
-        problem = TooManyRequests(f"Too many failed sign-ins. Try again in {minutes} minutes.")
-        body = {
-            "type": "about:blank",
-            "title": problem.title,
-            "status": problem.status.value,
-            "code": problem.code,
-            "detail": problem.detail,
-        }
-        answer: HttpResponse = JsonResponse(
-            body, status=problem.status.value, content_type="application/problem+json"
-        )
-    else:
-        context = {**admin.site.each_context(request), "title": "Sign-in locked", "minutes": minutes}
-        answer = TemplateResponse(
-            request, "admin/locked_out.html", context, status=HTTPStatus.TOO_MANY_REQUESTS
-        ).render()
+    context = {**admin.site.each_context(request), "title": "Sign-in locked", "minutes": minutes}
+    answer = TemplateResponse(
+        request, "admin/locked_out.html", context, status=HTTPStatus.TOO_MANY_REQUESTS
+    ).render()
     answer["Retry-After"] = str(minutes * 60)
     return answer
 
