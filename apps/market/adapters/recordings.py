@@ -93,6 +93,11 @@ class Recording:
     layout: str
     day: date | None = None
 
+    def count_lines(self) -> int:
+        """Count the lines, quickly: for progress bars."""
+        with opened(self.path) as lines:
+            return sum(1 for _ in lines)
+
     def ticks(self) -> Iterator[Tick]:
         """
         Read the quotes in the order of the file; bars as four ticks each.

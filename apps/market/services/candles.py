@@ -32,6 +32,11 @@ CHANGED = """
 WHERE (market_candle.open, market_candle.high, market_candle.low, market_candle.close, market_candle.ticks)
     IS DISTINCT FROM (excluded.open, excluded.high, excluded.low, excluded.close, excluded.ticks)
 """
+SPARING = """
+WHERE market_candle.ticks = 0
+    AND (market_candle.open, market_candle.high, market_candle.low, market_candle.close)
+    IS DISTINCT FROM (excluded.open, excluded.high, excluded.low, excluded.close)
+"""
 FULLER = "WHERE excluded.ticks > market_candle.ticks"
 
 MINUTES = """
@@ -104,12 +109,16 @@ def store(bars: Mapping[Bucket, Bar], *, ids: Mapping[str, int]) -> int:
     return store_rows(rows)
 
 
-def store_rows(rows: Sequence[tuple[object, ...]], *, only_changed: bool = False) -> int:
-    """Write candles given as rows of `COLUMNS`; returns how many were new or different (`only_changed`)."""
+def store_rows(rows: Sequence[tuple[object, ...]], *, spares_ticks: bool = False) -> int:
+    """
+    Write candles given as rows of `COLUMNS`; returns how many were written.
+
+    `spares_ticks`: a candle built from ticks stays, and one that is right already is not written.
+    """
     if not rows:
         return 0
     with connection.cursor() as cursor:
-        cursor.execute(UPSERT + (CHANGED if only_changed else ""), [bulk.rows_as_json(COLUMNS, rows)])
+        cursor.execute(UPSERT + (SPARING if spares_ticks else ""), [bulk.rows_as_json(COLUMNS, rows)])
         return int(cursor.rowcount)
 
 
