@@ -18,11 +18,13 @@ from pathlib import Path
 from rtx.local.home import REPOSITORY, Home, LocalError
 from rtx.local.identity import stop_group
 
+_on_duty: list[subprocess.Popen[bytes]] = []  # kept: Python complains about a child that is forgotten
 
-def post(home: Home) -> subprocess.Popen[bytes]:
+
+def post(home: Home) -> None:
     """Start the guard of an installation whose lock we hold. It is in its own session and dies last."""
     with open(home.log("guard"), "ab") as log:
-        return subprocess.Popen(
+        guard = subprocess.Popen(
             [sys.executable, "-m", "rtx.local.guard", str(home.path)],
             cwd=REPOSITORY,
             stdin=subprocess.DEVNULL,
@@ -30,6 +32,7 @@ def post(home: Home) -> subprocess.Popen[bytes]:
             stderr=log,
             start_new_session=True,
         )
+    _on_duty.append(guard)
 
 
 def sweep(home: Home) -> list[str]:

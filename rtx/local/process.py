@@ -18,6 +18,8 @@ from typing import Any
 from rtx.local.home import REPOSITORY, Home, Interrupted, LocalError, Record
 from rtx.local.identity import Identity, identify, signal_group, stop_group
 
+_left_running: list[subprocess.Popen[bytes]] = []  # kept: Python complains about a child that is forgotten
+
 Ready = Callable[["Process"], bool]
 
 
@@ -113,6 +115,11 @@ class Process:
         if self.is_running() and self._identity is not None:
             signal_group(self._identity, signal.SIGKILL)
         self._reap()
+
+    def leave_running(self) -> None:
+        """Let the process outlive us; the guard of its installation ends it."""
+        if self._popen is not None:
+            _left_running.append(self._popen)
 
     def _reap(self) -> None:
         if self._popen is not None and self._popen.returncode is None:

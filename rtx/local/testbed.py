@@ -202,6 +202,7 @@ def _join_or_start(home: Home) -> Testbed:
     server = Postgres(home=home, fast=True)
     guard.post(home)
     server.start()
+    server.process.leave_running()
     bed = Testbed(
         superuser_url=server.url(role=SUPERUSER, database=SUPERUSER),
         passwords={role: server.password(role) for role in (OWNER, APP)},
