@@ -10,3 +10,6 @@ urlpatterns = [
     path("api/", include("apps.market.urls")),
     path("api/", include("apps.trading.urls")),
 ]
+
+handler404 = "rtx.kernel.rest.page_not_found"
+handler500 = "rtx.kernel.rest.server_error"

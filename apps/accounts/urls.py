@@ -1,3 +1,13 @@
-"""Routes of `accounts`."""
+"""Routes of authentication, below `/api/`."""
 
-urlpatterns: list = []
+from django.urls import path
+
+from apps.accounts.api import auth
+
+urlpatterns = [
+    path("auth/login", auth.LoginView.as_view()),
+    path("auth/refresh", auth.RefreshView.as_view()),
+    path("auth/logout", auth.LogoutView.as_view()),
+    path("auth/password", auth.PasswordView.as_view()),
+    path("auth/ws-ticket", auth.TicketView.as_view()),
+]

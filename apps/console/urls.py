@@ -1,3 +1,15 @@
-"""Routes of `console`."""
+"""Routes of the project itself: readiness, metrics, the API's description, and the way to the admin."""
 
-urlpatterns: list = []
+from django.urls import path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from apps.console.api import health
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("ready", health.ready),
+    path("metrics", health.metrics),
+    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+]

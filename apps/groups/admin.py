@@ -107,7 +107,9 @@ class TradingGroupAdmin(GuardedModelAdminMixin, ConfiguredModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Count the accounts of each group in the same statement."""
-        held = TradingGroup.objects.order_by().filter(pk=OuterRef("pk")).annotate(held=Count("trading_accounts"))
+        held = (
+            TradingGroup.objects.order_by().filter(pk=OuterRef("pk")).annotate(held=Count("trading_accounts"))
+        )
         return super().get_queryset(request).annotate(accounts_held=Subquery(held.values("held")))
 
     @admin.display(description="Positions", ordering="position_mode")
@@ -151,7 +153,17 @@ class GroupSymbolAdmin(ConfiguredModelAdmin):
 
     reach_path = "group"
     form = GroupSymbolForm
-    list_display = ["id", "group", "symbol", "book_", "is_offered", "markup", "commission", "leverage_max", "trade_mode"]
+    list_display = [
+        "id",
+        "group",
+        "symbol",
+        "book_",
+        "is_offered",
+        "markup",
+        "commission",
+        "leverage_max",
+        "trade_mode",
+    ]
     list_filter = [
         ("group", RelatedDropdownFilter),
         ("symbol", RelatedDropdownFilter),

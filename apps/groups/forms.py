@@ -30,7 +30,9 @@ class TradingGroupForm(forms.ModelForm):
         changed = [name for name in FIXED_ONCE_USED if name in self.changed_data and name in data]
         if changed and self.instance.pk and self.instance.trading_accounts.exists():
             for name in changed:
-                self.add_error(name, "Accounts of this group were opened with the old value: create another group.")
+                self.add_error(
+                    name, "Accounts of this group were opened with the old value: create another group."
+                )
         return data
 
 

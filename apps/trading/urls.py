@@ -1,3 +1,21 @@
-"""Routes of `trading`."""
+"""Routes of the trader interface, below `/api/`."""
 
-urlpatterns: list = []
+from django.urls import path
+
+from apps.trading.api import accounts, orders
+
+urlpatterns = [
+    path("accounts", accounts.AccountsView.as_view()),
+    path("accounts/<int:login>", accounts.AccountView.as_view()),
+    path("symbols", accounts.SymbolsView.as_view()),
+    path("symbols/<str:symbol>", accounts.SymbolView.as_view()),
+    path("quotes", accounts.QuotesView.as_view()),
+    path("orders/market", orders.MarketOrderView.as_view()),
+    path("orders", orders.OrdersView.as_view()),
+    path("orders/<int:order_id>", orders.OrderView.as_view()),
+    path("positions", orders.PositionsView.as_view()),
+    path("positions/<int:position_id>", orders.PositionView.as_view()),
+    path("positions/<int:position_id>/close", orders.ClosePositionView.as_view()),
+    path("deals", accounts.DealsView.as_view()),
+    path("events", accounts.EventsView.as_view()),
+]

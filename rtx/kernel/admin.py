@@ -1,9 +1,10 @@
 """
-Base classes of every admin page. Know nothing of any app: reach is a path to a trading group, given by the subclass.
+Base classes of every admin page. Know nothing of any app: reach is a path to a trading group, given by the
+subclass.
 
-Two kinds: configuration is edited in forms (`ConfiguredModelAdmin`); money, orders and the journal are only operated
-through actions that call services (`OperatedModelAdmin`). Lists stay fast on millions of rows: counting stops at
-`COUNT_MAX`, only chosen columns sort, and a search asks indexes instead of scanning text.
+Two kinds: configuration is edited in forms (`ConfiguredModelAdmin`); money, orders and the journal are only
+operated through actions that call services (`OperatedModelAdmin`). Lists stay fast on millions of rows:
+counting stops at `COUNT_MAX`, only chosen columns sort, and a search asks indexes instead of scanning text.
 """
 
 from typing import Any, ClassVar
@@ -26,7 +27,10 @@ BIGGEST_ID = 2**63 - 1
 
 
 class CappedPaginator(Paginator):
-    """Counts no further than `COUNT_MAX` rows, so that a page of a huge table costs as much as one of a small table."""
+    """
+    Counts no further than `COUNT_MAX` rows, so that a page of a huge table costs as much as one of a small
+    table.
+    """
 
     template_name = "admin/pagination_capped.html"
 
@@ -67,7 +71,9 @@ def as_id(term: str) -> int | None:
 class RtxModelAdmin(ModelAdmin):
     """What all pages share: reach, a capped count, 404 for what is not there or out of reach."""
 
-    reach_path: ClassVar[str] = ""  # lookup of the trading group, such as "account__group"; empty: not limited
+    reach_path: ClassVar[str] = (
+        ""  # lookup of the trading group, such as "account__group"; empty: not limited
+    )
     paginator = CappedPaginator
     show_full_result_count = False
     list_per_page = 50
@@ -107,13 +113,22 @@ class RtxModelAdmin(ModelAdmin):
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
         """Allow links between pages to filter by account and symbol."""
-        if lookup in {"account", "account__id__exact", "symbol__id__exact", "event__id__exact", "position_id"}:
+        if lookup in {
+            "account",
+            "account__id__exact",
+            "symbol__id__exact",
+            "event__id__exact",
+            "position_id",
+        }:
             return True
         return bool(super().lookup_allowed(lookup, value, request))
 
 
 class ConfiguredModelAdmin(RtxModelAdmin):
-    """Configuration: edited in validated forms. What the database refuses comes back as a message, never as a 500."""
+    """
+    Configuration: edited in validated forms. What the database refuses comes back as a message, never as a
+    500.
+    """
 
     is_deletable: ClassVar[bool] = True
     warn_unsaved_form = True
@@ -129,7 +144,9 @@ class ConfiguredModelAdmin(RtxModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
-        """Show the form; a refusal by the database or a service sends the person back to it with the reason."""
+        """
+        Show the form; a refusal by the database or a service sends the person back to it with the reason.
+        """
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
         except (IntegrityError, DataError, ProtectedError, RtxError) as error:

@@ -1,9 +1,10 @@
 """
-Operator actions of admin pages: a right, a confirmation with a reason, one service call per row, every result shown.
+Operator actions of admin pages: a right, a confirmation with a reason, one service call per row, every result
+shown.
 
-The decorated method makes the service call and returns a sentence about its result (or None). A typed error of the
-service becomes a message. The same method serves the list (`actions`) and the detail page (`actions_detail`).
-Must not run inside a transaction: services wait for the executor.
+The decorated method makes the service call and returns a sentence about its result (or None). A typed error
+of the service becomes a message. The same method serves the list (`actions`) and the detail page
+(`actions_detail`). Must not run inside a transaction: services wait for the executor.
 """
 
 import uuid

@@ -1,8 +1,9 @@
 """
-Encryption at rest (AES-256-GCM) and keyed search hashes. Knows keys and bytes, no models and no business rule.
+Encryption at rest (AES-256-GCM) and keyed search hashes. Knows keys and bytes, no models and no business
+rule.
 
-A sealed value is `<key id>:<12 byte nonce><ciphertext and tag>`. The associated data names table, column and row,
-so that a value copied to another place does not open there.
+A sealed value is `<key id>:<12 byte nonce><ciphertext and tag>`. The associated data names table, column and
+row, so that a value copied to another place does not open there.
 """
 
 import base64
@@ -122,4 +123,6 @@ def search_hash(kind: str, text: str) -> str:
     if not plain:
         return ""
     message = f"{kind}\0{plain}".encode()
-    return hmac.new(settings.SEARCH_HASH_KEY.encode(), message, hashlib.sha256).hexdigest()[:SEARCH_HASH_CHARS]
+    return hmac.new(settings.SEARCH_HASH_KEY.encode(), message, hashlib.sha256).hexdigest()[
+        :SEARCH_HASH_CHARS
+    ]

@@ -54,19 +54,22 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "rtx.kernel.middleware.RequestId",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "rtx.kernel.middleware.StaticFiles",
+    "rtx.kernel.middleware.Sessions",
     "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
-    "auditlog.middleware.AuditlogMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "rtx.kernel.middleware.Csrf",
+    "rtx.kernel.middleware.SessionUsers",
+    "rtx.kernel.middleware.RequestLog",
+    "rtx.kernel.middleware.FormAudit",
+    "rtx.kernel.middleware.Messages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "csp.middleware.CSPMiddleware",
-    "axes.middleware.AxesMiddleware",
+    "rtx.kernel.middleware.ContentSecurityPolicy",
+    "rtx.kernel.middleware.Lockout",
 ]
+
+SILENCED_SYSTEM_CHECKS = ["axes.W002"]  # the middleware is there, under the name Lockout
 
 ROOT_URLCONF = "rtx.urls"
 WSGI_APPLICATION = "rtx.wsgi.application"
@@ -144,6 +147,7 @@ AXES_USERNAME_FORM_FIELD = "username"
 AXES_RESET_ON_SUCCESS = True
 AXES_IPWARE_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
 AXES_VERBOSE = False
+AXES_LOCKOUT_CALLABLE = "apps.console.admin.site.locked_out"
 
 # Keys: `id:base64(32 bytes)`, newest first; the first one encrypts, all of them decrypt.
 SECRET_KEY = env.str("SECRET_KEY", default="")
@@ -153,6 +157,12 @@ TOKEN_SIGNING_KEY = env.str("RTX_TOKEN_SIGNING_KEY", default=SECRET_KEY)
 ACCESS_TOKEN_LIFETIME_S = env.int("RTX_ACCESS_TOKEN_LIFETIME_S", default=900)
 REFRESH_TOKEN_LIFETIME_S = env.int("RTX_REFRESH_TOKEN_LIFETIME_S", default=14 * 86_400)
 TOKEN_STATE_CACHE_S = env.int("RTX_TOKEN_STATE_CACHE_S", default=2)
+
+# Requests per second and at once: per user, and per address where no token is needed.
+RATE_API_PER_S = env.float("RTX_RATE_API_PER_S", default=100.0)
+RATE_API_BURST = env.int("RTX_RATE_API_BURST", default=200)
+RATE_LOGIN_PER_S = env.float("RTX_RATE_LOGIN_PER_S", default=5.0)
+RATE_LOGIN_BURST = env.int("RTX_RATE_LOGIN_BURST", default=100)
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
@@ -170,6 +180,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rtx.kernel.rest.StrictJSONParser"],
     "DEFAULT_PAGINATION_CLASS": "rtx.kernel.rest.CursorPagination",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_THROTTLE_CLASSES": ["rtx.kernel.rest.UserThrottle"],
     "EXCEPTION_HANDLER": "rtx.kernel.rest.problem_handler",
     "UNAUTHENTICATED_USER": None,
     "COERCE_DECIMAL_TO_STRING": True,
@@ -208,6 +219,7 @@ CELERY_TASK_ROUTES = {
     "apps.crm.tasks.*": {"queue": "crm"},
 }
 CELERY_TASK_QUEUES_NAMES = ["default", "market", "trading", "risk", "crm"]
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"  # editable in the admin
 CELERY_BEAT_SCHEDULE = {
     "market-build-candles": {"task": "apps.market.tasks.build_candles", "schedule": 30.0},
     "market-partitions": {"task": "apps.market.tasks.maintain_tick_partitions", "schedule": 3600.0},
@@ -236,7 +248,11 @@ EXECUTOR_RESULT_TIMEOUT_S = env.float("RTX_EXECUTOR_RESULT_TIMEOUT_S", default=1
 
 # WebSocket stream.
 STREAM_BUFFER_MAX_BYTES = 1_048_576
+STREAM_REQUESTS_PER_S = env.float("RTX_STREAM_REQUESTS_PER_S", default=200)
 STREAM_ALLOWED_ORIGINS: list[str] = env.list("STREAM_ALLOWED_ORIGINS", default=[])
+
+DEMO = False
+DEMO_PASSWORD = env.str("RTX_DEMO_PASSWORD", default="")
 
 METRICS_TOKEN = env.str("RTX_METRICS_TOKEN", default="")
 

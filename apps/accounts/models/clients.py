@@ -1,7 +1,9 @@
 """
-Clients. Personal data is stored encrypted under a key per client; that key is stored wrapped by the master key.
+Clients. Personal data is stored encrypted under a key per client; that key is stored wrapped by the master
+key.
 
-Dropping a client's data key makes the personal data unreadable for good. Searching works by keyed hashes only.
+Dropping a client's data key makes the personal data unreadable for good. Searching works by keyed hashes
+only.
 """
 
 import uuid

@@ -29,7 +29,9 @@ def append_only(name: str) -> list[pgtrigger.Trigger]:
 
 
 class AccountEvent(models.Model):
-    """One change of one account, in the account's own order (`seq`), with everything needed to derive it again."""
+    """
+    One change of one account, in the account's own order (`seq`), with everything needed to derive it again.
+    """
 
     account = models.ForeignKey(
         TradingAccount, on_delete=models.PROTECT, related_name="events", db_index=False
@@ -54,7 +56,9 @@ class AccountEvent(models.Model):
 
 
 class LedgerLine(models.Model):
-    """One side of a money movement. The lines of one event add up to zero: a trigger refuses anything else."""
+    """
+    One side of a money movement. The lines of one event add up to zero: a trigger refuses anything else.
+    """
 
     class Ledger(models.TextChoices):
         CLIENT = "client", "Client funds"

@@ -1,4 +1,6 @@
-"""Users with e-mail login and roles, and their refresh tokens. Passwords and tokens are stored as hashes only."""
+"""
+Users with e-mail login and roles, and their refresh tokens. Passwords and tokens are stored as hashes only.
+"""
 
 from typing import Any
 
@@ -87,7 +89,9 @@ class User(AbstractBaseUser, PermissionsMixin):
 
 
 class RefreshToken(models.Model):
-    """One refresh token, stored as a hash. The tokens of one login form a family that is revoked as a whole."""
+    """
+    One refresh token, stored as a hash. The tokens of one login form a family that is revoked as a whole.
+    """
 
     family = models.UUIDField(db_index=True)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="refresh_tokens")
@@ -97,7 +101,9 @@ class RefreshToken(models.Model):
     )
     issued_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)
-    used_at = models.DateTimeField(null=True, blank=True, help_text="When it was exchanged for its successor.")
+    used_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it was exchanged for its successor."
+    )
     revoked_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

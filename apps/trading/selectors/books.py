@@ -6,13 +6,18 @@ from typing import Any
 from django.db import connection
 from psycopg import Cursor
 
+from apps.accounts.selectors.accounts import AccountRef, accounts_of
 from apps.trading.domain import journal, margin, profit
+from apps.trading.domain.commands import Outcome
 from apps.trading.domain.holdings import Holdings
 from apps.trading.domain.orders import Position, Side
 from apps.trading.domain.pricing import MarketView
+from apps.trading.models import Order as OrderRow
+from apps.trading.models import Position as PositionRow
 from apps.trading.selectors.markets import Markets, markets
 from apps.trading.selectors.rows import load_accounts
 from rtx.kernel import clock
+from rtx.kernel.errors import NotFound
 from rtx.kernel.money import booked, text
 
 Payload = dict[str, Any]
@@ -93,3 +98,41 @@ def position_view(position: Position, held: Holdings, market: MarketView) -> Pay
         "profit": None if amount is None else text(booked(amount, currency)),
         "margin": text(booked(margin.of_symbol([position]), currency)),
     }
+
+
+def order_answer(outcome: Outcome, *, login: int) -> Payload:
+    """
+    Return the order of an outcome as the interfaces answer it, the same for a first and a repeated request.
+    """
+    return {"account": login, **outcome.payload["order"]}
+
+
+def account_of_position(*, user_id: int, position_id: int) -> int | None:
+    """Return the id of the caller's account that holds an open position, or None."""
+    return (
+        PositionRow.objects.filter(pk=position_id, account__client__user_id=user_id)
+        .values_list("account_id", flat=True)
+        .first()
+    )
+
+
+def closing_account(*, user_id: int, position_id: int, client_order_id: str) -> AccountRef:
+    """
+    Return the caller's account that a close is about: the one that holds the position, or that closed it by
+    this id.
+
+    :raises NotFound: neither exists.
+    """
+    account_id = account_of_position(user_id=user_id, position_id=position_id)
+    if account_id is None:
+        account_id = (
+            OrderRow.objects.filter(
+                account__client__user_id=user_id, client_order_id=client_order_id, position_id=position_id
+            )
+            .values_list("account_id", flat=True)
+            .first()
+        )
+    found = next((a for a in accounts_of(user_id=user_id) if a.id == account_id), None)
+    if found is None:
+        raise NotFound("There is no such open position.", code="position_not_found")
+    return found

@@ -61,7 +61,10 @@ def symbols(*, group_id: int) -> list[Payload]:
 
 
 def quotes(*, group_id: int, names: list[str] | None = None) -> list[Payload]:
-    """Return the group's present prices of the named symbols, or of all it trades; without a price it is left out."""
+    """
+    Return the group's present prices of the named symbols, or of all it trades; without a price it is left
+    out.
+    """
     views = markets(now=clock.now())
     view = views.of_group(group_id)
     wanted = sorted(views.book.terms.get(group_id, {})) if names is None else names

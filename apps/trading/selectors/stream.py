@@ -10,7 +10,8 @@ def events_after(*, account_id: int, login: int, seq: int, limit: int) -> list[t
     """
     Return up to `limit` stream messages of an account after `seq`, in order, each with its own `seq`.
 
-    Events of one account become visible in order, because each is numbered and committed under the account's lock.
+    Events of one account become visible in order, because each is numbered and committed under the account's
+    lock.
     """
     rows = (
         AccountEvent.objects.filter(account_id=account_id, seq__gt=seq)

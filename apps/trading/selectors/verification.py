@@ -1,5 +1,6 @@
 """
-Derives accounts again from the journal and compares: state, positions, ledger, deals. Reads one snapshot, writes nothing.
+Derives accounts again from the journal and compares: state, positions, ledger, deals. Reads one snapshot,
+writes nothing.
 
 The rules are those that booked the events (`Holdings.replay`), fed with nothing but the events.
 """

@@ -1,0 +1,1 @@
+"""REST interface of accounts: translate in, one call, translate out."""

@@ -1,0 +1,148 @@
+"""REST: logging in and out, refreshing, changing the password, WebSocket tickets."""
+
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.utils import extend_schema
+from msgspec import Struct
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import BaseThrottle
+from rest_framework.views import APIView
+
+from apps.accounts.api.inputs import LoginIn, LogoutIn, PasswordIn, RefreshIn
+from apps.accounts.services import tickets, tokens, users
+from rtx.kernel import openapi
+from rtx.kernel.errors import NotAuthenticated, TooManyRequests
+from rtx.kernel.limits import TokenBucket
+
+
+class TokenPairOut(Struct):
+    """What a login or a refresh answers; `expires_in` is in seconds."""
+
+    access: str
+    refresh: str
+    expires_in: int
+
+
+class TicketOut(Struct):
+    """A ticket for `/ws?ticket=`; `expires_in` is in seconds."""
+
+    ticket: str
+    expires_in: int
+
+
+class AddressThrottle(BaseThrottle):
+    """Limits the authentication requests of one address; the answer's headers say what is left."""
+
+    _bucket = TokenBucket(rate=settings.RATE_LOGIN_PER_S, burst=settings.RATE_LOGIN_BURST)
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        """
+        Take one request from the address's bucket.
+
+        :raises TooManyRequests: it is empty.
+        """
+        verdict = self._bucket.take(request.META.get("REMOTE_ADDR", ""))
+        request.META["rtx.rate"] = verdict
+        if verdict.retry_after_s:
+            raise TooManyRequests(retry_after_s=verdict.retry_after_s)
+        return True
+
+
+class AuthView(APIView):
+    """Base of the authentication calls."""
+
+    throttle_classes = (AddressThrottle,)
+
+
+class OpenAuthView(AuthView):
+    """Calls that come before there is an access token, or after it ended."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+
+def _shown(pair: tokens.TokenPair) -> dict[str, Any]:
+    return {"access": pair.access, "refresh": pair.refresh, "expires_in": pair.expires_in}
+
+
+class LoginView(OpenAuthView):
+    """Start a login."""
+
+    @extend_schema(
+        operation_id="login",
+        auth=[],
+        request=openapi.body(LoginIn),
+        responses=openapi.responses(200, openapi.of(TokenPairOut), 400, 503),
+    )
+    def post(self, request: Request) -> Response:
+        """Exchange e-mail and password for an access token and a refresh token."""
+        given = LoginIn.validated(request.data)
+        return Response(
+            _shown(users.log_in(request=request._request, email=given.email, password=given.password))
+        )
+
+
+class RefreshView(OpenAuthView):
+    """Go on with a login."""
+
+    @extend_schema(
+        operation_id="refresh",
+        auth=[],
+        request=openapi.body(RefreshIn),
+        responses=openapi.responses(200, openapi.of(TokenPairOut), 400, 503),
+    )
+    def post(self, request: Request) -> Response:
+        """Exchange a refresh token for a new pair. A repeat within 10 s gets the same, a later one ends the login."""
+        return Response(_shown(tokens.refresh(token=RefreshIn.validated(request.data).refresh)))
+
+
+class LogoutView(AuthView):
+    """End a login."""
+
+    permission_classes = (AllowAny,)
+
+    @extend_schema(
+        operation_id="logout",
+        request=openapi.body(LogoutIn),
+        responses=openapi.responses(204, None, 400, 503),
+    )
+    def post(self, request: Request) -> Response:
+        """End the login of the access token, or of the refresh token in the body."""
+        given = LogoutIn.validated(request.data)
+        if request.user is None and given.refresh is None:
+            raise NotAuthenticated
+        if request.user is not None:
+            tokens.end_family(user_id=request.user.pk, family=request.user.claims.family)
+        if given.refresh is not None:
+            tokens.end_by_refresh(token=given.refresh)
+        return Response(status=204)
+
+
+class PasswordView(AuthView):
+    """Change the password."""
+
+    @extend_schema(
+        operation_id="change_password",
+        request=openapi.body(PasswordIn),
+        responses=openapi.responses(204, None, 400, 503),
+    )
+    def post(self, request: Request) -> Response:
+        """Set a new password; every token of the user ends, also this one."""
+        given = PasswordIn.validated(request.data)
+        users.change_password(user_id=request.user.pk, current=given.current, new=given.new)
+        return Response(status=204)
+
+
+class TicketView(AuthView):
+    """Open a WebSocket."""
+
+    @extend_schema(
+        operation_id="ws_ticket", request=None, responses=openapi.responses(200, openapi.of(TicketOut), 503)
+    )
+    def post(self, request: Request) -> Response:
+        """Return a ticket for `/ws?ticket=`: good once, for 30 seconds."""
+        ticket = tickets.issue(claims=request.user.claims)
+        return Response({"ticket": ticket, "expires_in": tickets.LIFETIME_S})

@@ -1,0 +1,128 @@
+"""Users: creating, logging in, passwords, disabling. Who may not log in any more has no tokens any more."""
+
+from axes.handlers.proxy import AxesProxyHandler
+from django.conf import settings
+from django.contrib.auth import authenticate
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.http import HttpRequest
+
+from apps.accounts.models import User
+from apps.accounts.services import tokens
+from rtx.kernel import clock
+from rtx.kernel.errors import Conflict, Invalid, NotAuthenticated, NotFound, TooManyRequests
+
+STAFF_ROLES = frozenset(set(User.Role) - {User.Role.TRADER})
+
+
+class InvalidCredentials(NotAuthenticated):
+    """E-mail and password do not belong together, or the user is disabled: both look the same."""
+
+    code = "invalid_credentials"
+    title = "Invalid e-mail or password"
+
+
+class WeakPassword(Invalid):
+    """The new password is not good enough."""
+
+    code = "weak_password"
+    title = "Password not accepted"
+
+
+def create_user(
+    *, email: str, password: str | None, role: str = User.Role.TRADER, display_name: str = ""
+) -> User:
+    """
+    Create a user of a role; staff may open the admin, super administrators may do everything there.
+
+    :raises Conflict: the e-mail address is taken.
+    """
+    with transaction.atomic():
+        if User.objects.filter(email=email).exists():
+            raise Conflict("This e-mail address is taken.", code="email_taken")
+        return User.objects.create_user(
+            email,
+            password,
+            role=role,
+            display_name=display_name,
+            is_staff=role in STAFF_ROLES,
+            is_superuser=role == User.Role.SUPERADMIN,
+        )
+
+
+def log_in(*, request: HttpRequest, email: str, password: str) -> tokens.TokenPair:
+    """
+    Check e-mail and password and start a login. An unknown address costs as much work as a known one.
+
+    :raises InvalidCredentials: wrong, unknown or disabled.
+    :raises TooManyRequests: too many failures for this address from this place.
+    """
+    email = email.strip().lower()
+    user = None
+    if AxesProxyHandler.is_allowed(request, {"username": email}):
+        user = authenticate(request, username=email, password=password)
+        if user is None and AxesProxyHandler.is_allowed(request, {"username": email}):
+            raise InvalidCredentials
+    if user is None:
+        raise TooManyRequests(
+            "Too many failed attempts.", retry_after_s=int(settings.AXES_COOLOFF_TIME.total_seconds())
+        )
+    User.objects.filter(pk=user.pk).update(last_login=clock.now())
+    AxesProxyHandler.reset_attempts(username=email, ip_address=request.axes_ip_address)  # type: ignore[attr-defined]
+    return tokens.issue(user_id=user.pk)
+
+
+def change_password(*, user_id: int, current: str, new: str) -> None:
+    """
+    Replace a password by a new one, knowing the present one; every token of the user ends.
+
+    :raises InvalidCredentials: the present password is wrong.
+    :raises WeakPassword: the new one is too weak.
+    """
+    user = User.objects.get(pk=user_id)
+    if not user.check_password(current):
+        raise InvalidCredentials("The present password is wrong.")
+    set_password(user_id=user_id, password=new)
+
+
+def set_password(*, user_id: int, password: str) -> None:
+    """
+    Set a password without knowing the present one; every token of the user ends.
+
+    :raises WeakPassword: it is too weak.
+    """
+    with transaction.atomic():
+        user = _locked(user_id)
+        try:
+            validate_password(password, user)
+        except ValidationError as error:
+            raise WeakPassword(" ".join(error.messages), errors={"new": error.messages}) from error
+        user.set_password(password)
+        user.password_changed_at = clock.now()
+        tokens.end_all(user=user)
+        user.save(update_fields=["password", "password_changed_at", "token_version"])
+
+
+def disable(*, user_id: int) -> None:
+    """Take the right to log in away; tokens and open sockets end within seconds. Nothing is erased."""
+    with transaction.atomic():
+        user = _locked(user_id)
+        user.is_active = False
+        tokens.end_all(user=user)
+        user.save(update_fields=["is_active", "token_version"])
+
+
+def enable(*, user_id: int) -> None:
+    """Give the right to log in back; tokens from before stay invalid."""
+    with transaction.atomic():
+        user = _locked(user_id)
+        user.is_active = True
+        user.save(update_fields=["is_active"])
+
+
+def _locked(user_id: int) -> User:
+    user = User.objects.select_for_update(no_key=True).filter(pk=user_id).first()
+    if user is None:
+        raise NotFound("There is no such user.", code="user_not_found")
+    return user

@@ -1,0 +1,1 @@
+"""Writes of the console: seeding the demo broker."""

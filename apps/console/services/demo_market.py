@@ -1,0 +1,57 @@
+"""Prices for seeding: the configured feeds, run ahead in steps, shown on this process's board as of now. Demo only."""
+
+from decimal import Decimal
+
+from apps.market.adapters.feeds import FeedFactory
+from apps.market.domain.quotes import Quote
+from apps.market.selectors.symbols import symbol_specs
+from apps.market.services.board import own_board
+from rtx.kernel import clock
+
+TICK_STEP_MS = 1_000
+WARM_UP_STEPS = 120
+
+
+class DemoMarket:
+    """The feeds that the engine will use, a little ahead of it, so that seeded trades have real prices."""
+
+    def __init__(self) -> None:
+        factory = FeedFactory()
+        self._now_ms = clock.now_ms()
+        self._specs = symbol_specs()
+        self._feeds = {
+            name: factory.make(spec, now_ms=self._now_ms, last=None) for name, spec in self._specs.items()
+        }
+        self._latest: dict[str, Quote] = {}
+        self.advance(WARM_UP_STEPS)
+
+    @property
+    def priced(self) -> list[str]:
+        """Return the names of the symbols that have a price."""
+        return sorted(self._latest)
+
+    def sized(self, lots: dict[str, str]) -> list[tuple[str, Decimal]]:
+        """Return the priced symbols with a usual volume by asset class, on the symbol's step."""
+        found = []
+        for name in self.priced:
+            spec = self._specs[name]
+            wanted = Decimal(lots[spec.asset_class])
+            found.append((name, max(spec.volume_min, wanted - wanted % spec.volume_step)))
+        return found
+
+    def advance(self, steps: int) -> None:
+        """Let `steps` seconds pass for the feeds and show the resulting prices with the present time."""
+        for _ in range(steps):
+            self._now_ms += TICK_STEP_MS
+            for name, feed in self._feeds.items():
+                for tick in feed.take(self._now_ms):
+                    if tick.bid and tick.ask and tick.ask >= tick.bid:
+                        self._latest[name] = Quote(name, tick.bid, tick.ask, 0)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the latest prices with the present time."""
+        now_ms = clock.now_ms()
+        shown = own_board()
+        for quote in self._latest.values():
+            shown.put(Quote(quote.symbol, quote.bid, quote.ask, now_ms))

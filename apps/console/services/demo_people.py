@@ -1,0 +1,49 @@
+"""Made-up people for the demo broker. Names and addresses are invented; the mail domain is reserved for examples."""
+
+import random
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+STAFF = [
+    ("operator@demo.example", "superadmin", "Olivia Operator"),
+    ("dealer@demo.example", "dealer", "Dan Dealer"),
+    ("support@demo.example", "support", "Sue Support"),
+    ("auditor@demo.example", "auditor", "Art Auditor"),
+]
+FIRST_NAMES = ["Anna", "Ben", "Carla", "David", "Elena", "Felix", "Greta", "Hugo", "Ines", "Jonas", "Katja", "Liam", "Marta", "Nils", "Olga", "Pavel", "Quinn", "Rosa", "Stefan", "Tara", "Umar", "Vera", "Wanda", "Xavier", "Yara", "Zoran", "Amira", "Boris", "Chloe", "Diego", "Emma", "Farid", "Gina", "Hassan", "Iris", "Jakub", "Kira", "Leo", "Mina", "Noah"]
+LAST_NAMES = ["Adler", "Bianchi", "Costa", "Dvorak", "Eriksen", "Fischer", "Garcia", "Hansen", "Ivanov", "Jensen", "Keller", "Lindqvist", "Moreau", "Novak", "Oliveira", "Petrov", "Quist", "Rossi", "Schmidt", "Tanaka", "Ulrich", "Varga", "Weber", "Xu", "Yilmaz", "Zimmer", "Andersen", "Brandt", "Carvalho", "Dubois"]
+STREETS = (
+    ["Harbor Street", "Mill Lane", "Station Road", "Garden Row", "Castle Hill", "River Walk", "Market Square", "Oak Avenue"]
+)
+COUNTRIES = ["DE", "FR", "ES", "IT", "NL", "PL", "SE", "DK", "CZ", "PT", "AT", "CH", "GB", "CY", "ZA", "AE", "SG", "JP"]
+KYC = ["verified"] * 8 + ["pending"] * 2 + ["none"]
+YOUNGEST = date(2004, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One invented client."""
+
+    first_name: str
+    last_name: str
+    email: str
+    phone: str
+    address: str
+    birth_date: date
+    country: str
+    kyc_status: str
+
+
+def person(number: int, generator: random.Random) -> Person:
+    """Return the demo's client of that number; the same generator state gives the same person."""
+    first, last = generator.choice(FIRST_NAMES), generator.choice(LAST_NAMES)
+    return Person(
+        first_name=first,
+        last_name=last,
+        email=f"trader{number}@demo.example",
+        phone=f"+49 30 {generator.randrange(1_000_000, 9_999_999)}",
+        address=f"{generator.randrange(1, 200)} {generator.choice(STREETS)}",
+        birth_date=YOUNGEST - timedelta(days=generator.randrange(0, 15_000)),
+        country=generator.choice(COUNTRIES),
+        kyc_status=generator.choice(KYC),
+    )

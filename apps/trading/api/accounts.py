@@ -1,0 +1,123 @@
+"""Trader REST: accounts, what they may trade and at which prices, deals and the journal."""
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from apps.accounts.selectors.accounts import accounts_of, owned
+from apps.trading.api.orders import ACCOUNT
+from apps.trading.api.outputs import AccountOut, DealOut, EventOut, QuoteOut, SymbolOut
+from apps.trading.api.queries import chosen, integer, login_of
+from apps.trading.selectors import books, history, offers
+from rtx.kernel import openapi
+from rtx.kernel.errors import NotFound
+from rtx.kernel.rest import CursorPagination
+
+EVENTS_PER_PAGE = 500
+
+
+class AccountsView(APIView):
+    """The caller's trading accounts."""
+
+    @extend_schema(operation_id="list_accounts", responses=openapi.responses(200, openapi.page(AccountOut)))
+    def get(self, request: Request) -> Response:
+        """List the caller's accounts, valued at the present prices."""
+        found = accounts_of(user_id=request.user.pk)
+        return Response({"results": books.account_views([account.id for account in found]), "next": None})
+
+
+class AccountView(APIView):
+    """One trading account of the caller."""
+
+    @extend_schema(operation_id="get_account", responses=openapi.responses(200, openapi.of(AccountOut), 404))
+    def get(self, request: Request, login: int) -> Response:
+        """Return one account, valued at the present prices."""
+        account = owned(user_id=request.user.pk, login=login)
+        return Response(books.account_views([account.id])[0])
+
+
+class SymbolsView(APIView):
+    """What the caller's group trades."""
+
+    @extend_schema(
+        operation_id="list_symbols",
+        parameters=[ACCOUNT],
+        responses=openapi.responses(200, openapi.page(SymbolOut), 400, 404),
+    )
+    def get(self, request: Request) -> Response:
+        """List the symbols of the account's group (the caller's first account when none is named)."""
+        return Response({"results": offers.symbols(group_id=chosen(request).group_id), "next": None})
+
+
+class SymbolView(APIView):
+    """One symbol of the caller's group."""
+
+    @extend_schema(
+        operation_id="get_symbol",
+        parameters=[ACCOUNT],
+        responses=openapi.responses(200, openapi.of(SymbolOut), 400, 404),
+    )
+    def get(self, request: Request, symbol: str) -> Response:
+        """Return one symbol with the terms of the account's group."""
+        offered = offers.symbols(group_id=chosen(request).group_id)
+        found = next((shown for shown in offered if shown["symbol"] == symbol), None)
+        if found is None:
+            raise NotFound("This symbol is not offered.", code="symbol_not_found")
+        return Response(found)
+
+
+class QuotesView(APIView):
+    """The caller's group's prices."""
+
+    @extend_schema(
+        operation_id="list_quotes",
+        parameters=[ACCOUNT, OpenApiParameter("symbols", str, description="Names, separated by commas.")],
+        responses=openapi.responses(200, openapi.page(QuoteOut), 400, 404),
+    )
+    def get(self, request: Request) -> Response:
+        """List the present prices of the named symbols, or of all; a symbol without a price is left out."""
+        given = request.query_params.get("symbols")
+        names = None if given is None else [name for name in given.split(",") if name][:200]
+        return Response(
+            {"results": offers.quotes(group_id=chosen(request).group_id, names=names), "next": None}
+        )
+
+
+class DealsView(APIView):
+    """The caller's deals."""
+
+    @extend_schema(
+        operation_id="list_deals",
+        parameters=[ACCOUNT],
+        responses=openapi.responses(200, openapi.page(DealOut), 400, 404),
+    )
+    def get(self, request: Request) -> Response:
+        """List the caller's deals, newest first."""
+        pages = CursorPagination()
+        found = history.deals(user_id=request.user.pk, login=login_of(request))
+        rows = pages.paginate_queryset(found, request, view=self)
+        return pages.get_paginated_response(
+            [{"account": deal.account.login, **history.deal_view(deal)} for deal in rows or []]
+        )
+
+
+class EventsView(APIView):
+    """The journal of one account."""
+
+    @extend_schema(
+        operation_id="list_events",
+        parameters=[ACCOUNT, OpenApiParameter("since", int, description="Only events after this seq.")],
+        responses=openapi.responses(200, openapi.page(EventOut), 400, 404),
+    )
+    def get(self, request: Request) -> Response:
+        """List an account's events in order; `next` goes on where the page ends."""
+        account = chosen(request)
+        since = integer(request, "since", default=0) or 0
+        found = history.events(account_id=account.id, since=since, limit=EVENTS_PER_PAGE)
+        following = None
+        if len(found) == EVENTS_PER_PAGE:
+            address = request.build_absolute_uri(request.path)
+            following = f"{address}?account={account.login}&since={found[-1].seq}"
+        results = [history.event_view(event, login=account.login) for event in found]
+        return Response({"results": results, "next": following})

@@ -1,0 +1,236 @@
+"""
+What every REST view shares: strict JSON in, exact JSON out, problem details, cursor pages. Holds no business
+rule.
+
+Numbers in a request body are read as Decimals, never as float.
+"""
+
+import logging
+from decimal import Decimal
+from http import HTTPStatus
+from typing import Any, Self
+
+import msgspec
+import orjson
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.db import DataError, InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views import defaults
+from rest_framework import exceptions, pagination, parsers, renderers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import BaseThrottle
+
+from rtx.kernel.errors import Forbidden, Invalid, NotFound, RtxError, TooManyRequests, Unavailable
+from rtx.kernel.limits import TokenBucket
+from rtx.kernel.money import text
+
+log = logging.getLogger(__name__)
+
+BODY_MAX_BYTES = 65_536
+EXPONENT_MAX = 18
+PROBLEM = "application/problem+json"
+
+PositiveDecimal = Decimal
+
+
+class TooLarge(Invalid):
+    """The request's body is larger than any request needs."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    code = "too_large"
+    title = "Body too large"
+
+
+class RawBody(bytes):
+    """An unparsed JSON body; an input struct decodes it with its own types."""
+
+
+class StrictJSONParser(parsers.BaseParser):
+    """Takes the body as it is, within bounds: the view's input struct decodes and checks it in one go."""
+
+    media_type = "application/json"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> RawBody:
+        """Return the body's bytes."""
+        body = stream.read(BODY_MAX_BYTES + 1)
+        if len(body) > BODY_MAX_BYTES:
+            raise TooLarge
+        return RawBody(body)
+
+
+class JSONRenderer(renderers.BaseRenderer):
+    """Writes JSON with orjson; Decimals become exact text."""
+
+    media_type = "application/json"
+    format = "json"
+    charset = None
+    render_style = "binary"
+
+    def render(self, data: Any, accepted_media_type: Any = None, renderer_context: Any = None) -> bytes:
+        """Return the bytes of an answer."""
+        return b"" if data is None else orjson.dumps(data, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return text(value)
+    return str(value)
+
+
+class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """
+    Base of request bodies: unknown fields and wrong types are refused, decimals must be positive numbers.
+    """
+
+    @classmethod
+    def validated(cls, data: Any) -> Self:
+        """
+        Decode a raw body, or convert an already decoded object, into this struct.
+
+        :raises Invalid: it is no JSON object of this form; `errors` names the field.
+        """
+        try:
+            if isinstance(data, bytes):
+                found = msgspec.json.decode(data or b"{}", type=cls)
+            else:
+                found = msgspec.convert(data, type=cls, strict=True)
+        except msgspec.ValidationError as error:
+            reason, _, where = str(error).partition(" - at `$")
+            field = where.strip("`.") or "body"
+            raise Invalid(f"{field}: {reason}", errors={field: [reason]}) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise Invalid("The body is not valid JSON.", code="malformed_json") from None
+        for name in found.__struct_fields__:
+            value = getattr(found, name)
+            if isinstance(value, Decimal):
+                _check_decimal(name, value)
+        return found
+
+
+def _check_decimal(name: str, value: Decimal) -> None:
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int):
+        raise Invalid(f"{name} is not a number.", errors={name: ["must be a finite number"]})
+    if value <= 0:
+        raise Invalid(f"{name} must be positive.", errors={name: ["must be positive"]})
+    if exponent < -EXPONENT_MAX or value.adjusted() >= EXPONENT_MAX or len(value.as_tuple().digits) > 28:
+        raise Invalid(f"{name} is out of range.", errors={name: ["is out of range"]})
+
+
+def problem(error: RtxError, *, request_id: str = "") -> dict[str, Any]:
+    """Return the problem details of an error."""
+    found: dict[str, Any] = {
+        "type": f"urn:rtx:problem:{error.code}",
+        "title": error.title,
+        "status": int(error.status),
+        "code": error.code,
+        "detail": error.detail,
+    }
+    if error.errors:
+        found["errors"] = error.errors
+    if request_id:
+        found["request_id"] = request_id
+    return found
+
+
+def problem_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """
+    Turn what a view raised into problem details; what nobody foresaw is logged and answered without details.
+    """
+    request = context.get("request")
+    request_id = request.META.get("rtx.request_id", "") if request is not None else ""
+    known = as_rtx_error(error)
+    if known is None:
+        log.error("request %s failed", request_id, exc_info=error)
+        known = internal_error()
+    response = Response(problem(known, request_id=request_id), status=int(known.status), content_type=PROBLEM)
+    if isinstance(known, TooManyRequests):
+        response["Retry-After"] = str(known.retry_after_s)
+    elif isinstance(known, Unavailable):
+        response["Retry-After"] = "1"
+    if int(known.status) == 401:
+        response["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def as_rtx_error(error: Exception) -> RtxError | None:
+    """Return the typed error that stands for an exception; None when it is a fault of ours."""
+    if isinstance(error, RtxError):
+        return error
+    if isinstance(error, OperationalError | InterfaceError):
+        return Unavailable("The database cannot be reached.")
+    if isinstance(error, DataError):
+        return Invalid("A value is out of range.", code="out_of_range")
+    if isinstance(error, Http404):
+        return NotFound("Not found.")
+    if isinstance(error, PermissionDenied):
+        return Forbidden()
+    if isinstance(error, RequestDataTooBig):
+        return TooLarge()
+    if isinstance(error, exceptions.APIException):
+        found = RtxError(str(error.detail), code=str(error.default_code))
+        found.status = HTTPStatus(error.status_code)
+        found.title = str(error.default_detail)
+        return found
+    return None
+
+
+class UserThrottle(BaseThrottle):
+    """Limits each user's requests; the answer's headers say what is left."""
+
+    _bucket = TokenBucket(rate=settings.RATE_API_PER_S, burst=settings.RATE_API_BURST)
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        """
+        Take one request from the user's bucket.
+
+        :raises TooManyRequests: it is empty.
+        """
+        user = request.user
+        if user is not None:
+            verdict = self._bucket.take(str(user.pk))
+            request.META["rtx.rate"] = verdict
+            if verdict.retry_after_s:
+                raise TooManyRequests(retry_after_s=verdict.retry_after_s)
+        return True
+
+
+class CursorPagination(pagination.CursorPagination):
+    """Pages by id, newest first, with an opaque cursor; no total."""
+
+    page_size = 100
+    page_size_query_param = "limit"
+    max_page_size = 500
+    ordering = "-id"
+
+    def get_paginated_response(self, data: Any) -> Response:
+        """Return one page."""
+        return Response({"results": data, "next": self.get_next_link()})
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 404: problem details below /api/, Django's page elsewhere."""
+    if request.path.startswith("/api/"):
+        return _problem_response(request, NotFound("No such address."))
+    return defaults.page_not_found(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer 500 for a fault outside REST framework: problem details below /api/, Django's page elsewhere."""
+    if request.path.startswith("/api/"):
+        return _problem_response(request, internal_error())
+    return defaults.server_error(request)
+
+
+def internal_error() -> RtxError:
+    """Return the answer for a fault of ours: no details, they are in the log under the request's id."""
+    error = RtxError("Something went wrong on our side.", code="internal")
+    error.status, error.title = HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error"
+    return error
+
+
+def _problem_response(request: HttpRequest, error: RtxError) -> JsonResponse:
+    request_id = request.META.get("rtx.request_id", "")
+    return JsonResponse(problem(error, request_id=request_id), status=int(error.status), content_type=PROBLEM)
