@@ -1,16 +1,24 @@
 """
-The WebSocket protocol class of stream processes: `uvicorn rtx.asgi:application --ws rtx.stream:StreamWebSocket`.
+The WebSocket protocol class of stream processes: `uvicorn rtx.asgi:application --ws
+rtx.stream:StreamWebSocket`.
 
-uvicorn's own (sans-IO) class plus one scope extension, `rtx.wire`: ready frames go to the transport without another
-encoding per socket, the bytes in flight are known, and a socket that nobody reads can be cut. Serves no request itself.
+uvicorn's own (sans-IO) class plus one scope extension, `rtx.wire`: ready frames go to the transport without
+another encoding per socket, the bytes in flight are known, and a socket that nobody reads can be cut. Serves
+no request itself.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
+from typing import Any, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 CLOSE_GRACE_S = 3.0
+
+# uvicorn logs every accepted socket with its address line, which may carry a ticket.
+log = logging.getLogger("rtx.stream")
+log.setLevel(logging.WARNING)
 
 
 class TransportWire:
@@ -63,10 +71,15 @@ class StreamWebSocket(WebSocketsSansIOProtocol):
 
     wire: TransportWire | None = None
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.logger = log
+
     async def run_asgi(self) -> None:
         """Run the application with the wire at hand."""
         self.wire = TransportWire(self)
-        self.scope.setdefault("extensions", {})["rtx.wire"] = self.wire  # type: ignore[typeddict-unknown-key]
+        extensions = cast(dict[str, Any], self.scope["extensions"])
+        extensions["rtx.wire"] = self.wire
         await super().run_asgi()
         self._cut_unread()
 

@@ -1,1 +1,3 @@
-"""The `/ws` consumer and what a stream process shares between its sockets. Decides no order and books nothing."""
+"""
+The `/ws` consumer and what a stream process shares between its sockets. Decides no order and books nothing.
+"""

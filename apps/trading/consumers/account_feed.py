@@ -1,8 +1,9 @@
 """
 Account streams of one process: every event of a subscribed account, in `seq` order, without gap or repeat.
 
-Redis messages are hints that may be lost, doubled or late; the journal is the truth. A subscription only ever sends
-the event that follows the last one it sent, and reads the journal whenever it learns of a later one that it lacks.
+Redis messages are hints that may be lost, doubled or late; the journal is the truth. A subscription only
+ever sends the event that follows the last one it sent, and reads the journal whenever it learns of a later
+one that it lacks.
 """
 
 import asyncio
@@ -89,7 +90,8 @@ class AccountFeed:
         self, connection: Connection, *, account_id: int, login: int, since: int | None
     ) -> Subscription:
         """
-        Register a socket for an account, listening first and reading second, so that nothing falls in between.
+        Register a socket for an account, listening first and reading second, so that nothing falls in
+        between.
 
         Nothing is sent before `start`, which the caller calls after its reply.
 

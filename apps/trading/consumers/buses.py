@@ -1,8 +1,8 @@
 """
 The account messages of one stream process, heard through one Redis connection.
 
-Redis may be away or lose messages at any time: listening continues by itself, and nobody waits for it longer than
-a moment. What was lost is found by the feed's poll.
+Redis may be away or lose messages at any time: listening continues by itself, and nobody waits for it
+longer than a moment. What was lost is found by the feed's poll.
 """
 
 import asyncio
@@ -38,7 +38,9 @@ class AccountBus:
         self._drops: set[asyncio.Task[None]] = set()
 
     async def add(self, account_id: int) -> None:
-        """Start listening for an account; returns once Redis confirmed it, or after a moment without Redis."""
+        """
+        Start listening for an account; returns once Redis confirmed it, or after a moment without Redis.
+        """
         channel = events.account_channel(account_id)
         if channel in self._account_ids and channel not in self._confirmations:
             return

@@ -1,8 +1,8 @@
 """
 Live candles of one stream process: the running bars of all symbols, built from the raw bids of the quote bus.
 
-Changed bars are sent a few times a second, each as it stands; a slow client gets the latest state of each bar.
-History is read over REST. Lives on the event loop; knows neither Redis nor the database.
+Changed bars are sent a few times a second, each as it stands; a slow client gets the latest state of each
+bar. History is read over REST. Lives on the event loop; knows neither Redis nor the database.
 """
 
 from collections.abc import Iterable, Mapping
@@ -44,7 +44,9 @@ class CandleFeed:
         self._members: dict[Topic, dict[Connection, None]] = {}
 
     def resume(self, minutes: Mapping[str, list[tuple[int, Bar]]]) -> None:
-        """Start from the day's stored minutes, symbol -> `(opened_ms, bar)` in time order, then take quotes."""
+        """
+        Start from the day's stored minutes, symbol -> `(opened_ms, bar)` in time order, then take quotes.
+        """
         for symbol, bars in minutes.items():
             self._builder.resume(symbol, bars)
         early, self._early = self._early or [], None

@@ -1,8 +1,10 @@
 """
-One socket's outgoing messages: what must arrive is kept in order within a bound, quotes give way to newer ones.
+One socket's outgoing messages: what must arrive is kept in order within a bound, quotes give way to newer
+ones.
 
-A slow client costs a set of stale streams and at most `STREAM_BUFFER_MAX_BYTES`; beyond that, or when it takes nothing
-for too long, it is closed with 4409. Never waits, so that no client delays another. Reads no table and no bus.
+A slow client costs a set of stale streams and at most `STREAM_BUFFER_MAX_BYTES`; beyond that, or when it
+takes nothing for too long, it is closed with 4409. Never waits, so that no client delays another. Reads no
+table and no bus.
 """
 
 import asyncio
@@ -108,7 +110,10 @@ class Connection:
         self._check_bound()
 
     def flush(self) -> None:
-        """Send what was kept back, as far as the wire takes it: first what must arrive, then the latest values."""
+        """
+        Send what was kept back, as far as the wire takes it: first what must arrive, then the latest
+        values.
+        """
         wire = self.wire
         while self._backlog and wire.is_writable():
             frame = self._backlog.popleft()
@@ -126,7 +131,10 @@ class Connection:
             self._wake()
 
     async def drained(self) -> None:
-        """Wait until nothing is kept back: for senders of more than fits the bound. Returns on a closed socket too."""
+        """
+        Wait until nothing is kept back: for senders of more than fits the bound. Returns on a closed socket
+        too.
+        """
         while not (self.is_closed or (self.is_clear and self.wire.is_writable())):
             self.is_clear = False  # so that `flush` runs to the end and wakes us
             waiting = asyncio.get_running_loop().create_future()

@@ -1,5 +1,6 @@
 """
-WebSocket text frames, encoded once and shared by every subscriber. Pure bytes; knows no connection and no table.
+WebSocket text frames, encoded once and shared by every subscriber. Pure bytes; knows no connection and no
+table.
 
 A server's frames carry no mask, so the frame of one message is the same for all sockets.
 """

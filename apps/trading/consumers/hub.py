@@ -1,8 +1,10 @@
 """
-The quote hub of one stream process: markup once per (symbol, markup), encoding once per audience, then plain writes.
+The quote hub of one stream process: markup once per (symbol, markup), encoding once per audience, then
+plain writes.
 
-Sockets with the same streams form one audience; one tick batch becomes one frame per audience, the same bytes for all
-its members. Lives on the event loop and never waits. Knows neither Redis nor the database: quotes and terms come in.
+Sockets with the same streams form one audience; one tick batch becomes one frame per audience, the same
+bytes for all its members. Lives on the event loop and never waits. Knows neither Redis nor the database:
+quotes and terms come in.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
@@ -65,7 +67,9 @@ class QuoteHub:
         return self.terms_of(group_id, symbol) is not None
 
     def subscribe(self, connection: Connection, *, group_id: int, symbols: Iterable[str]) -> None:
-        """Add symbols at a group's prices and send their present quotes. A symbol has one price per socket."""
+        """
+        Add symbols at a group's prices and send their present quotes. A symbol has one price per socket.
+        """
         wishes = self._wishes.setdefault(connection, {})
         wanted = dict.fromkeys(symbols, group_id)
         wishes.update(wanted)

@@ -1,5 +1,6 @@
 """
-What clients may send over `/ws`: one strict struct per operation, and the error when a frame is none of them. Pure.
+What clients may send over `/ws`: one strict struct per operation, and the error when a frame is none of
+them. Pure.
 
 An unknown field, a wrong type or a NaN is refused by name; nothing is guessed.
 """
@@ -34,17 +35,17 @@ class Request(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     id: str | int | None = None
 
 
-class Auth(Request):
+class Auth(Request, frozen=True):
     """The first frame of a socket that came without a ticket."""
 
     token: str
 
 
-class Ping(Request):
+class Ping(Request, frozen=True):
     """Asks for a reply and nothing else."""
 
 
-class Subscribe(Request):
+class Subscribe(Request, frozen=True):
     """Start receiving a channel. Which fields count depends on the channel."""
 
     channel: str
@@ -55,7 +56,7 @@ class Subscribe(Request):
     interval: str | None = None
 
 
-class Unsubscribe(Request):
+class Unsubscribe(Request, frozen=True):
     """Stop receiving a channel; without further fields all of it."""
 
     channel: str
@@ -65,10 +66,10 @@ class Unsubscribe(Request):
     interval: str | None = None
 
 
-class Trade(Request):
-    """An operation on an account; `data` is as over REST and checked there."""
+class Trade(Request, frozen=True):
+    """An operation on an account; `data` is the JSON object that REST takes as a body, checked there."""
 
-    data: dict[str, Any]
+    data: msgspec.Raw
 
 
 OPERATIONS: Mapping[str, type[Request]] = {
@@ -99,8 +100,10 @@ def decode(text: str | bytes) -> Request:
     kind = OPERATIONS.get(op) if isinstance(op, str) else None
     if kind is None:
         raise _no_operation(op, request_id)
+    if kind is Trade and not isinstance(message.get("data"), dict):
+        raise RequestError("invalid", "`data` is an object, as the body over REST", request_id=request_id)
     try:
-        return msgspec.convert(message, kind, strict=True)
+        return msgspec.json.decode(text, type=kind)
     except msgspec.ValidationError as error:
         raise RequestError("invalid", str(error), request_id=request_id) from error
 

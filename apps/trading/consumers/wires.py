@@ -1,8 +1,8 @@
 """
 What the stream needs from a server to write to one socket, and the portable form of it over plain ASGI.
 
-uvicorn started with `--ws rtx.stream:StreamWebSocket` brings a faster wire (scope extension `rtx.wire`) that also
-knows the bytes in flight and can cut a socket that nobody reads. Decides nothing about what is sent.
+uvicorn started with `--ws rtx.stream:StreamWebSocket` brings a faster wire (scope extension `rtx.wire`) that
+also knows the bytes in flight and can cut a socket that nobody reads. Decides nothing about what is sent.
 """
 
 import asyncio
@@ -100,7 +100,8 @@ class AsgiWire:
                 code, reason = self._closing
                 await self._send({"type": "websocket.close", "code": code, "reason": reason})
         except (OSError, RuntimeError):
-            # The peer is gone, or the server closed the socket by itself: the reading side learns it and cleans up.
+            # The peer is gone, or the server closed the socket by itself: the reading side learns it and
+            # cleans up.
             self._queue.clear()
             self._queued_bytes = 0
             self._closing = self._closing or (1006, "")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from apps.market.domain.candles import Bar, Bucket
+from apps.market.domain.candles import Bar
 from apps.market.domain.quotes import Quote
 from apps.trading.consumers.candle_feed import CandleFeed
 from apps.trading.consumers.connection import Connection
@@ -22,7 +22,15 @@ def tick(bid: str, after_ms: int, symbol: str = "EURUSD") -> Quote:
 
 def bars(wire: FakeWire) -> list[tuple[Any, ...]]:
     return [
-        (m["interval"], (m["t"] - START_MS) // MINUTE_MS, m["open"], m["high"], m["low"], m["close"], m["ticks"])
+        (
+            m["interval"],
+            (m["t"] - START_MS) // MINUTE_MS,
+            m["open"],
+            m["high"],
+            m["low"],
+            m["close"],
+            m["ticks"],
+        )
         for m in wire.messages()
     ]
 

@@ -49,9 +49,13 @@ def test_requests_become_structs():
     assert decode(b'{"op":"subscribe","channel":"quotes","symbols":["EURUSD"]}') == Subscribe(
         op="subscribe", channel="quotes", symbols=["EURUSD"]
     )
-    assert decode('{"op":"order.market","id":1,"data":{"account":1}}') == Trade(
-        op="order.market", id=1, data={"account": 1}
-    )
+
+
+def test_numbers_of_an_order_stay_as_they_were_written():
+    request = decode('{"op":"order.market","id":1,"data":{"volume":0.10}}')
+
+    assert isinstance(request, Trade)
+    assert bytes(request.data) == b'{"volume":0.10}'
 
 
 @pytest.mark.parametrize(
