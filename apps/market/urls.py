@@ -1,5 +1,7 @@
 """Routes of the market under `/api/`. Group-dependent symbols and quotes are served by `trading`."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from apps.market.api.candles import CandlesView
+
+urlpatterns = [path("candles", CandlesView.as_view())]

@@ -34,7 +34,9 @@ class FeedFactory:
     without a recording uses the simulated model.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, waits: bool = False) -> None:
+        """Look at the recordings; with `waits` a feed is handed out only when its recording is read."""
+        self._waits = waits
         self._default = settings.FEED_DEFAULT
         self._by_symbol: dict[str, str] = dict(settings.FEED_BY_SYMBOL)
         for provider in {self._default, *self._by_symbol.values()}:
@@ -83,4 +85,5 @@ class FeedFactory:
             digits=spec.digits,
             start_ms=now_ms,
             speed=settings.FEED_SPEED,
+            waits=self._waits,
         )

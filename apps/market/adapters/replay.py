@@ -112,8 +112,16 @@ class ReplayFeed:
     _readers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tape")
 
     def __init__(
-        self, *, load: Callable[[], Tape], provider: str, digits: int, start_ms: int, speed: float = 1.0
+        self,
+        *,
+        load: Callable[[], Tape],
+        provider: str,
+        digits: int,
+        start_ms: int,
+        speed: float = 1.0,
+        waits: bool = False,
     ) -> None:
+        """Begin to read the tape; with `waits` return when it is read."""
         if speed <= 0:
             raise ValueError("a replay's speed is positive")
         self.provider = f"replay:{provider}"
@@ -122,6 +130,8 @@ class ReplayFeed:
         self._start_ms = start_ms
         self._last_ms = start_ms
         self._reading: Future[tuple[Tape, Timeline]] = self._readers.submit(_read, load)
+        if waits:
+            self._reading.exception()
         self._tape = Tape()
         self._timeline: Timeline | None = None
         self._lap = Lap(0, -1, 0, 0)

@@ -34,6 +34,11 @@ def fed_symbols() -> dict[str, FedSymbol]:
     return {name: FedSymbol(specs[name], limit) for name, limit in active if name in specs}
 
 
+def is_known(name: str) -> bool:
+    """Tell whether there is a symbol of this name."""
+    return Symbol.objects.filter(name=name).exists()
+
+
 def terms_version() -> int:
     """Return the number that moves with every change of symbols, sessions and terms."""
     return TermsVersion.objects.values_list("version", flat=True).filter(pk=1).first() or 0

@@ -103,7 +103,7 @@ def _import_ticks(
     if builds_candles:
         result.candles = candles.rebuild(
             since=first.time.replace(second=0, microsecond=0),
-            until=last.time + timedelta(minutes=1),
+            until=last.time.replace(second=0, microsecond=0) + timedelta(minutes=1),
             symbol_id=symbol.pk,
         )
     return result

@@ -60,7 +60,8 @@ class Command(BaseCommand):
                     problems.append(str(error))
                     continue
                 bar.update(done.refused.total())
-                tqdm.write(_line(f"{name:10} {recording.path.name}", done), file=self.stdout, end="")
+                bar.clear()
+                self.stdout.write(_line(f"{name:10} {recording.path.name}", done))
                 totals.read += done.read
                 totals.added += done.added
                 totals.known += done.known
