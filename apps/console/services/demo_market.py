@@ -16,7 +16,7 @@ class DemoMarket:
     """The feeds that the engine will use, a little ahead of it, so that seeded trades have real prices."""
 
     def __init__(self) -> None:
-        factory = FeedFactory()
+        factory = FeedFactory(waits=True)
         self._now_ms = clock.now_ms()
         self._specs = symbol_specs()
         self._feeds = {
