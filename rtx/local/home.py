@@ -70,6 +70,11 @@ class Home:
         return self.path / "demo.json"
 
     @property
+    def run_env_file(self) -> Path:
+        """Where the environment of a running stack is written, for management commands."""
+        return self.path / "run.env"
+
+    @property
     def logins_file(self) -> Path:
         return self.path / "demo-logins.json"
 

@@ -29,7 +29,7 @@ import psycopg
 import redis
 
 from rtx.local import guard, ports
-from rtx.local.home import REPOSITORY, Home, Interrupted, LocalError, Say
+from rtx.local.home import REPOSITORY, Home, Interrupted, LocalError, Say, write_private
 from rtx.local.postgres import OWNER, Postgres
 from rtx.local.process import Process, describe_exit
 from rtx.local.programs import NAMES, Sizes, programs
@@ -149,6 +149,7 @@ class Stack:
         try:
             self._start_servers()
             self._choose_ports()
+            self._write_environment()
             if migrate:
                 self.migrate()
         except BaseException:
@@ -198,9 +199,16 @@ class Stack:
             self._say(f"port {first} is busy, {name} takes {port}")
         return port
 
+    def _write_environment(self) -> None:
+        """Write down how the processes reach their servers, so that `manage.py` can be used beside them."""
+        names = {*self._application_secrets(), "DJANGO_SETTINGS_MODULE", "DATABASE_URL", "REDIS_URL"}
+        lines = [f"{name}={value}\n" for name, value in self.env.items() if name in names]
+        write_private(self.home.run_env_file, "# Exists while RTX runs here.\n" + "".join(lines))
+
     def close(self) -> None:
         """Stop everything in order and give the folder back. Safe to repeat."""
         self.stop()
+        self.home.run_env_file.unlink(missing_ok=True)
         for server in (self.redis, self.postgres):
             if server is not None:
                 server.stop()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -109,19 +110,34 @@ def run(*, home: Path, say: Say = print) -> None:
 
 def clean(home: Path, *, say: Say = print) -> None:
     """
-    Delete the installation of this clone: data, secrets, logs.
+    Delete the installation of this clone, and those of its tests: data, secrets, logs.
 
-    :raises LocalError: RTX runs in it.
+    :raises LocalError: one of them is in use.
     """
-    if not home.exists():
-        return
-    installation = Home(home)
-    if not installation.acquire():
-        raise LocalError("RTX runs in this folder; stop it first")
-    guard.sweep(installation)
-    installation.remove()
-    installation.release()
-    say(f"removed {relative(home)}")
+    found = sorted({secrets.parent for secrets in home.rglob("secrets.env")}, reverse=True)
+    for path in found:  # inner ones first
+        installation = Home(path)
+        if not installation.acquire():
+            raise LocalError(f"{relative(path)} is in use; stop RTX or the tests first")
+        guard.sweep(installation)
+        installation.remove()
+        installation.release()
+        say(f"removed {relative(path)}")
+
+
+def manage(home: Path, arguments: list[str]) -> int:
+    """
+    Run a management command against the RTX that runs in this folder and return its exit code.
+
+    :raises LocalError: none runs.
+    """
+    env_file = Home(home).run_env_file
+    if not env_file.exists():
+        raise LocalError("RTX does not run in this folder; start it with `make run`")
+    command = [sys.executable, "manage.py", *arguments]
+    return subprocess.run(
+        command, cwd=REPOSITORY, env={**os.environ, **read_env(env_file)}, check=False
+    ).returncode
 
 
 def main(arguments: list[str]) -> int:
@@ -132,8 +148,10 @@ def main(arguments: list[str]) -> int:
             run(home=home, say=_say)
         elif arguments == ["clean"]:
             clean(home, say=_say)
+        elif arguments[:1] == ["manage"] and len(arguments) > 1:
+            return manage(home, arguments[1:])
         else:
-            print("usage: python -m rtx.local run | clean", file=sys.stderr)
+            print("usage: python -m rtx.local run | clean | manage COMMAND ...", file=sys.stderr)
             return 2
     except LocalError as error:
         print(f"\nrtx: {error}", file=sys.stderr, flush=True)
