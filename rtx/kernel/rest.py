@@ -52,7 +52,7 @@ class StrictJSONParser(parsers.BaseParser):
 
     media_type = "application/json"
 
-    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> RawBody:
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> RawBody:  # type: ignore[override]
         """Return the body's bytes."""
         body = stream.read(BODY_MAX_BYTES + 1)
         if len(body) > BODY_MAX_BYTES:
@@ -79,7 +79,7 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Input(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """
     Base of request bodies: unknown fields and wrong types are refused, decimals must be positive numbers.
     """

@@ -262,7 +262,7 @@ LOGGING = {
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
-    "loggers": {"django_structlog": {"level": "WARNING"}},
+    "loggers": {"django_structlog": {"level": "WARNING"}, "django.request": {"level": "ERROR"}},
 }
 
 CONTENT_SECURITY_POLICY = {

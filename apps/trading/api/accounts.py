@@ -8,7 +8,7 @@ from rest_framework.views import APIView
 from apps.accounts.selectors.accounts import accounts_of, owned
 from apps.trading.api.orders import ACCOUNT
 from apps.trading.api.outputs import AccountOut, DealOut, EventOut, QuoteOut, SymbolOut
-from apps.trading.api.queries import chosen, integer, login_of
+from apps.trading.api.queries import caller_id, chosen, integer, login_of
 from apps.trading.selectors import books, history, offers
 from rtx.kernel import openapi
 from rtx.kernel.errors import NotFound
@@ -23,7 +23,7 @@ class AccountsView(APIView):
     @extend_schema(operation_id="list_accounts", responses=openapi.responses(200, openapi.page(AccountOut)))
     def get(self, request: Request) -> Response:
         """List the caller's accounts, valued at the present prices."""
-        found = accounts_of(user_id=request.user.pk)
+        found = accounts_of(user_id=caller_id(request))
         return Response({"results": books.account_views([account.id for account in found]), "next": None})
 
 
@@ -33,7 +33,7 @@ class AccountView(APIView):
     @extend_schema(operation_id="get_account", responses=openapi.responses(200, openapi.of(AccountOut), 404))
     def get(self, request: Request, login: int) -> Response:
         """Return one account, valued at the present prices."""
-        account = owned(user_id=request.user.pk, login=login)
+        account = owned(user_id=caller_id(request), login=login)
         return Response(books.account_views([account.id])[0])
 
 
@@ -95,7 +95,7 @@ class DealsView(APIView):
     def get(self, request: Request) -> Response:
         """List the caller's deals, newest first."""
         pages = CursorPagination()
-        found = history.deals(user_id=request.user.pk, login=login_of(request))
+        found = history.deals(user_id=caller_id(request), login=login_of(request))
         rows = pages.paginate_queryset(found, request, view=self)
         return pages.get_paginated_response(
             [{"account": deal.account.login, **history.deal_view(deal)} for deal in rows or []]

@@ -8,7 +8,7 @@ from rest_framework.views import APIView
 from apps.accounts.selectors.accounts import owned
 from apps.trading.api.inputs import ClosePositionIn, MarketOrderIn
 from apps.trading.api.outputs import OrderOut, PositionOut
-from apps.trading.api.queries import account_ids, login_of, status_of
+from apps.trading.api.queries import account_ids, caller_id, login_of, status_of
 from apps.trading.selectors import books, history
 from apps.trading.services import orders, positions
 from rtx.kernel import openapi
@@ -31,7 +31,7 @@ class MarketOrderView(APIView):
     def post(self, request: Request) -> Response:
         """Place a market order; a refusal is an order with status `rejected` and a reason."""
         order = MarketOrderIn.validated(request.data)
-        account = owned(user_id=request.user.pk, login=order.account)
+        account = owned(user_id=caller_id(request), login=order.account)
         outcome = orders.place_market(account_id=account.id, order=order.to_domain(), actor=Actor.of(request))
         return Response(books.order_answer(outcome, login=account.login), status=201)
 
@@ -47,7 +47,7 @@ class OrdersView(APIView):
     def get(self, request: Request) -> Response:
         """List the caller's orders, newest first."""
         login = login_of(request)
-        found = history.orders(user_id=request.user.pk, login=login, status=status_of(request))
+        found = history.orders(user_id=caller_id(request), login=login, status=status_of(request))
         pages = CursorPagination()
         rows = pages.paginate_queryset(found, request, view=self)
         return pages.get_paginated_response([history.order_view(order) for order in rows or []])
@@ -59,7 +59,7 @@ class OrderView(APIView):
     @extend_schema(operation_id="get_order", responses=openapi.responses(200, openapi.of(OrderOut), 404))
     def get(self, request: Request, order_id: int) -> Response:
         """Return one order with its deals."""
-        order = history.orders(user_id=request.user.pk).filter(pk=order_id).first()
+        order = history.orders(user_id=caller_id(request)).filter(pk=order_id).first()
         if order is None:
             raise NotFound("There is no such order.")
         return Response(history.order_view(order))
@@ -87,7 +87,7 @@ class PositionView(APIView):
     )
     def get(self, request: Request, position_id: int) -> Response:
         """Return one open position at the present prices."""
-        account_id = books.account_of_position(user_id=request.user.pk, position_id=position_id)
+        account_id = books.account_of_position(user_id=caller_id(request), position_id=position_id)
         found = books.position_views([account_id], position_id=position_id) if account_id else []
         if not found:
             raise NotFound("There is no such open position.", code="position_not_found")
@@ -105,7 +105,7 @@ class ClosePositionView(APIView):
     def post(self, request: Request, position_id: int) -> Response:
         """Close a position at the market, or `volume` lots of it; a refusal is a rejected order."""
         close = ClosePositionIn.validated(request.data)
-        user_id = request.user.pk
+        user_id = caller_id(request)
         account = books.closing_account(
             user_id=user_id, position_id=position_id, client_order_id=close.client_order_id
         )

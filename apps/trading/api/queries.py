@@ -9,6 +9,11 @@ from apps.trading.domain.orders import OrderStatus
 from rtx.kernel.errors import Invalid
 
 
+def caller_id(request: Request) -> int:
+    """Return the id of the user behind an authenticated request."""
+    return int(request.user.pk)  # type: ignore[arg-type]  # IsAuthenticated stands before every view
+
+
 def integer(request: Request, name: str, *, default: int | None = None) -> int | None:
     """
     Return a whole number of the query, or the default when it is absent.
@@ -31,7 +36,7 @@ def login_of(request: Request) -> int | None:
     """
     login = integer(request, "account")
     if login is not None:
-        owned(user_id=request.user.pk, login=login)
+        owned(user_id=caller_id(request), login=login)
     return login
 
 
@@ -43,8 +48,8 @@ def chosen(request: Request) -> AccountRef:
     """
     login = integer(request, "account")
     if login is not None:
-        return owned(user_id=request.user.pk, login=login)
-    found = accounts_of(user_id=request.user.pk)
+        return owned(user_id=caller_id(request), login=login)
+    found = accounts_of(user_id=caller_id(request))
     if not found:
         raise Invalid("The caller has no trading account.", code="no_account")
     return found[0]
@@ -54,8 +59,8 @@ def account_ids(request: Request) -> list[int]:
     """Return the ids of the account in `?account=`, else of all the caller's accounts."""
     login = integer(request, "account")
     if login is not None:
-        return [owned(user_id=request.user.pk, login=login).id]
-    return [account.id for account in accounts_of(user_id=request.user.pk)]
+        return [owned(user_id=caller_id(request), login=login).id]
+    return [account.id for account in accounts_of(user_id=caller_id(request))]
 
 
 def status_of(request: Request) -> str | None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
+from typing import Any
 
 from apps.groups.domain.terms import Terms
 from apps.market.domain.symbols import MarginMode
@@ -135,11 +136,10 @@ def _encoded(terms: ContractTerms) -> str:
 
 @lru_cache(maxsize=4096)
 def _decoded(text: str) -> ContractTerms:
-    kept = json.loads(text)
+    kept: dict[str, Any] = json.loads(text)
     exact = ("contract_size", "hedged_contract_size", "rate_buy", "rate_sell", "initial", "tick_factor")
-    return ContractTerms(
-        mode=MarginMode(kept.pop("mode")), **{name: Decimal(kept.pop(name)) for name in exact}, **kept
-    )
+    kept.update({name: Decimal(kept[name]) for name in exact}, mode=MarginMode(kept["mode"]))
+    return ContractTerms(**kept)
 
 
 @dataclass(slots=True, kw_only=True)
