@@ -14,3 +14,4 @@ SEARCH_HASH_KEY = env.str("RTX_SEARCH_HASH_KEY", default="dev-only-search-hash-k
 SESSIONS_ALWAYS_OPEN = env.bool("RTX_SESSIONS_ALWAYS_OPEN", default=True)
 DEMO = True
 WHITENOISE_USE_FINDERS = True  # no collectstatic in development
+STATIC_ROOT = None  # type: ignore[assignment]

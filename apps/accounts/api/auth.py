@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
+from apps.accounts.api.authentication import caller
 from apps.accounts.api.inputs import LoginIn, LogoutIn, PasswordIn, RefreshIn
 from apps.accounts.services import tickets, tokens, users
 from rtx.kernel import openapi
@@ -95,7 +96,7 @@ class RefreshView(OpenAuthView):
         responses=openapi.responses(200, openapi.of(TokenPairOut), 400, 503),
     )
     def post(self, request: Request) -> Response:
-        """Exchange a refresh token for a new pair. A repeat within 10 s gets the same, a later one ends the login."""
+        """Return a new pair for a refresh token; a repeat within 10 s gets the same, later it ends the login."""
         return Response(_shown(tokens.refresh(token=RefreshIn.validated(request.data).refresh)))
 
 
@@ -115,7 +116,8 @@ class LogoutView(AuthView):
         if request.user is None and given.refresh is None:
             raise NotAuthenticated
         if request.user is not None:
-            tokens.end_family(user_id=request.user.pk, family=request.user.claims.family)
+            claims = caller(request).claims
+            tokens.end_family(user_id=claims.user_id, family=claims.family)
         if given.refresh is not None:
             tokens.end_by_refresh(token=given.refresh)
         return Response(status=204)
@@ -132,7 +134,7 @@ class PasswordView(AuthView):
     def post(self, request: Request) -> Response:
         """Set a new password; every token of the user ends, also this one."""
         given = PasswordIn.validated(request.data)
-        users.change_password(user_id=request.user.pk, current=given.current, new=given.new)
+        users.change_password(user_id=caller(request).pk, current=given.current, new=given.new)
         return Response(status=204)
 
 
@@ -144,5 +146,5 @@ class TicketView(AuthView):
     )
     def post(self, request: Request) -> Response:
         """Return a ticket for `/ws?ticket=`: good once, for 30 seconds."""
-        ticket = tickets.issue(claims=request.user.claims)
+        ticket = tickets.issue(claims=caller(request).claims)
         return Response({"ticket": ticket, "expires_in": tickets.LIFETIME_S})

@@ -1,6 +1,6 @@
 """Bearer authentication of the API. Only reads a header; what a token is worth is decided by the selector."""
 
-from typing import Any
+from typing import Any, cast
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
@@ -31,6 +31,11 @@ class AccessTokenAuthentication(BaseAuthentication):
     def authenticate_header(self, request: Request) -> str:
         """Return what a 401 answer asks for."""
         return "Bearer"
+
+
+def caller(request: Request) -> tokens.TokenUser:
+    """Return the authenticated caller of an API request."""
+    return cast(tokens.TokenUser, request.user)
 
 
 class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

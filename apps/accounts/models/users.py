@@ -2,7 +2,7 @@
 Users with e-mail login and roles, and their refresh tokens. Passwords and tokens are stored as hashes only.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
@@ -12,7 +12,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 
-class LoginEmailField(models.EmailField):
+class LoginEmailField(models.EmailField):  # type: ignore[type-arg]
     """An e-mail address that is stored and compared in lower case."""
 
     def to_python(self, value: Any) -> Any:
@@ -75,7 +75,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
-    REQUIRED_FIELDS: list[str] = []
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     class Meta:
         ordering = ["email"]
@@ -85,7 +85,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         ]
 
     def __str__(self) -> str:
-        return self.email
+        return str(self.email)
 
 
 class RefreshToken(models.Model):

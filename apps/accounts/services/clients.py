@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, fields
 from datetime import date
+from uuid import UUID
 
 from django.db import transaction
 
@@ -44,7 +45,7 @@ def register(
     return client
 
 
-def erase(*, client_id: object) -> None:
+def erase(*, client_id: UUID) -> None:
     """Make a client's personal data unreadable for good and disable the user; money and history stay."""
     with transaction.atomic():
         client = Client.objects.select_for_update(no_key=True).filter(pk=client_id).first()
