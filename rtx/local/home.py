@@ -108,6 +108,11 @@ class Home:
         self._lock = lock
         return True
 
+    @property
+    def is_held(self) -> bool:
+        """Tell whether we hold the lock."""
+        return self._lock is not None
+
     def sign(self) -> None:
         """Write into the lock file, which we hold alone, who holds it."""
         if self._lock is not None:

@@ -206,7 +206,9 @@ class Stack:
         write_private(self.home.run_env_file, "# Exists while RTX runs here.\n" + "".join(lines))
 
     def close(self) -> None:
-        """Stop everything in order and give the folder back. Safe to repeat."""
+        """Stop everything in order and give the folder back. Safe to repeat, and without `open`."""
+        if not self.home.is_held:
+            return
         self.stop()
         self.home.run_env_file.unlink(missing_ok=True)
         for server in (self.redis, self.postgres):
