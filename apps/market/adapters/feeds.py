@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 
 import structlog
 from django.conf import settings
@@ -41,10 +42,22 @@ class FeedFactory:
         self._by_symbol: dict[str, str] = dict(settings.FEED_BY_SYMBOL)
         for provider in {self._default, *self._by_symbol.values()}:
             refuse_in_production(provider)
-        self._library = Library(settings.TICKS_DIR) if self._replays() else None
+        self._library = self._recordings({self._default, *self._by_symbol.values()} - {SIMULATED})
 
-    def _replays(self) -> bool:
-        return bool(settings.TICKS_DIR) and {self._default, *self._by_symbol.values()} != {SIMULATED}
+    @staticmethod
+    def _recordings(providers: set[str]) -> Library | None:
+        """Open the folder of recordings if any feed needs it, and check that it has every provider named."""
+        if not providers:
+            return None
+        if not settings.TICKS_DIR or not Path(settings.TICKS_DIR).is_dir():
+            raise FeedRefused(
+                f"the {', '.join(sorted(providers))} feed needs RTX_TICKS_DIR, a folder of recordings; "
+                f"it is {settings.TICKS_DIR or 'not set'}"
+            )
+        library = Library(settings.TICKS_DIR)
+        if unknown := providers - {REPLAY} - library.providers():
+            raise FeedRefused(f"{settings.TICKS_DIR} holds nothing by {', '.join(sorted(unknown))}")
+        return library
 
     def make(self, spec: SymbolSpec, *, now_ms: int, last: LastPrice | None) -> SymbolFeed:
         """
@@ -67,12 +80,7 @@ class FeedFactory:
         )
 
     def _replay(self, spec: SymbolSpec, wanted: str, now_ms: int) -> SymbolFeed | None:
-        if self._library is None:
-            if wanted == REPLAY and not settings.TICKS_DIR:
-                raise FeedRefused("the replay feed needs RTX_TICKS_DIR, a folder of recordings")
-            raise FeedRefused(
-                f"no feed is named {wanted!r}: {spec.name} has no recording without RTX_TICKS_DIR"
-            )
+        assert self._library is not None  # a feed other than the simulated one opened it
         reel = self._library.reel(spec.name, None if wanted == REPLAY else wanted)
         if reel is None:
             if wanted == REPLAY:

@@ -82,6 +82,10 @@ class Library:
             reels, key=lambda reel: (reel.kind is not Kind.TICKS, -len(reel.recordings), reel.provider)
         )
 
+    def providers(self) -> set[str]:
+        """Return the names of all providers."""
+        return {reel.provider for reels in self._reels.values() for reel in reels}
+
     def symbols(self) -> list[str]:
         """Return the names of all recorded symbols."""
         return sorted(self._reels)

@@ -143,7 +143,7 @@ class ReplayFeed:
         if self._is_broken:
             return NEVER_MS
         if self._timeline is None:
-            return self._last_ms + 1 if self._reading.done() else self._last_ms + REPEAT_MS
+            return self._last_ms if self._reading.done() else self._last_ms + REPEAT_MS
         return min(self._next_ms(), self._last_ms + REPEAT_MS)
 
     def take(self, now_ms: int) -> list[RawTick]:

@@ -25,9 +25,7 @@ def spec(name: str = "EURUSD", digits: int = 5, asset_class: str = "forex") -> S
 
 
 def feed(seed: int = 7, **values) -> SimulatedFeed:
-    return SimulatedFeed(
-        **{"spec": spec(), "generator": random.Random(seed), "start_ms": START_MS, **values}
-    )
+    return SimulatedFeed(**{"spec": spec(), "generator": random.Random(seed), "start_ms": START_MS, **values})
 
 
 def run(made: SimulatedFeed, *, seconds: int, step_ms: int = 50) -> list:
