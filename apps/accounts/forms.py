@@ -10,6 +10,7 @@ from unfold.widgets import UnfoldAdminDateWidget, UnfoldAdminTextareaWidget, Unf
 
 from apps.accounts.models import Client, User
 from apps.accounts.services import users
+from rtx.kernel import clock
 
 TEXT_MAX = 200
 OLDEST_BIRTH = date(1900, 1, 1)
@@ -56,7 +57,7 @@ class ClientForm(forms.ModelForm):
     def clean_birth_date(self) -> date | None:
         """A date in the past."""
         born: date | None = self.cleaned_data.get("birth_date")
-        if born is not None and not OLDEST_BIRTH <= born <= date.today():
+        if born is not None and not OLDEST_BIRTH <= born <= clock.now().date():
             raise ValidationError("Not a date of birth.")
         return born
 
@@ -116,7 +117,8 @@ class UserPasswordForm(AdminPasswordChangeForm):
     def save(self, commit: bool = True) -> User:
         """Hand the password to the service."""
         user: User = self.user
-        users.set_password(user=user, password=self.cleaned_data["password1"])
+        users.set_password(user_id=user.pk, password=self.cleaned_data["password1"])
+        user.refresh_from_db()
         return user
 
 
@@ -126,5 +128,6 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):
     def save(self, commit: bool = True) -> User:
         """Hand the password to the service."""
         user: User = self.user
-        users.set_password(user=user, password=self.cleaned_data["new_password1"])
+        users.set_password(user_id=user.pk, password=self.cleaned_data["new_password1"])
+        user.refresh_from_db()  # the session goes on under the new password
         return user

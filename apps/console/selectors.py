@@ -1,8 +1,9 @@
 """
 The figures of the operator's dashboard, read cheaply enough to be asked for every second.
 
-Expensive sums are kept in this process for a moment, longer when they take longer; whole past hours of the ledger are
-kept for the day. Amounts converted to one currency use mid prices and are for the eye only: nothing is booked by them.
+Expensive sums are kept in this process for a moment, longer when they take longer; whole past hours of the
+ledger are kept for the day. Amounts converted to one currency use mid prices and are for the eye only:
+nothing is booked by them.
 """
 
 import threading
@@ -123,7 +124,8 @@ def exposure(
     """
     Return the clients' net exposure per symbol, largest first, and what the house holds against it.
 
-    `house` is the house's floating result, the opposite of the clients'; None without a price or a conversion.
+    `house` is the house's floating result, the opposite of the clients'; None without a price or a
+    conversion.
     """
     by_symbol: dict[str, dict[str, tuple[Decimal, Decimal, int]]] = {}
     for name, side, lots, cost, count in sums:
@@ -172,7 +174,9 @@ def house_hours(reach: Reach, *, now: datetime) -> dict[datetime, dict[tuple[str
     found: dict[datetime, dict[tuple[str, str], Decimal]] = {hour: {} for hour in missing}
     rows = _within(LedgerLine.objects.order_by(), "account__group", reach)
     rows = rows.filter(ledger__in=HOUSE_LEDGERS, at__gte=missing[0])
-    sums = rows.annotate(hour=TruncHour("at")).values_list("hour", "ledger", "currency").annotate(Sum("amount"))
+    sums = (
+        rows.annotate(hour=TruncHour("at")).values_list("hour", "ledger", "currency").annotate(Sum("amount"))
+    )
     for hour, ledger, currency, amount in sums:
         found.setdefault(hour, {})[(ledger, currency)] = amount
     result = {hour: settled.get(hour, found.get(hour, {})) for hour in hours}
@@ -211,7 +215,12 @@ def feed_counts() -> dict[str, Payload]:
     """Return provider and counters of each symbol's feed."""
     rows = FeedStatus.objects.select_related("symbol")
     return {
-        row.symbol.name: {"provider": row.provider, "simulated": row.simulated, "accepted": row.accepted, "refused": row.refused}
+        row.symbol.name: {
+            "provider": row.provider,
+            "simulated": row.simulated,
+            "accepted": row.accepted,
+            "refused": row.refused,
+        }
         for row in rows
     }
 
@@ -263,7 +272,9 @@ def recent_orders(reach: Reach) -> list[Payload]:
             "symbol": row.symbol.name,
             "side": row.side,
             "volume": plain(row.volume),
-            "price": None if row.average_price is None else text(rounded(row.average_price, row.symbol.digits)),
+            "price": None
+            if row.average_price is None
+            else text(rounded(row.average_price, row.symbol.digits)),
             "status": row.status,
             "reason": row.reject_reason,
         }

@@ -1,4 +1,7 @@
-"""Admin pages of trading groups: terms are edited here, who may operate a group is set under its object permissions."""
+"""
+Admin pages of trading groups: terms are edited here, who may operate a group is set under its object
+permissions.
+"""
 
 from typing import Any
 
@@ -14,6 +17,7 @@ from apps.groups.forms import GroupSymbolForm, TradingGroupForm
 from apps.groups.models import GroupSymbol, TradingGroup
 from rtx.kernel.admin import ConfiguredModelAdmin
 from rtx.kernel.admin_display import badge, number
+from rtx.kernel.money import plain
 
 BOOK_TONES = {"a": "info", "b": "muted"}
 TERMS_FIELDSETS = [
@@ -30,7 +34,7 @@ def commission_text(*, mode: str, value: Any, shown_mode: str) -> SafeString:
         return badge("none")
     if not mode:
         return badge("inherited")
-    return number(value) if value is None else badge(f"{value.normalize():f} {shown_mode.lower()}", "info")
+    return number(value) if value is None else badge(f"{plain(value)} {shown_mode.lower()}", "info")
 
 
 class GroupSymbolInline(StackedInline):
@@ -125,12 +129,12 @@ class TradingGroupAdmin(GuardedModelAdminMixin, ConfiguredModelAdmin):
     @admin.display(description="Call / stop-out")
     def levels(self, group: TradingGroup) -> str:
         """Both margin levels."""
-        return f"{group.margin_call_pct.normalize():f} % / {group.stop_out_pct.normalize():f} %"
+        return f"{plain(group.margin_call_pct)} % / {plain(group.stop_out_pct)} %"
 
     @admin.display(description="Markup bid / ask")
     def markup(self, group: TradingGroup) -> str:
         """Both markups in points."""
-        return f"{group.markup_bid_points.normalize():f} / {group.markup_ask_points.normalize():f}"
+        return f"{plain(group.markup_bid_points)} / {plain(group.markup_ask_points)}"
 
     @admin.display(description="Commission")
     def commission(self, group: TradingGroup) -> SafeString:
@@ -192,7 +196,7 @@ class GroupSymbolAdmin(ConfiguredModelAdmin):
     def markup(self, terms: GroupSymbol) -> str:
         """Both markups in points."""
         sides = (terms.markup_bid_points, terms.markup_ask_points)
-        return " / ".join("inherited" if side is None else f"{side.normalize():f}" for side in sides)
+        return " / ".join("inherited" if side is None else f"{plain(side)}" for side in sides)
 
     @admin.display(description="Commission")
     def commission(self, terms: GroupSymbol) -> SafeString:

@@ -4,17 +4,13 @@ from typing import Any
 
 from django import forms
 
-from apps.groups.models import CommissionMode, GroupSymbol, TradingGroup
+from apps.groups.models import CommissionMode
 
 FIXED_ONCE_USED = ("currency", "position_mode")
 
 
 class TradingGroupForm(forms.ModelForm):
     """A group's own terms."""
-
-    class Meta:
-        model = TradingGroup
-        fields = "__all__"
 
     def clean_currency(self) -> str:
         """Currencies are written in capitals."""
@@ -38,10 +34,6 @@ class TradingGroupForm(forms.ModelForm):
 
 class GroupSymbolForm(forms.ModelForm):
     """What one group sets for one symbol; an empty field inherits."""
-
-    class Meta:
-        model = GroupSymbol
-        fields = "__all__"
 
     def clean(self) -> dict[str, Any]:
         """Check what depends on several fields."""

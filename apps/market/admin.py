@@ -1,4 +1,6 @@
-"""Admin pages of the market: symbols and sessions are edited, prices, candles, feeds and leases only shown."""
+"""
+Admin pages of the market: symbols and sessions are edited, prices, candles, feeds and leases only shown.
+"""
 
 from typing import Any
 
@@ -37,8 +39,15 @@ from apps.market.models import (
 from rtx.kernel import clock
 from rtx.kernel.admin import ConfiguredModelAdmin, ReadOnlyModelAdmin
 from rtx.kernel.admin_display import badge, instant, number, price
+from rtx.kernel.money import plain
 
-TRADE_MODE_TONES = {"full": "good", "long_only": "warn", "short_only": "warn", "close_only": "warn", "disabled": "bad"}
+TRADE_MODE_TONES = {
+    "full": "good",
+    "long_only": "warn",
+    "short_only": "warn",
+    "close_only": "warn",
+    "disabled": "bad",
+}
 
 
 def source_badge(*, source: str, simulated: bool) -> SafeString:
@@ -52,7 +61,18 @@ class SymbolAdmin(ConfiguredModelAdmin):
 
     is_deletable = False
     form = SymbolForm
-    list_display = ["name", "description", "class_", "currencies", "digits", "lots", "contract", "mode", "session", "is_active"]
+    list_display = [
+        "name",
+        "description",
+        "class_",
+        "currencies",
+        "digits",
+        "lots",
+        "contract",
+        "mode",
+        "session",
+        "is_active",
+    ]
     list_filter = [
         ("asset_class", ChoicesDropdownFilter),
         ("trade_mode", ChoicesDropdownFilter),
@@ -65,10 +85,18 @@ class SymbolAdmin(ConfiguredModelAdmin):
     search_help_text = "Name, description or currency"
     autocomplete_fields = ["session"]
     fieldsets = [
-        (None, {"fields": [("name", "description"), ("asset_class", "trade_mode"), ("session", "is_active")]}),
+        (
+            None,
+            {"fields": [("name", "description"), ("asset_class", "trade_mode"), ("session", "is_active")]},
+        ),
         (
             "Contract",
-            {"fields": [("base_currency", "profit_currency", "margin_currency"), ("digits", "contract_size")]},
+            {
+                "fields": [
+                    ("base_currency", "profit_currency", "margin_currency"),
+                    ("digits", "contract_size"),
+                ]
+            },
         ),
         ("Volume in lots", {"fields": [("volume_min", "volume_max", "volume_step")]}),
         (
@@ -97,7 +125,7 @@ class SymbolAdmin(ConfiguredModelAdmin):
     @admin.display(description="Lots: min, max, step")
     def lots(self, symbol: Symbol) -> str:
         """The volume limits."""
-        return f"{symbol.volume_min.normalize():f} … {symbol.volume_max.normalize():f}, {symbol.volume_step.normalize():f}"
+        return f"{plain(symbol.volume_min)} … {plain(symbol.volume_max)}, {plain(symbol.volume_step)}"
 
     @admin.display(description="Contract", ordering="contract_size")
     def contract(self, symbol: Symbol) -> SafeString:
@@ -295,7 +323,9 @@ class CandleAdmin(ReadOnlyModelAdmin):
 
     def search(self, term: str, request: HttpRequest) -> Q | None:
         """Find a symbol by name first, so that its index serves the list."""
-        return Q(symbol_id__in=list(Symbol.objects.filter(name__icontains=term).values_list("pk", flat=True)[:100]))
+        return Q(
+            symbol_id__in=list(Symbol.objects.filter(name__icontains=term).values_list("pk", flat=True)[:100])
+        )
 
     @admin.display(description="Opened (UTC)")
     def opened(self, candle: Candle) -> SafeString:

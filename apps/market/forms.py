@@ -1,6 +1,7 @@
 """Forms of the market's configuration: what a person may enter, checked before the database is asked."""
 
 from datetime import time
+from itertools import pairwise
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -8,7 +9,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from unfold.widgets import UnfoldAdminSelect2Widget
 
-from apps.market.models import Holiday, SessionHours, Symbol, TradingSession
+from apps.market.models import SessionHours, Symbol
 
 MIDNIGHT = time(0)
 DIGITS_MAX = 10
@@ -17,12 +18,10 @@ DIGITS_MAX = 10
 class SymbolForm(forms.ModelForm):
     """A symbol's sizes, currencies and margin, which must fit together."""
 
-    class Meta:
-        model = Symbol
-        fields = "__all__"
-
     def clean_name(self) -> str:
-        """A symbol's name is one word in capitals; it never changes, because journals and clients refer to it."""
+        """
+        A symbol's name is one word in capitals; it never changes, because journals and clients refer to it.
+        """
         name: str = self.cleaned_data["name"].strip()
         if not name.replace(".", "").replace("_", "").replace("#", "").isalnum():
             raise ValidationError("Letters, digits, dot, underscore and # only.")
@@ -77,17 +76,9 @@ class TradingSessionForm(forms.ModelForm):
         help_text="Hours below are wall-clock times there: they follow daylight saving.",
     )
 
-    class Meta:
-        model = TradingSession
-        fields = "__all__"
-
 
 class SessionHoursForm(forms.ModelForm):
     """One opening within one local day."""
-
-    class Meta:
-        model = SessionHours
-        fields = "__all__"
 
     def clean(self) -> dict[str, Any]:
         """Refuse an opening that ends before it begins."""
@@ -115,16 +106,13 @@ class SessionHoursFormSet(forms.BaseInlineFormSet):
             if None not in (row.get("weekday"), row.get("opens_at"), row.get("closes_at"))
         ]
         openings.sort(key=lambda row: (row[0], row[1]))
-        for (day, _, closes), (next_day, opens, _) in zip(openings, openings[1:], strict=False):
+        for (day, _, closes), (next_day, opens, _) in pairwise(openings):
             if day == next_day and (closes == MIDNIGHT or opens < closes):
                 raise ValidationError(
-                    f"{SessionHours.Weekday(day).label}: the opening at {opens:%H:%M} begins before the last one ends."
+                    f"{SessionHours.Weekday(day).label}: the opening at {opens:%H:%M} begins before "
+                    "the last one ends."
                 )
 
 
 class HolidayForm(forms.ModelForm):
     """A closed day or an early close."""
-
-    class Meta:
-        model = Holiday
-        fields = "__all__"

@@ -26,7 +26,7 @@ MANAGE_GROUP = "groups.manage_group"
 BIGGEST_ID = 2**63 - 1
 
 
-class CappedPaginator(Paginator):
+class CappedPaginator(Paginator[Any]):
     """
     Counts no further than `COUNT_MAX` rows, so that a page of a huge table costs as much as one of a small
     table.
@@ -52,9 +52,9 @@ def reachable_groups(user: Any) -> frozenset[int] | None:
     """Return the ids of the trading groups a member of staff may operate; None: all of them (superusers)."""
     if user.is_superuser:
         return None
-    known = user.__dict__.get("_reachable_groups")
+    known: frozenset[int] | None = user.__dict__.get("_reachable_groups")
     if known is None:
-        groups = get_objects_for_user(user, MANAGE_GROUP, accept_global_perms=False)
+        groups: QuerySet[Any] = get_objects_for_user(user, MANAGE_GROUP, accept_global_perms=False)
         known = user.__dict__["_reachable_groups"] = frozenset(groups.values_list("pk", flat=True))
     return known
 
@@ -81,7 +81,7 @@ class RtxModelAdmin(ModelAdmin):
     list_filter_submit = True
     list_fullwidth = True
     list_disable_select_all = True
-    compressed_fields = True
+    compressed_fields = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Limit the rows to the trading groups within the staff member's reach."""
@@ -104,7 +104,15 @@ class RtxModelAdmin(ModelAdmin):
         condition = self.search(search_term.strip(), request) if search_term.strip() else None
         if condition is not None:
             return queryset.filter(condition), False
-        return super().get_search_results(request, queryset, search_term)
+        found: tuple[QuerySet[Any], bool] = super().get_search_results(request, queryset, search_term)
+        return found
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Build the list; a list that is neither searched nor filtered shows everything already."""
+        changelist = super().get_changelist_instance(request)
+        if not changelist.query and not changelist.has_active_filters:
+            changelist.full_result_count = changelist.result_count
+        return changelist
 
     def _get_obj_does_not_exist_redirect(
         self, request: HttpRequest, opts: Any, object_id: str

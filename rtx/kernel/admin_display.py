@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.urls import NoReverseMatch, reverse
-from django.utils.html import format_html, mark_safe
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from rtx.kernel import money
@@ -55,7 +55,7 @@ def badge(text: Any, tone: str = "muted") -> SafeString:
 def link(target: Any, text: Any = None) -> SafeString:
     """Write a link to the page of a row, or the text alone when there is no such page."""
     if target is None:
-        return mark_safe(EMPTY)
+        return format_html("{}", EMPTY)
     meta = target._meta
     return link_to(f"admin:{meta.app_label}_{meta.model_name}_change", target.pk, text or str(target))
 
@@ -77,7 +77,7 @@ def pretty_json(value: Any) -> SafeString:
 def instant(value: datetime | None) -> SafeString:
     """Write an instant in UTC to the second, with its milliseconds when hovered."""
     if value is None:
-        return mark_safe(EMPTY)
+        return format_html("{}", EMPTY)
     utc = value.astimezone(UTC)
     return format_html(
         '<time class="rtx-time" datetime="{}" title="{}">{}</time>',

@@ -95,11 +95,36 @@ NAVIGATION = [
         "separator": True,
         "collapsible": True,
         "items": [
-            _item("Periodic tasks", "task_alt", "django_celery_beat_periodictask", "django_celery_beat.view_periodictask"),
-            _item("Intervals", "timer", "django_celery_beat_intervalschedule", "django_celery_beat.view_intervalschedule"),
-            _item("Crontabs", "update", "django_celery_beat_crontabschedule", "django_celery_beat.view_crontabschedule"),
-            _item("Once", "alarm", "django_celery_beat_clockedschedule", "django_celery_beat.view_clockedschedule"),
-            _item("Solar", "wb_sunny", "django_celery_beat_solarschedule", "django_celery_beat.view_solarschedule"),
+            _item(
+                "Periodic tasks",
+                "task_alt",
+                "django_celery_beat_periodictask",
+                "django_celery_beat.view_periodictask",
+            ),
+            _item(
+                "Intervals",
+                "timer",
+                "django_celery_beat_intervalschedule",
+                "django_celery_beat.view_intervalschedule",
+            ),
+            _item(
+                "Crontabs",
+                "update",
+                "django_celery_beat_crontabschedule",
+                "django_celery_beat.view_crontabschedule",
+            ),
+            _item(
+                "Once",
+                "alarm",
+                "django_celery_beat_clockedschedule",
+                "django_celery_beat.view_clockedschedule",
+            ),
+            _item(
+                "Solar",
+                "wb_sunny",
+                "django_celery_beat_solarschedule",
+                "django_celery_beat.view_solarschedule",
+            ),
         ],
     },
 ]

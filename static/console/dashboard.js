@@ -139,7 +139,7 @@
     const total = Number(data.total);
     text("house", data.total === null ? "–" : two.format(total));
     one("house").className = sign(total);
-    text("house-note", `${figures.currency} ≈, booked since 00:00 UTC`);
+    text("house-note", `${figures.currency} ≈, since 00:00 UTC`);
     rows(
       "house-rows",
       data.currencies.map((row) => [

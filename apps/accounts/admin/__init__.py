@@ -1,4 +1,7 @@
-"""Admin pages of accounts: users and clients are edited, journal, ledger and tokens only shown. Accounts: see trading."""
+"""
+Admin pages of accounts: users and clients are edited, journal, ledger and tokens only shown. Accounts: see
+trading.
+"""
 
 from apps.accounts.admin.clients import ClientAdmin
 from apps.accounts.admin.journal import AccountEventAdmin, AccountStateAdmin, LedgerLineAdmin

@@ -1,7 +1,8 @@
 """
 The page of clients. Personal data is decrypted only for staff with the right to see it; others see a mask.
 
-Searching compares keyed hashes: an exact e-mail, phone number, document number or last name, never a part of one.
+Searching compares keyed hashes: an exact e-mail, phone number, document number or last name, never a part
+of one.
 """
 
 from typing import Any
@@ -92,7 +93,15 @@ class ClientAdmin(ConfiguredModelAdmin):
         """Show personal data as text to staff who may see but not change clients."""
         fields = list(super().get_readonly_fields(request, obj))
         if not self.has_change_permission(request, obj):
-            fields += ["first_name", "last_name", "birth_date", "email", "phone", "address", "document_number"]
+            fields += [
+                "first_name",
+                "last_name",
+                "birth_date",
+                "email",
+                "phone",
+                "address",
+                "document_number",
+            ]
         return fields
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
@@ -125,7 +134,11 @@ class ClientAdmin(ConfiguredModelAdmin):
     @admin.display(description="Personal data")
     def masked(self, client: Client) -> str:
         """What is known, without saying it."""
-        known = [name.replace("_text", "").replace("_", " ") for name in Client.PERSONAL if getattr(client, f"{name}_sealed")]
+        known = [
+            name.replace("_text", "").replace("_", " ")
+            for name in Client.PERSONAL
+            if getattr(client, f"{name}_sealed")
+        ]
         return f"{MASK} ({', '.join(known)})" if known else "none"
 
     @admin.display(description="KYC", ordering="kyc_status")

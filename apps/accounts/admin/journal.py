@@ -139,7 +139,8 @@ class AccountEventAdmin(ReadOnlyModelAdmin):
     def summary(self, event: AccountEvent) -> str:
         """The beginning of the payload's plain values."""
         payload = event.payload if isinstance(event.payload, dict) else {}
-        source = payload.get("order") if isinstance(payload.get("order"), dict) else payload
+        order = payload.get("order")
+        source = order if isinstance(order, dict) else payload
         parts = [f"{name} {value}" for name, value in source.items() if isinstance(value, str | int)]
         text = ", ".join(parts)
         return f"{text[:80]}…" if len(text) > 80 else text

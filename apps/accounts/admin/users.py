@@ -1,8 +1,9 @@
 """
 The pages of users and their refresh tokens.
 
-Who may change whom: only a superuser touches staff, their role or the mark superuser; other staff manage traders.
-A password or the right to log in changes through the service that also ends the user's tokens and sockets.
+Who may change whom: only a superuser touches staff, their role or the mark superuser; other staff manage
+traders. A password or the right to log in changes through the service that also ends the user's tokens and
+sockets.
 """
 
 from typing import Any
@@ -11,9 +12,11 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.decorators import action
 
 from apps.accounts.forms import NewUserForm, UserForm, UserPasswordForm
 from apps.accounts.models import Client, RefreshToken, TradingAccount, User
@@ -23,11 +26,18 @@ from rtx.kernel.admin import ConfiguredModelAdmin, ReadOnlyModelAdmin, as_id
 from rtx.kernel.admin_display import EMPTY, badge, instant, link, link_to
 
 VIEW_PERSONAL_DATA = "accounts.view_personal_data"
-ROLE_TONES = {"trader": "muted", "superadmin": "bad", "admin": "warn", "dealer": "info", "support": "info", "auditor": "good"}
+ROLE_TONES = {
+    "trader": "muted",
+    "superadmin": "bad",
+    "admin": "warn",
+    "dealer": "info",
+    "support": "info",
+    "auditor": "good",
+}
 
 
 @admin.register(User)
-class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):
+class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
     """Everybody who logs in. Users are disabled, never deleted."""
 
     reach_path = "client__trading_accounts__group"
@@ -35,7 +45,16 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):
     form = UserForm
     add_form = NewUserForm
     change_password_form = UserPasswordForm
-    list_display = ["email", "display_name", "role_", "state", "is_superuser", "client_link", "seen", "created"]
+    list_display = [
+        "email",
+        "display_name",
+        "role_",
+        "state",
+        "is_superuser",
+        "client_link",
+        "seen",
+        "created",
+    ]
     list_filter = [
         ("role", ChoicesDropdownFilter),
         ("is_active", BooleanRadioFilter),
@@ -47,7 +66,7 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):
     search_help_text = "E-mail (its beginning), user id or account number"
     ordering = ["email"]
     sortable_by = ["email", "created"]
-    filter_horizontal: tuple[str, ...] = ()
+    filter_horizontal = ()
     autocomplete_fields = ["groups"]
     readonly_fields = ["client_link", "seen", "created", "password_changed", "token_version"]
     fieldsets = [
@@ -84,6 +103,13 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):
             condition |= Q(pk=number) | Q(pk__in=list(accounts.values_list("client__user_id", flat=True)))
         return condition
 
+    actions_detail = ["new_password"]
+
+    @action(description="Set password", icon="password", permissions=["change"])
+    def new_password(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Open the form for the user's password."""
+        return HttpResponseRedirect(reverse("admin:auth_user_password_change", args=[object_id]))
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Staff users are created by superusers; traders open together with their client."""
         return bool(request.user.is_superuser)
@@ -104,20 +130,28 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):
         return fields
 
     def save_form(self, request: HttpRequest, form: Any, change: bool) -> User:
-        """Make a new member of staff without saving; an existing user as the form has it."""
+        """Take over what was entered without saving it."""
         user: User = form.save(commit=False)
-        if not change:
-            user.is_staff = True
-            user.is_superuser = user.role == User.Role.SUPERADMIN
         return user
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        """Save the record; whoever loses the right to log in, or rights, loses their tokens too."""
+        """Save what was changed, and nothing else; who loses the right to log in loses their tokens too."""
         if (obj.is_superuser or obj.is_staff) and not request.user.is_superuser:
             raise PermissionDenied
-        super().save_model(request, obj, form, change)
-        if change and not obj.is_active and "is_active" in form.changed_data:
-            users.disable(obj)
+        if not change:
+            made = users.create_user(
+                email=obj.email,
+                password=form.cleaned_data["password1"],
+                role=obj.role,
+                display_name=obj.display_name,
+            )
+            obj.pk = made.pk
+            obj.refresh_from_db()
+            return
+        columns = {field.name for field in obj._meta.concrete_fields}
+        obj.save(update_fields=[name for name in form.changed_data if name in columns])
+        if "is_active" in form.changed_data and not obj.is_active:
+            users.disable(user_id=obj.pk)
 
     @admin.display(description="Role", ordering="role")
     def role_(self, user: User) -> SafeString:

@@ -1,5 +1,6 @@
 """
-Whether Redis and the task workers answer. Asked in a thread of its own: a dashboard never waits for a dead process.
+Whether Redis and the task workers answer. Asked in a thread of its own: a dashboard never waits for a dead
+process.
 
 The answer is that of the last probe, a few seconds old; before the first one ends it is unknown (None).
 """

@@ -62,12 +62,26 @@ class PeriodicTaskAdmin(BasePeriodicTaskAdmin, ConfiguredModelAdmin):
         (None, {"fields": [("name", "enabled"), ("regtask", "task"), "description"]}),
         (
             "Schedule (exactly one)",
-            {"fields": [("interval", "crontab"), ("solar", "clocked"), ("start_time", "one_off"), "last_run_at"]},
+            {
+                "fields": [
+                    ("interval", "crontab"),
+                    ("solar", "clocked"),
+                    ("start_time", "one_off"),
+                    "last_run_at",
+                ]
+            },
         ),
         ("Arguments (JSON)", {"fields": [("args", "kwargs")]}),
         (
             "Delivery",
-            {"fields": [("queue", "priority"), ("expires", "expire_seconds"), ("exchange", "routing_key"), "headers"]},
+            {
+                "fields": [
+                    ("queue", "priority"),
+                    ("expires", "expire_seconds"),
+                    ("exchange", "routing_key"),
+                    "headers",
+                ]
+            },
         ),
     ]
     readonly_fields = ["last_run_at"]

@@ -1,4 +1,7 @@
-"""Pages of rights, sign-in attempts and the logs of what staff changed: read-only but for staff groups and reach."""
+"""
+Pages of rights, sign-in attempts and the logs of what staff changed: read-only but for staff groups and
+reach.
+"""
 
 from ipaddress import ip_address
 from typing import Any
@@ -70,7 +73,9 @@ class PermissionAdmin(ReadOnlyModelAdmin):
 
 
 class ObjectPermissionAdmin(ConfiguredModelAdmin):
-    """Base of reach: who may operate which trading group. Given on the group's page, shown and withdrawn here."""
+    """
+    Base of reach: who may operate which trading group. Given on the group's page, shown and withdrawn here.
+    """
 
     list_select_related = ["permission__content_type", "content_type"]
     search_fields = ["object_pk"]
@@ -93,7 +98,9 @@ class ObjectPermissionAdmin(ConfiguredModelAdmin):
     def target(self, row: Any) -> SafeString:
         """A link to the row that the right is about."""
         kind: ContentType = row.content_type
-        return link_to(f"admin:{kind.app_label}_{kind.model}_change", row.object_pk, f"{kind.model} {row.object_pk}")
+        return link_to(
+            f"admin:{kind.app_label}_{kind.model}_change", row.object_pk, f"{kind.model} {row.object_pk}"
+        )
 
 
 @admin.register(UserObjectPermission)
@@ -230,7 +237,9 @@ class AccessAttemptAdmin(AttemptAdmin):
     actions = ["unlock"]
     actions_detail = ["unlock"]
 
-    @operator_action("Unlock", permission="axes.delete_accessattempt", warning="The person may try again at once.")
+    @operator_action(
+        "Unlock", permission="axes.delete_accessattempt", warning="The person may try again at once."
+    )
     def unlock(self, attempt: AccessAttempt, operation: Operation) -> str:
         """Forget the failed sign-ins of this person from this address."""
         reset(ip=attempt.ip_address, username=attempt.username)

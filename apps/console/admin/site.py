@@ -1,5 +1,6 @@
 """
-What the admin site adds to Django's: the dashboard with its live figures, the person's own password, the lockout page.
+What the admin site adds to Django's: the dashboard with its live figures, the person's own password, the
+lockout page.
 
 `show_dashboard` and `locked_out` are named by dotted path in the settings.
 """
@@ -11,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.views import PasswordChangeView
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
@@ -56,7 +57,7 @@ def show_dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, A
     return context
 
 
-def own_password(request: HttpRequest) -> HttpResponse:
+def own_password(request: HttpRequest) -> HttpResponseBase:
     """Show and take the form for one's own password."""
     view = PasswordChangeView.as_view(
         form_class=OwnPasswordForm,
@@ -86,5 +87,5 @@ def extra_urls() -> list[URLPattern]:
     ]
 
 
-admin.site.extra_urls = extra_urls
+admin.site.extra_urls = extra_urls  # type: ignore[attr-defined]
 admin.site.enable_nav_sidebar = True

@@ -1,4 +1,6 @@
-"""Admin pages of trading: accounts with their figures, orders, deals and positions. Operated, never edited."""
+"""
+Admin pages of trading: accounts with their figures, orders, deals and positions. Operated, never edited.
+"""
 
 from apps.trading.admin.accounts import TradingAccountAdmin
 from apps.trading.admin.orders import DealAdmin, OrderAdmin

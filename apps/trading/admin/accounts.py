@@ -1,5 +1,6 @@
 """
-The page of trading accounts: settled and floating figures, open positions and the latest orders, deals and events.
+The page of trading accounts: settled and floating figures, open positions and the latest orders, deals and
+events.
 
 It stands in trading, not in accounts, because an account's equity is known only here.
 """
@@ -82,14 +83,20 @@ class TradingAccountAdmin(OperatedModelAdmin):
             hashed = encryption.search_hash(kind, term)
             if hashed:
                 owners |= Q(**{f"{kind}_hash": hashed})
-        return condition | Q(client_id__in=list(Client.objects.filter(owners).values_list("pk", flat=True)[:200]))
+        return condition | Q(
+            client_id__in=list(Client.objects.filter(owners).values_list("pk", flat=True)[:200])
+        )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TradingAccount]:
         """Read client, group and state in the same statement."""
         return super().get_queryset(request).select_related(*self.list_select_related)
 
     def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
     ) -> Any:
         """Show the account with its figures and its latest rows."""
         account = self.get_object(request, object_id)
@@ -179,7 +186,9 @@ def sections(account: TradingAccount) -> list[dict[str, Any]]:
     ]
 
 
-def _section(account: TradingAccount, model: str, title: str, headers: list[str], rows: list[Any]) -> dict[str, Any]:
+def _section(
+    account: TradingAccount, model: str, title: str, headers: list[str], rows: list[Any]
+) -> dict[str, Any]:
     url = reverse(f"admin:{model}_changelist")
     return {
         "key": model,
@@ -192,7 +201,9 @@ def _section(account: TradingAccount, model: str, title: str, headers: list[str]
 
 
 def _positions(account: TradingAccount) -> dict[str, Any]:
-    found: list[Any] = list(account.positions.select_related("account", "symbol").order_by("-id")[:ROWS_SHOWN])
+    found: list[Any] = list(
+        account.positions.select_related("account", "symbol").order_by("-id")[:ROWS_SHOWN]
+    )
     value(found)
     rows = [
         [
@@ -266,4 +277,6 @@ def _ledger(account: TradingAccount) -> dict[str, Any]:
         ]
         for row in found
     ]
-    return _section(account, "accounts_ledgerline", "Ledger", ["Line", "Time (UTC)", "Ledger", "Amount"], rows)
+    return _section(
+        account, "accounts_ledgerline", "Ledger", ["Line", "Time (UTC)", "Ledger", "Amount"], rows
+    )

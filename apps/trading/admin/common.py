@@ -26,7 +26,7 @@ SYMBOLS_FOUND_MAX = 50
 
 
 class TicketAdmin(OperatedModelAdmin):
-    """Base of orders, deals and positions: rows with a ticket, an account, a symbol and a side."""
+    """Rows with a ticket, an account, a symbol and a side: orders, deals and positions."""
 
     reach_path = "account__group"
     list_select_related = ["account", "symbol"]
@@ -41,14 +41,15 @@ class TicketAdmin(OperatedModelAdmin):
             accounts = list(TradingAccount.objects.filter(login=wanted).values_list("pk", flat=True))
             return Q(pk=wanted) | Q(account_id__in=accounts) | self.search_number(wanted)
         symbols = Symbol.objects.filter(name__istartswith=term).values_list("pk", flat=True)
-        return Q(symbol_id__in=list(symbols[:SYMBOLS_FOUND_MAX])) | self.search_text(term)
+        found = list(symbols[:SYMBOLS_FOUND_MAX])
+        return Q(symbol_id__in=found) if found else self.search_text(term)
 
     def search_number(self, wanted: int) -> Q:
         """Return what else a number may find."""
         return Q(pk__in=[])
 
     def search_text(self, term: str) -> Q:
-        """Return what else a text may find."""
+        """Return what a text finds that is no symbol."""
         return Q(pk__in=[])
 
     @admin.display(description="Ticket", ordering="id")

@@ -7,9 +7,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RelatedDropdownFilter
 
+from apps.accounts.models import TradingAccount
 from apps.trading.admin.common import STATUS_TONES, TicketAdmin
 from apps.trading.models import Deal, Order
-from rtx.kernel.admin import ReadOnlyTabularInline
+from rtx.kernel.admin import ReadOnlyTabularInline, as_id
 from rtx.kernel.admin_display import EMPTY, amount, badge, instant, link_to, number, price
 
 
@@ -59,7 +60,7 @@ class OrderAdmin(TicketAdmin):
         ("symbol", RelatedDropdownFilter),
         ("created_at", RangeDateTimeFilter),
     ]
-    search_help_text = "Ticket, account, symbol or client order id"
+    search_help_text = "Ticket, account, symbol, or account and client order id"
     inlines = [DealInline]
     fields = [
         ("ticket", "account_link", "client_order_id"),
@@ -91,7 +92,14 @@ class OrderAdmin(TicketAdmin):
         return Q(position_id=wanted)
 
     def search_text(self, term: str) -> Q:
-        """An order is found by the id that the client gave it."""
+        """
+        An order is found by the id that the client gave it; fast when the account number stands before it.
+        """
+        login, _space, rest = term.partition(" ")
+        number_ = as_id(login)
+        if number_ is not None and rest:
+            accounts = TradingAccount.objects.filter(login=number_).values_list("pk", flat=True)
+            return Q(account_id__in=list(accounts), client_order_id=rest.strip())
         return Q(client_order_id=term)
 
     @admin.display(description="Filled lots")
@@ -100,7 +108,7 @@ class OrderAdmin(TicketAdmin):
         return number(order.filled_volume)
 
     @admin.display(description="Price")
-    def average(self, order: Order) -> SafeString:
+    def average(self, order: Order) -> SafeString | str:
         """The average price of the executions."""
         return EMPTY if order.average_price is None else price(order.average_price, order.symbol.digits)
 

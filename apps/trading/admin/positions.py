@@ -1,4 +1,6 @@
-"""The page of open positions, valued at the present prices. They change through actions, each one service call."""
+"""
+The page of open positions, valued at the present prices. They change through actions, each one service call.
+"""
 
 import json
 from collections.abc import Iterable
@@ -26,7 +28,9 @@ CLOSE_POSITION = "trading.close_position"
 
 
 def value(rows: Iterable[Position]) -> None:
-    """Note on each row its present closing price and floating profit, all at one instant; None without a price."""
+    """
+    Note on each row its present closing price and floating profit, all at one instant; None without a price.
+    """
     found = list(rows)
     if not found:
         return
@@ -101,7 +105,10 @@ class PositionAdmin(TicketAdmin):
                 ]
             },
         ),
-        ("Margin and profit as of the last deal", {"fields": [("cost", "margin_rate", "last_deal_id"), "terms_"]}),
+        (
+            "Margin and profit as of the last deal",
+            {"fields": [("cost", "margin_rate", "last_deal_id"), "terms_"]},
+        ),
     ]
     readonly_fields = [
         "ticket",
@@ -145,7 +152,9 @@ class PositionAdmin(TicketAdmin):
         value(changelist.result_list)
         return changelist
 
-    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Position | None:
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Position | None:
         """Value the row that is shown."""
         row: Position | None = super().get_object(request, object_id, from_field)
         if row is not None:
