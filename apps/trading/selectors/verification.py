@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 from django.db import connection
-from psycopg import Cursor
+from psycopg import Cursor, sql
 
 from apps.accounts.domain.ledger import Ledger
 from apps.groups.domain.terms import PositionMode
@@ -21,8 +21,6 @@ from apps.trading.domain.holdings import Account, Divergence, Holdings
 from apps.trading.domain.orders import Position
 from apps.trading.selectors.rows import load_accounts
 from rtx.kernel.money import ZERO
-
-CHUNK_ACCOUNTS = 500
 
 EVENTS = """
     SELECT account_id, seq, type, payload::text FROM accounts_accountevent
@@ -49,13 +47,27 @@ class Derived:
 
 
 @contextmanager
-def snapshot() -> Iterator[Cursor[Any]]:
-    """Open a read-only transaction whose every statement sees the same instant."""
+def snapshot(exported: str | None = None) -> Iterator[Cursor[Any]]:
+    """
+    Open a read-only transaction whose every statement sees the same instant.
+
+    `exported` names the instant of another open transaction (see `export`), so that several processes see one.
+    """
     connection.ensure_connection()
     with connection.connection.transaction():
         cursor = Cursor(connection.connection)
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        if exported is not None:
+            cursor.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(exported)))
         yield cursor
+
+
+def export(cursor: Cursor[Any]) -> str:
+    """Return the name under which other processes can see this transaction's instant while it is open."""
+    cursor.execute("SELECT pg_export_snapshot()")
+    row = cursor.fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 def account_ids(cursor: Cursor[Any], *, login: int | None = None) -> list[int]:
