@@ -26,7 +26,7 @@ MANAGE_GROUP = "groups.manage_group"
 BIGGEST_ID = 2**63 - 1
 
 
-class CappedPaginator(Paginator[Any]):
+class CappedPaginator(Paginator):  # type: ignore[type-arg]
     """
     Counts no further than `COUNT_MAX` rows, so that a page of a huge table costs as much as one of a small
     table.
