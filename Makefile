@@ -43,7 +43,8 @@ $(STAMP): requirements.lock requirements-bootstrap.lock
 	fi; \
 	echo "installing what requirements.lock names"; \
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-bootstrap.lock; \
-	if ! $(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock; then \
+	sync="pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock"; \
+	if ! $(BIN)/uv $$sync && ! $(BIN)/uv --system-certs $$sync; then \
 	  echo "uv could not install; trying pip, which knows this machine's own package settings"; \
 	  $(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock; \
 	fi; \
