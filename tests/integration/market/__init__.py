@@ -1,0 +1,1 @@
+"""Tests of the market against real PostgreSQL and Redis."""

@@ -1,0 +1,53 @@
+"""One engine leads: lease, fencing number, takeover."""
+
+import pytest
+from django.db import transaction
+
+from apps.market.models import EngineLease
+from apps.market.services.leases import Lease, NotLeading
+
+
+def test_first_one_leads_and_the_second_waits(db):
+    first, second = Lease("feed"), Lease("feed")
+
+    assert first.renew() is True
+    assert second.renew() is False
+    assert (first.is_held, second.is_held) == (True, False)
+    assert first.renew() is True
+    assert first.fence == 1
+
+
+def test_released_lease_is_taken_with_a_higher_fence(db):
+    first, second = Lease("feed"), Lease("feed")
+    first.renew()
+    first.release()
+
+    assert first.is_held is False
+    assert second.renew() is True
+    assert second.fence == 2
+    assert EngineLease.objects.get().holder == second.holder
+
+
+def test_expired_lease_is_taken_and_the_old_leader_may_not_write(db):
+    first, second = Lease("feed", ttl_s=0.0), Lease("feed")
+    first.renew()
+    assert second.renew() is True
+
+    with pytest.raises(NotLeading), transaction.atomic():
+        first.verify()
+    with transaction.atomic():
+        second.verify()
+    assert first.renew() is False
+
+
+def test_leases_of_different_services_are_independent(db):
+    assert Lease("feed").renew() is True
+    assert Lease("monitor").renew() is True
+
+
+def test_lease_is_only_proven_inside_a_transaction(db):
+    lease = Lease("feed")
+    lease.renew()
+
+    with pytest.raises(transaction.TransactionManagementError):
+        lease.verify()
