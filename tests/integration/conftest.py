@@ -23,7 +23,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from pytest_django.plugin import DjangoDbBlocker
 
+from apps.groups import selectors as group_terms
 from apps.market.services.board import board
+from apps.trading.selectors import markets as trading_markets
 from apps.trading.services import executor
 from rtx.local.guard import guarded
 from rtx.local.postgres import APP, OWNER
@@ -88,6 +90,8 @@ def _forget_previous_test() -> None:
     """Empty what a process keeps in memory about its database: numbers of rows begin again in every clone."""
     board().clear()
     executor._executor._runner.forget()
+    group_terms._current = None
+    trading_markets._conversions = None
 
 
 def _close_connections() -> None:

@@ -78,6 +78,10 @@ class IdBlock:
             taken = rows.reserve(cursor, self._sequence, count + ID_BLOCK)
             self._free = [*reversed(taken), *self._free]
 
+    def clear(self) -> None:
+        """Give up the numbers held: after a lost connection the database may have gone back behind them."""
+        self._free.clear()
+
     def __iter__(self) -> Iterator[int]:
         return self
 
@@ -113,6 +117,8 @@ class BatchRunner:
     def forget(self) -> None:
         """Drop everything kept between batches (after a lost connection)."""
         self._books.clear()
+        self._tickets.clear()
+        self._event_ids.clear()
 
     def run(self, submissions: list[Submission]) -> _Written:
         """
