@@ -8,3 +8,12 @@ class GroupsConfig(AppConfig):
 
     name = "apps.groups"
     label = "groups"
+
+    def ready(self) -> None:
+        """Audit changes of configuration."""
+        from auditlog.registry import auditlog
+
+        from apps.groups.models import GroupSymbol, TradingGroup
+
+        for model in (TradingGroup, GroupSymbol):
+            auditlog.register(model)

@@ -8,3 +8,12 @@ class MarketConfig(AppConfig):
 
     name = "apps.market"
     label = "market"
+
+    def ready(self) -> None:
+        """Audit changes of configuration."""
+        from auditlog.registry import auditlog
+
+        from apps.market.models import Holiday, SessionHours, Symbol, TradingSession
+
+        for model in (Symbol, TradingSession, SessionHours, Holiday):
+            auditlog.register(model)

@@ -63,7 +63,7 @@ class BrowserOnly:
         return super().__call__(request)  # type: ignore[misc]
 
 
-class StaticFiles(BrowserOnly, WhiteNoiseMiddleware):  # type: ignore[misc]
+class StaticFiles(BrowserOnly, WhiteNoiseMiddleware):
     """Serves static files."""
 
 
@@ -87,7 +87,7 @@ class RequestLog(BrowserOnly, RequestMiddleware):
     """Binds the request to the log."""
 
 
-class FormAudit(BrowserOnly, AuditlogMiddleware):  # type: ignore[misc]
+class FormAudit(BrowserOnly, AuditlogMiddleware):
     """Names the staff member behind an audited change."""
 
 
@@ -99,5 +99,5 @@ class ContentSecurityPolicy(BrowserOnly, CSPMiddleware):
     """Sends the content security policy."""
 
 
-class Lockout(BrowserOnly, AxesMiddleware):  # type: ignore[misc]
+class Lockout(BrowserOnly, AxesMiddleware):
     """Answers locked out sign-ins."""

@@ -96,7 +96,7 @@ class RefreshView(OpenAuthView):
         responses=openapi.responses(200, openapi.of(TokenPairOut), 400, 503),
     )
     def post(self, request: Request) -> Response:
-        """Return a new pair for a refresh token; a repeat within 10 s gets the same, later it ends the login."""
+        """Return a new pair. A repeat within 10 s gets the same pair, a later one ends the login."""
         return Response(_shown(tokens.refresh(token=RefreshIn.validated(request.data).refresh)))
 
 

@@ -38,7 +38,7 @@ def caller(request: Request) -> tokens.TokenUser:
     return cast(tokens.TokenUser, request.user)
 
 
-class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class AccessTokenScheme(OpenApiAuthenticationExtension):
     """How the OpenAPI description shows it."""
 
     target_class = "apps.accounts.api.authentication.AccessTokenAuthentication"

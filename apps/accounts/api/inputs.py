@@ -11,7 +11,7 @@ Password = Annotated[str, Meta(min_length=1, max_length=128)]
 Refresh = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
-class LoginIn(Input, frozen=True):
+class LoginIn(Input):
     """POST /api/auth/login."""
 
     email: Email
@@ -19,19 +19,19 @@ class LoginIn(Input, frozen=True):
     otp: Annotated[str, Meta(max_length=16)] | None = None
 
 
-class RefreshIn(Input, frozen=True):
+class RefreshIn(Input):
     """POST /api/auth/refresh."""
 
     refresh: Refresh
 
 
-class LogoutIn(Input, frozen=True):
+class LogoutIn(Input):
     """POST /api/auth/logout: the refresh token, where the access token has already expired."""
 
     refresh: Refresh | None = None
 
 
-class PasswordIn(Input, frozen=True):
+class PasswordIn(Input):
     """POST /api/auth/password."""
 
     current: Password

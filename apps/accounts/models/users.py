@@ -85,7 +85,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         ]
 
     def __str__(self) -> str:
-        return str(self.email)
+        return str(self.email) if self.is_staff else f"user {self.pk}"  # a trader's address is personal
 
 
 class RefreshToken(models.Model):
