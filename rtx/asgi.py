@@ -14,7 +14,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "rtx.settings.dev")
 
 django_application = get_asgi_application()
 
+from apps.accounts.checks import refuse_unsafe_settings  # noqa: E402
 from apps.trading.consumers.server import StreamHealth, StreamLifespan, StreamSocket  # noqa: E402
+
+refuse_unsafe_settings()
 
 application = ProtocolTypeRouter(
     {

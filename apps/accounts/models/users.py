@@ -12,7 +12,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 
-class LoginEmailField(models.EmailField):  # type: ignore[type-arg]
+class LoginEmailField(models.EmailField):
     """An e-mail address that is stored and compared in lower case."""
 
     def to_python(self, value: Any) -> Any:
