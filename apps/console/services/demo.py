@@ -124,7 +124,8 @@ def _client(
     number: int, generator: random.Random, groups: dict[str, TradingGroup]
 ) -> tuple[Holder, dict[str, Any] | None]:
     person = demo_people.person(number, generator)
-    group = groups[generator.choices(list(GROUP_SHARES), list(GROUP_SHARES.values()))[0]]
+    name = generator.choices(list(GROUP_SHARES), list(GROUP_SHARES.values()))[0]
+    group = groups["standard" if number == 1 else name]
     leverage = min(generator.choice([30, 50, 100, 200]), group.leverage_max)
     chosen = password() if number <= TRADERS_WITH_LOGIN else None
     client = Client.objects.filter(user__email=person.email).select_related("user").first()

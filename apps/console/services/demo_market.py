@@ -1,4 +1,7 @@
-"""Prices for seeding: the configured feeds, run ahead in steps, shown on this process's board as of now. Demo only."""
+"""
+Prices for seeding: the configured feeds, run ahead in steps, shown on this process's board as of now. Demo
+only.
+"""
 
 from decimal import Decimal
 

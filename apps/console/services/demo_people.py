@@ -1,4 +1,7 @@
-"""Made-up people for the demo broker. Names and addresses are invented; the mail domain is reserved for examples."""
+"""
+Made-up people for the demo broker. Names and addresses are invented; the mail domain is reserved for
+examples.
+"""
 
 import random
 from dataclasses import dataclass
@@ -10,12 +13,26 @@ STAFF = [
     ("support@demo.example", "support", "Sue Support"),
     ("auditor@demo.example", "auditor", "Art Auditor"),
 ]
-FIRST_NAMES = ["Anna", "Ben", "Carla", "David", "Elena", "Felix", "Greta", "Hugo", "Ines", "Jonas", "Katja", "Liam", "Marta", "Nils", "Olga", "Pavel", "Quinn", "Rosa", "Stefan", "Tara", "Umar", "Vera", "Wanda", "Xavier", "Yara", "Zoran", "Amira", "Boris", "Chloe", "Diego", "Emma", "Farid", "Gina", "Hassan", "Iris", "Jakub", "Kira", "Leo", "Mina", "Noah"]
-LAST_NAMES = ["Adler", "Bianchi", "Costa", "Dvorak", "Eriksen", "Fischer", "Garcia", "Hansen", "Ivanov", "Jensen", "Keller", "Lindqvist", "Moreau", "Novak", "Oliveira", "Petrov", "Quist", "Rossi", "Schmidt", "Tanaka", "Ulrich", "Varga", "Weber", "Xu", "Yilmaz", "Zimmer", "Andersen", "Brandt", "Carvalho", "Dubois"]
+FIRST_NAMES = (
+    "Anna", "Ben", "Carla", "David", "Elena", "Felix", "Greta", "Hugo", "Ines", "Jonas", "Katja", "Liam",
+    "Marta", "Nils", "Olga", "Pavel", "Quinn", "Rosa", "Stefan", "Tara", "Umar", "Vera", "Wanda",
+    "Xavier", "Yara", "Zoran", "Amira", "Boris", "Chloe", "Diego", "Emma", "Farid", "Gina", "Hassan",
+    "Iris", "Jakub", "Kira", "Leo", "Mina", "Noah",
+)  # fmt: skip
+LAST_NAMES = (
+    "Adler", "Bianchi", "Costa", "Dvorak", "Eriksen", "Fischer", "Garcia", "Hansen", "Ivanov", "Jensen",
+    "Keller", "Lindqvist", "Moreau", "Novak", "Oliveira", "Petrov", "Quist", "Rossi", "Schmidt",
+    "Tanaka", "Ulrich", "Varga", "Weber", "Xu", "Yilmaz", "Zimmer", "Andersen", "Brandt", "Carvalho",
+    "Dubois",
+)  # fmt: skip
 STREETS = (
-    ["Harbor Street", "Mill Lane", "Station Road", "Garden Row", "Castle Hill", "River Walk", "Market Square", "Oak Avenue"]
-)
-COUNTRIES = ["DE", "FR", "ES", "IT", "NL", "PL", "SE", "DK", "CZ", "PT", "AT", "CH", "GB", "CY", "ZA", "AE", "SG", "JP"]
+    "Harbor Street", "Mill Lane", "Station Road", "Garden Row", "Castle Hill", "River Walk",
+    "Market Square", "Oak Avenue",
+)  # fmt: skip
+COUNTRIES = (
+    "DE", "FR", "ES", "IT", "NL", "PL", "SE", "DK", "CZ", "PT", "AT", "CH", "GB", "CY", "ZA", "AE", "SG",
+    "JP",
+)  # fmt: skip
 KYC = ["verified"] * 8 + ["pending"] * 2 + ["none"]
 YOUNGEST = date(2004, 1, 1)
 

@@ -29,7 +29,8 @@ def settle(deal: Deal, *, position: Position | None, currency: str) -> Settlemen
     :raises ValueError: the deal does not fit the position (a broken invariant, never a caller's mistake).
     """
     if deal.entry is Entry.IN:
-        return Settlement(_added(deal, position), ZERO, ZERO)
+        nothing = booked(ZERO, currency)
+        return Settlement(_added(deal, position), nothing, nothing)
     if position is None or position.side is deal.side:
         raise ValueError(f"deal {deal.id} closes nothing")
     closed = min(position.volume, deal.volume)
@@ -111,7 +112,7 @@ def commission_due(
     A deal that does both pays a per-deal fee once.
     """
     if rule.mode is CommissionMode.NONE:
-        return ZERO
+        return booked(ZERO, currency)
     if entering and leaving and rule.mode is CommissionMode.PER_DEAL:
         leaving = ZERO if rule.charge is not CommissionCharge.EXIT else leaving
         entering = ZERO if rule.charge is CommissionCharge.EXIT else entering

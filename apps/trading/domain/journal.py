@@ -17,6 +17,45 @@ Payload = dict[str, Any]
 
 WITHOUT_EFFECT = frozenset({"account_opened", "order_rejected", "balance_rejected"})
 
+# The order in which fields are shown: the database does not keep it.
+ORDER_FIELDS = (
+    "client_order_id",
+    "symbol",
+    "side",
+    "type",
+    "volume",
+    "filled_volume",
+    "price",
+    "average_price",
+    "stop_loss",
+    "take_profit",
+    "status",
+    "reject_reason",
+    "requote_price",
+    "position_id",
+    "comment",
+    "created_at",
+)
+DEAL_FIELDS = (
+    "id",
+    "order_id",
+    "position_id",
+    "symbol",
+    "entry",
+    "side",
+    "volume",
+    "price",
+    "profit",
+    "commission",
+    "swap",
+    "profit_rate",
+    "margin_rate",
+    "bid",
+    "ask",
+    "quote_time",
+    "at",
+)
+
 
 def instant(value: datetime) -> str:
     """Return a UTC instant as RFC 3339 text."""

@@ -104,7 +104,11 @@ def order_answer(outcome: Outcome, *, login: int) -> Payload:
     """
     Return the order of an outcome as the interfaces answer it, the same for a first and a repeated request.
     """
-    return {"account": login, **outcome.payload["order"]}
+    order = outcome.payload["order"]
+    shown = {"id": order["id"], "account": login}
+    shown |= {name: order[name] for name in journal.ORDER_FIELDS if name in order}
+    shown["deals"] = [{name: deal[name] for name in journal.DEAL_FIELDS} for deal in order["deals"]]
+    return shown
 
 
 def account_of_position(*, user_id: int, position_id: int) -> int | None:

@@ -51,7 +51,8 @@ def snapshot(exported: str | None = None) -> Iterator[Cursor[Any]]:
     """
     Open a read-only transaction whose every statement sees the same instant.
 
-    `exported` names the instant of another open transaction (see `export`), so that several processes see one.
+    `exported` names the instant of another open transaction (see `export`), so that several processes see
+    one.
     """
     connection.ensure_connection()
     with connection.connection.transaction():
