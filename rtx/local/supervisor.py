@@ -17,6 +17,7 @@ from types import FrameType
 
 from rtx.local import demo, guard
 from rtx.local.home import REPOSITORY, Home, Interrupted, LocalError, Say, read_env
+from rtx.local.postgres import remove_outside_leftovers
 from rtx.local.process import describe_exit, relative
 from rtx.local.programs import NAMES, Sizes
 from rtx.local.stack import Stack
@@ -123,6 +124,7 @@ def clean(home: Path, *, say: Say = print) -> None:
         installation.remove()
         installation.release()
         say(f"removed {relative(path)}")
+    remove_outside_leftovers()
 
 
 def manage(home: Path, arguments: list[str]) -> int:
