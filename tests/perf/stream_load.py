@@ -126,13 +126,29 @@ class Load:
         greetings = [greeting.encode() for greeting in self.args.greeting]
         hello = HANDSHAKE.format(path=self.args.path, host="127.0.0.1", port=self.args.port).encode()
         loop = asyncio.get_running_loop()
+        await self._server_is_up()
         for number in range(self.args.sockets):
             ages = self.ages_us if number % max(self.args.sockets // LATENCY_SOCKETS, 1) == 0 else None
             client = Client(hello, greetings, ages)
             await loop.create_connection(lambda c=client: c, "127.0.0.1", self.args.port)
             self.clients.append(client)
         wanted = max(len(greetings), 1)
-        await self.until(lambda: all(c.other_frames >= wanted for c in self.clients), 30, "greetings")
+        await self.until(
+            lambda: all(c.other_frames >= wanted for c in self.clients), self.args.patience, "greetings"
+        )
+
+    async def _server_is_up(self) -> None:
+        deadline = time.monotonic() + self.args.patience
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", self.args.port)
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.1)
+            else:
+                writer.close()
+                return
 
     async def until(self, is_so: Callable[[], bool], timeout_s: float, what: str) -> None:
         """Wait for a condition, or say what did not happen."""
@@ -250,6 +266,7 @@ def parsed(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--window", type=int, default=6)
     parser.add_argument("--rate", type=float, default=0.0, help="Batches per second; 0: closed loop.")
+    parser.add_argument("--patience", type=float, default=30.0, help="Seconds to wait for the server.")
     parser.add_argument("--layer", default="", help="core or pubsub: use group_send of that channel layer.")
     return parser.parse_args(argv)
 

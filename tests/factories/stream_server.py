@@ -1,0 +1,200 @@
+"""A real stream server inside the test process, a real WebSocket client, and a small broker for both."""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Self
+
+import orjson
+import uvicorn
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from apps.accounts.domain.ledger import BalanceKind
+from apps.accounts.selectors.tokens import read_access
+from apps.accounts.services import clients, tickets, tokens, trading_accounts
+from apps.groups.models import TradingGroup
+from apps.market.adapters.bus import QuotePublisher
+from apps.market.domain.quotes import Quote
+from apps.market.services.symbols import seed_demo_symbols
+from apps.trading.services import balances
+from rtx.kernel import clock
+from rtx.kernel.actor import Actor
+from rtx.local import ports
+
+TESTER = Actor.system("test")
+PATIENCE_S = 10.0
+
+
+class StreamServer:
+    """uvicorn with the application and flags of a stream process, in a thread."""
+
+    def __init__(self, **options: Any) -> None:
+        from rtx.asgi import application
+
+        self.port = ports.scratch()
+        settings = {
+            "ws": "rtx.stream:StreamWebSocket",
+            "ws_per_message_deflate": False,
+            "ws_max_size": 65_536,
+            "timeout_graceful_shutdown": 5,
+        }
+        config = uvicorn.Config(
+            application, port=self.port, log_level="warning", access_log=False, **(settings | options)
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, name="stream-server")
+
+    @property
+    def url(self) -> str:
+        """The address of the socket."""
+        return f"ws://127.0.0.1:{self.port}/ws"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        eventually(lambda: self._server.started, "the server to start")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._server.should_exit = True
+        self._thread.join(PATIENCE_S)
+        assert not self._thread.is_alive(), "the stream server does not end"
+
+
+def eventually(is_so: Callable[[], Any], what: str, *, timeout_s: float = PATIENCE_S) -> None:
+    """Wait for something that another thread or process does."""
+    deadline = time.monotonic() + timeout_s
+    while not is_so():
+        assert time.monotonic() < deadline, f"waited too long for {what}"
+        time.sleep(0.01)
+
+
+@dataclass(frozen=True)
+class Trader:
+    """A client with one account."""
+
+    user_id: int
+    account_id: int
+    login: int
+
+    @property
+    def token(self) -> str:
+        """A fresh access token of a login of its own."""
+        return tokens.issue(user_id=self.user_id).access
+
+    def ticket(self) -> str:
+        """A fresh ticket."""
+        return tickets.issue(claims=read_access(self.token))
+
+
+class Broker:
+    """The demo symbols, groups by name, traders with money, and a feed in the test's hand."""
+
+    def __init__(self) -> None:
+        seed_demo_symbols()
+        self._feed = QuotePublisher()
+        self._traders = 0
+
+    def group(self, name: str, **values: Any) -> TradingGroup:
+        """Create a group; by default it takes 2 points off the bid and puts 3 on the ask."""
+        defaults = {"markup_bid_points": Decimal(2), "markup_ask_points": Decimal(3)}
+        return TradingGroup.objects.create(name=name, **(defaults | values))
+
+    def trader(self, group: TradingGroup, *, money: str = "10000") -> Trader:
+        """Register a client with a funded account; its journal then holds two events."""
+        self._traders += 1
+        person = clients.PersonalData(first_name="Test", last_name=f"Number {self._traders}")
+        client = clients.register(
+            email=f"trader{self._traders}@example.com",
+            password="correct horse battery",
+            person=person,
+            country="DE",
+        )
+        account = trading_accounts.open_account(client=client, group=group, actor=TESTER)
+        trader = Trader(user_id=client.user_id, account_id=account.pk, login=account.login)
+        self.deposit(trader, money, reference="start")
+        return trader
+
+    def deposit(self, trader: Trader, amount: str = "1", *, reference: str) -> None:
+        """Pay money in: one event in the journal."""
+        balances.change(
+            account_id=trader.account_id,
+            kind=BalanceKind.DEPOSIT,
+            amount=Decimal(amount),
+            reference=reference,
+            actor=TESTER,
+        )
+
+    def tick(self, *quotes: tuple[str, str, str]) -> None:
+        """Publish one batch of raw quotes: symbol, bid, ask."""
+        now_ms = clock.now_ms()
+        batch = [Quote(symbol, Decimal(bid), Decimal(ask), now_ms) for symbol, bid, ask in quotes]
+        assert self._feed.publish(batch, frozenset())
+
+    def close(self) -> None:
+        """Give the feed's connection back."""
+        self._feed.close()
+
+
+class Client:
+    """A WebSocket client that keeps replies and pushes apart."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.pushes: list[Any] = []
+        self._next_id = 0
+
+    @classmethod
+    async def open(cls, url: str, token: str = "", **options: Any) -> "Client":
+        """Connect, and authenticate when there is a token."""
+        client = cls(await connect(url, open_timeout=PATIENCE_S, max_queue=None, **options))
+        if token:
+            assert (await client.ask("auth", token=token))["ok"]
+        return client
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.socket.close()
+
+    async def send(self, message: Any) -> None:
+        """Send a message as JSON, or a text as it is."""
+        await self.socket.send(
+            message if isinstance(message, str | bytes) else orjson.dumps(message).decode()
+        )
+
+    async def receive(self) -> Any:
+        """Return the next message."""
+        return orjson.loads(await asyncio.wait_for(self.socket.recv(), PATIENCE_S))
+
+    async def ask(self, op: str, **fields: Any) -> Any:
+        """Send a request and return its reply; what is pushed meanwhile is kept."""
+        self._next_id += 1
+        request_id = self._next_id
+        await self.send({"op": op, "id": request_id, **fields})
+        while True:
+            message = await self.receive()
+            if "ch" not in message and message["id"] == request_id:
+                return message
+            self.pushes.append(message)
+
+    async def next_push(self, channel: str) -> Any:
+        """Return the next push of a channel, oldest first."""
+        while True:
+            message = self.pushes.pop(0) if self.pushes else await self.receive()
+            if message.get("ch") == channel:
+                return message
+
+    async def closed_with(self) -> int:
+        """Wait until the server closes the socket; return its code."""
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await asyncio.wait_for(self.socket.recv(), PATIENCE_S)
+        code = self.socket.close_code
+        assert code not in (None, 1006), "the socket was cut without a code"
+        return code
