@@ -93,6 +93,7 @@ class IdBlock:
 class _Written:
     """What a batch is about to write."""
 
+    now: datetime
     orders: list[tuple[Any, ...]] = field(default_factory=list)
     deals: list[tuple[Any, ...]] = field(default_factory=list)
     events: list[EventRow] = field(default_factory=list)
@@ -128,13 +129,12 @@ class BatchRunner:
             connection lost during commit leaves its fate open (`committing` is then set).
         """
         self.committing = False
-        now = clock.now()
         used: dict[int, AccountBook] = {}
         try:
             with transaction.atomic():
                 cursor = Cursor(connection.connection)
-                written = self._decide(cursor, submissions, used, now)
-                self._write(cursor, written, used, now)
+                written = self._decide(cursor, submissions, used)
+                self._write(cursor, written, used)
                 self.committing = True
         except BaseException:
             for account_id in used:
@@ -157,16 +157,16 @@ class BatchRunner:
         cursor: Cursor[Any],
         submissions: list[Submission],
         used: dict[int, AccountBook],
-        now: datetime,
     ) -> _Written:
         self._tickets.ensure(cursor, TICKETS_PER_COMMAND * len(submissions))
         self._event_ids.ensure(cursor, len(submissions))
         account_ids = sorted({s.command.account_id for s in submissions})
         locked, version = rows.lock(cursor, account_ids)
+        now = clock.now()  # under the lock, so that an account's events never go back in time
         known = rows.known_commands(cursor, [s.command.command_id for s in submissions])
         self._load(cursor, locked, used)
-        views = markets(now=now, version=version)
-        written = _Written(symbol_ids={name: spec.id for name, spec in views.book.symbols.items()})
+        views = markets(now=now, version=version or None)
+        written = _Written(now=now, symbol_ids={name: spec.id for name, spec in views.book.symbols.items()})
         for submission in submissions:
             try:
                 outcome = self._answer(submission, known, used, views, written)
@@ -264,21 +264,19 @@ class BatchRunner:
                 rows.deal_row(deal, account_id=account.id, symbol_id=symbol_id) for deal in order.deals
             )
 
-    def _write(
-        self, cursor: Cursor[Any], written: _Written, used: dict[int, AccountBook], now: datetime
-    ) -> None:
+    def _write(self, cursor: Cursor[Any], written: _Written, used: dict[int, AccountBook]) -> None:
         if not written.events:
             return
         if written.orders:
             bulk.copy(cursor, "trading_order", rows.ORDER_COLUMNS, written.orders)
         if written.deals:
             bulk.copy(cursor, "trading_deal", rows.DEAL_COLUMNS, written.deals)
-        self._write_positions(cursor, written, used, now)
+        self._write_positions(cursor, written, used)
         bulk.copy(cursor, "accounts_accountevent", rows.EVENT_COLUMNS, map(rows.event_row, written.events))
         if written.lines:
             bulk.copy(cursor, "accounts_ledgerline", rows.LINE_COLUMNS, written.lines)
         changed = {event.account_id for event in written.events}
-        rows.write_states(cursor, (used[account_id].account for account_id in changed), now=now)
+        rows.write_states(cursor, (used[account_id].account for account_id in changed), now=written.now)
         for account_id in written.changed_facts:
             account = used[account_id].account
             cursor.execute(rows.UPDATE_ACCOUNT, (account.leverage, account.status, account_id))
@@ -287,9 +285,7 @@ class BatchRunner:
         if events.account_events_appended.receivers:
             events.account_events_appended.send(sender=BatchRunner, events=written.events)
 
-    def _write_positions(
-        self, cursor: Cursor[Any], written: _Written, used: dict[int, AccountBook], now: datetime
-    ) -> None:
+    def _write_positions(self, cursor: Cursor[Any], written: _Written, used: dict[int, AccountBook]) -> None:
         changed, closed = [], []
         for account_id, book in used.items():
             for position_id in book.touched:
@@ -302,7 +298,7 @@ class BatchRunner:
                         position,
                         account_id=account_id,
                         symbol_id=written.symbol_ids[position.symbol],
-                        now=now,
+                        now=written.now,
                     )
                 )
         rows.write_positions(cursor, changed=changed, closed=closed)
