@@ -1,0 +1,1 @@
+"""The baseline of the REST figure: same order, same checks and rows, as a plain REST framework view."""
