@@ -80,6 +80,7 @@ class Executor:
         :raises OutcomeUnknown: no answer in time; the command may still be booked.
         """
         future = self.submit(command, effects=effects)
+        connection.close()  # to the pool: those who wait must not hold what the executor may need
         try:
             return future.result(settings.EXECUTOR_RESULT_TIMEOUT_S)
         except FutureTimeout:
