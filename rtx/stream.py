@@ -73,7 +73,7 @@ class StreamWebSocket(WebSocketsSansIOProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.logger = log
+        self.logger = self.conn.logger = log
 
     async def run_asgi(self) -> None:
         """Run the application with the wire at hand."""

@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import http.client
+import os
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +14,8 @@ from typing import Any, Self
 
 import orjson
 import uvicorn
+from django.conf import settings
+from django.db import connection
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -25,6 +30,8 @@ from apps.trading.services import balances
 from rtx.kernel import clock
 from rtx.kernel.actor import Actor
 from rtx.local import ports
+from rtx.local.home import REPOSITORY
+from rtx.local.programs import Sizes, programs
 
 TESTER = Actor.system("test")
 PATIENCE_S = 10.0
@@ -37,14 +44,14 @@ class StreamServer:
         from rtx.asgi import application
 
         self.port = ports.scratch()
-        settings = {
+        flags = {
             "ws": "rtx.stream:StreamWebSocket",
             "ws_per_message_deflate": False,
             "ws_max_size": 65_536,
             "timeout_graceful_shutdown": 5,
         }
         config = uvicorn.Config(
-            application, port=self.port, log_level="warning", access_log=False, **(settings | options)
+            application, port=self.port, log_level="warning", access_log=False, **(flags | options)
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, name="stream-server")
@@ -131,9 +138,13 @@ class Broker:
 
     def tick(self, *quotes: tuple[str, str, str]) -> None:
         """Publish one batch of raw quotes: symbol, bid, ask."""
+        assert self.try_tick(*quotes), "the quotes were not published"
+
+    def try_tick(self, *quotes: tuple[str, str, str]) -> bool:
+        """Publish one batch of raw quotes; False: Redis is away."""
         now_ms = clock.now_ms()
         batch = [Quote(symbol, Decimal(bid), Decimal(ask), now_ms) for symbol, bid, ask in quotes]
-        assert self._feed.publish(batch, frozenset())
+        return self._feed.publish(batch, frozenset())
 
     def close(self) -> None:
         """Give the feed's connection back."""
@@ -198,3 +209,59 @@ class Client:
         code = self.socket.close_code
         assert code not in (None, 1006), "the socket was cut without a code"
         return code
+
+
+class StreamProcessServer:
+    """A stream process of its own, as `make run` starts it, on the test's database and Redis."""
+
+    def __init__(self) -> None:
+        database = connection.settings_dict
+        address = f"{database['USER']}:{database['PASSWORD']}@{database['HOST']}:{database['PORT']}"
+        self.port = ports.scratch()
+        stream = programs(web_port=0, stream_port=self.port, folder=REPOSITORY, queues="", sizes=Sizes())[
+            "stream"
+        ]
+        self._command = stream.command
+        self._env = os.environ | {
+            "DJANGO_SETTINGS_MODULE": "rtx.settings.dev",
+            "DATABASE_URL": f"postgres://{address}/{database['NAME']}",
+            "REDIS_URL": settings.REDIS_URL,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The address of the socket."""
+        return f"ws://127.0.0.1:{self.port}/ws"
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(self._command, env=self._env, cwd=REPOSITORY)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(PATIENCE_S)
+
+    def wait_ready(self) -> None:
+        """Wait until it serves."""
+        eventually(lambda: self.status("/ready") == 200, "the process to be ready", timeout_s=60)
+
+    def status(self, path: str) -> int:
+        """Return the status of a GET; 0: nobody answers."""
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)) as asking:
+            try:
+                asking.request("GET", path)
+                return asking.getresponse().status
+            except OSError:
+                return 0
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        assert self._process is not None
+        self._process.terminate()
+
+    def exit_code(self) -> int:
+        """Wait for its end."""
+        assert self._process is not None
+        return self._process.wait(PATIENCE_S * 2)

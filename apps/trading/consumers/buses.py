@@ -36,6 +36,7 @@ class AccountBus:
         self._confirmations: dict[str, asyncio.Future[None]] = {}
         self._pubsub: PubSub | None = None
         self._drops: set[asyncio.Task[None]] = set()
+        self._is_away = False
 
     async def add(self, account_id: int) -> None:
         """
@@ -62,13 +63,15 @@ class AccountBus:
             drop.add_done_callback(self._drops.discard)
 
     async def run(self) -> None:
-        """Listen until canceled."""
+        """Listen until canceled. An outage is logged once."""
         while True:
             client = Redis.from_url(self._url, socket_connect_timeout=1, socket_timeout=READ_TIMEOUT_S * 2)
             try:
                 await self._listen(client)
             except (RedisError, OSError) as error:
-                log.warning("account messages not heard, again in %s s: %s", RETRY_S, type(error).__name__)
+                if not self._is_away:
+                    log.warning("account messages not heard: %s", type(error).__name__)
+                self._is_away = True
             finally:
                 self._pubsub = None
                 await client.aclose()
@@ -78,6 +81,9 @@ class AccountBus:
         async with client.pubsub() as pubsub:
             await pubsub.subscribe(IDLE_CHANNEL, *self._account_ids)
             self._pubsub = pubsub
+            if self._is_away:
+                log.info("account messages are heard again")
+            self._is_away = False
             while True:
                 message = await pubsub.get_message(timeout=READ_TIMEOUT_S)
                 if message is None:
