@@ -6,6 +6,8 @@ Numbers in a request body are read as Decimals, never as float.
 """
 
 import logging
+import sys
+from collections.abc import Iterable
 from decimal import Decimal
 from http import HTTPStatus
 from typing import Any, Self
@@ -13,17 +15,18 @@ from typing import Any, Self
 import msgspec
 import orjson
 from django.conf import settings
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions, pagination, parsers, renderers
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 
 from rtx.kernel.errors import Forbidden, Invalid, NotFound, RtxError, TooManyRequests, Unavailable
-from rtx.kernel.limits import TokenBucket
+from rtx.kernel.limits import TokenBucket, Verdict
 from rtx.kernel.money import text
 
 log = logging.getLogger(__name__)
@@ -45,6 +48,18 @@ class TooLarge(Invalid):
 
 class RawBody(bytes):
     """An unparsed JSON body; an input struct decodes it with its own types."""
+
+
+class RateLimited(TooManyRequests):
+    """A rate limit was reached; the answer's headers say which and until when."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__("Too many requests, slow down.", retry_after_s=verdict.retry_after_s)
+        self.headers = {
+            "RateLimit-Limit": str(verdict.limit),
+            "RateLimit-Remaining": str(verdict.remaining),
+            "RateLimit-Reset": str(verdict.reset_s),
+        }
 
 
 class StrictJSONParser(parsers.BaseParser):
@@ -70,7 +85,21 @@ class JSONRenderer(renderers.BaseRenderer):
 
     def render(self, data: Any, accepted_media_type: Any = None, renderer_context: Any = None) -> bytes:
         """Return the bytes of an answer."""
-        return b"" if data is None else orjson.dumps(data, default=_plain)
+        return b"" if data is None else orjson.dumps(data, default=_plain, option=orjson.OPT_UTC_Z)
+
+
+class Negotiation(DefaultContentNegotiation):
+    """Views that speak only JSON answer JSON, whatever was asked for; others negotiate."""
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[renderers.BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[renderers.BaseRenderer, str]:
+        """Return the renderer of the answer and its media type."""
+        offered = list(renderers)
+        if len(offered) == 1:
+            return offered[0], str(offered[0].media_type)
+        chosen: tuple[renderers.BaseRenderer, str] = super().select_renderer(request, offered, format_suffix)
+        return chosen
 
 
 def _plain(value: Any) -> Any:
@@ -148,6 +177,8 @@ def problem_handler(error: Exception, context: dict[str, Any]) -> Response | Non
     response = Response(problem(known, request_id=request_id), status=int(known.status), content_type=PROBLEM)
     if isinstance(known, TooManyRequests):
         response["Retry-After"] = str(known.retry_after_s)
+        for name, value in getattr(known, "headers", {}).items():
+            response[name] = value
     elif isinstance(known, Unavailable):
         response["Retry-After"] = "1"
     if int(known.status) == 401:
@@ -169,6 +200,8 @@ def as_rtx_error(error: Exception) -> RtxError | None:
         return Forbidden()
     if isinstance(error, RequestDataTooBig):
         return TooLarge()
+    if isinstance(error, SuspiciousOperation):
+        return Invalid("The request is not acceptable.", code="suspicious")
     if isinstance(error, exceptions.APIException):
         found = RtxError(str(error.detail), code=str(error.default_code))
         found.status = HTTPStatus(error.status_code)
@@ -178,7 +211,7 @@ def as_rtx_error(error: Exception) -> RtxError | None:
 
 
 class UserThrottle(BaseThrottle):
-    """Limits each user's requests; the answer's headers say what is left."""
+    """Limits each user's requests."""
 
     _bucket = TokenBucket(rate=settings.RATE_API_PER_S, burst=settings.RATE_API_BURST)
 
@@ -186,14 +219,13 @@ class UserThrottle(BaseThrottle):
         """
         Take one request from the user's bucket.
 
-        :raises TooManyRequests: it is empty.
+        :raises RateLimited: it is empty.
         """
         user = request.user
         if user is not None:
             verdict = self._bucket.take(str(user.pk))
-            request.META["rtx.rate"] = verdict
             if verdict.retry_after_s:
-                raise TooManyRequests(retry_after_s=verdict.retry_after_s)
+                raise RateLimited(verdict)
         return True
 
 
@@ -204,6 +236,17 @@ class CursorPagination(pagination.CursorPagination):
     page_size_query_param = "limit"
     max_page_size = 500
     ordering = "-id"
+
+    def decode_cursor(self, request: Request) -> Any:
+        """
+        Return the position that the cursor names.
+
+        :raises Invalid: the cursor is not one of ours.
+        """
+        try:
+            return super().decode_cursor(request)
+        except exceptions.NotFound:
+            raise Invalid("The cursor is not valid.", errors={"cursor": ["is not valid"]}) from None
 
     def get_paginated_response(self, data: Any) -> Response:
         """Return one page."""
@@ -218,9 +261,17 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer 500 for a fault outside REST framework: problem details below /api/, Django's page elsewhere."""
+    """
+    Answer a fault outside REST framework: problem details below /api/, a page elsewhere; 503 when the
+    database is away.
+    """
+    fault = sys.exc_info()[1]
+    known = as_rtx_error(fault) if isinstance(fault, Exception) else None
     if request.path.startswith("/api/"):
-        return _problem_response(request, internal_error())
+        return _problem_response(request, known or internal_error())
+    if isinstance(known, Unavailable):
+        text = "The database cannot be reached. Please try again in a moment."
+        return HttpResponse(text, content_type="text/plain", status=503, headers={"Retry-After": "1"})
     return defaults.server_error(request)
 
 

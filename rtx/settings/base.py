@@ -56,20 +56,20 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "rtx.kernel.middleware.RequestId",
     "django.middleware.security.SecurityMiddleware",
-    "rtx.kernel.middleware.StaticFiles",
-    "rtx.kernel.middleware.Sessions",
+    "rtx.kernel.middleware.ApiEntrance",  # API calls leave out everything from here to ApiExit
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "rtx.kernel.middleware.Csrf",
-    "rtx.kernel.middleware.SessionUsers",
-    "rtx.kernel.middleware.RequestLog",
-    "rtx.kernel.middleware.FormAudit",
-    "rtx.kernel.middleware.Messages",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+    "auditlog.middleware.AuditlogMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "rtx.kernel.middleware.ContentSecurityPolicy",
-    "rtx.kernel.middleware.Lockout",
+    "csp.middleware.CSPMiddleware",
+    "axes.middleware.AxesMiddleware",
+    "rtx.kernel.middleware.ApiExit",
 ]
-
-SILENCED_SYSTEM_CHECKS = ["axes.W002"]  # the middleware is there, under the name Lockout
 
 ROOT_URLCONF = "rtx.urls"
 WSGI_APPLICATION = "rtx.wsgi.application"
@@ -179,6 +179,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rtx.kernel.rest.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rtx.kernel.rest.StrictJSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "rtx.kernel.rest.Negotiation",
     "DEFAULT_PAGINATION_CLASS": "rtx.kernel.rest.CursorPagination",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_THROTTLE_CLASSES": ["rtx.kernel.rest.UserThrottle"],

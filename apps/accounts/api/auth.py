@@ -15,8 +15,9 @@ from apps.accounts.api.authentication import caller
 from apps.accounts.api.inputs import LoginIn, LogoutIn, PasswordIn, RefreshIn
 from apps.accounts.services import tickets, tokens, users
 from rtx.kernel import openapi
-from rtx.kernel.errors import NotAuthenticated, TooManyRequests
+from rtx.kernel.errors import NotAuthenticated
 from rtx.kernel.limits import TokenBucket
+from rtx.kernel.rest import RateLimited
 
 
 class TokenPairOut(Struct):
@@ -35,7 +36,7 @@ class TicketOut(Struct):
 
 
 class AddressThrottle(BaseThrottle):
-    """Limits the authentication requests of one address; the answer's headers say what is left."""
+    """Limits the authentication requests of one address."""
 
     _bucket = TokenBucket(rate=settings.RATE_LOGIN_PER_S, burst=settings.RATE_LOGIN_BURST)
 
@@ -43,12 +44,11 @@ class AddressThrottle(BaseThrottle):
         """
         Take one request from the address's bucket.
 
-        :raises TooManyRequests: it is empty.
+        :raises RateLimited: it is empty.
         """
         verdict = self._bucket.take(request.META.get("REMOTE_ADDR", ""))
-        request.META["rtx.rate"] = verdict
         if verdict.retry_after_s:
-            raise TooManyRequests(retry_after_s=verdict.retry_after_s)
+            raise RateLimited(verdict)
         return True
 
 

@@ -20,7 +20,7 @@ class AccessTokenAuthentication(BaseAuthentication):
 
         :raises InvalidToken: the token is not, or no longer, valid.
         """
-        header: str = request.META.get("HTTP_AUTHORIZATION", "")
+        header: str = request._request.META.get("HTTP_AUTHORIZATION", "")
         if not header:
             return None
         kind, _, token = header.partition(" ")
