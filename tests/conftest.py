@@ -77,10 +77,8 @@ def make_stack(migrated_home: Path) -> Iterator[MakeStack]:
         *, env: dict[str, str] | None = None, sizes: Sizes | None = None, durable: bool = False
     ) -> Stack:
         home = copy_installation(migrated_home, TEST_FOLDER / f"stack-{os.getpid()}-{len(made)}")
-        settings_of_the_demo = {"DJANGO_SETTINGS_MODULE": "rtx.settings.dev"}  # open on every day, boards follow
-        stack = Stack(
-            home=home, fast=not durable, temporary=True, env=settings_of_the_demo | (env or {}), sizes=sizes
-        )
+        demo = {"DJANGO_SETTINGS_MODULE": "rtx.settings.dev"}  # open on every day, boards follow the bus
+        stack = Stack(home=home, fast=not durable, temporary=True, env=demo | (env or {}), sizes=sizes)
         made.append(stack)
         stack.open(migrate=False)
         return stack
