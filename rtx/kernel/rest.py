@@ -19,8 +19,9 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig, Suspicio
 from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
-from rest_framework import exceptions, pagination, parsers, renderers
+from rest_framework import exceptions, pagination, parsers
 from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
@@ -75,7 +76,7 @@ class StrictJSONParser(parsers.BaseParser):
         return RawBody(body)
 
 
-class JSONRenderer(renderers.BaseRenderer):
+class JSONRenderer(BaseRenderer):
     """Writes JSON with orjson; Decimals become exact text."""
 
     media_type = "application/json"
@@ -92,13 +93,13 @@ class Negotiation(DefaultContentNegotiation):
     """Views that speak only JSON answer JSON, whatever was asked for; others negotiate."""
 
     def select_renderer(
-        self, request: Request, renderers: Iterable[renderers.BaseRenderer], format_suffix: str | None = None
-    ) -> tuple[renderers.BaseRenderer, str]:
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
         """Return the renderer of the answer and its media type."""
         offered = list(renderers)
         if len(offered) == 1:
             return offered[0], str(offered[0].media_type)
-        chosen: tuple[renderers.BaseRenderer, str] = super().select_renderer(request, offered, format_suffix)
+        chosen: tuple[BaseRenderer, str] = super().select_renderer(request, offered, format_suffix)
         return chosen
 
 
