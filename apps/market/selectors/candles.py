@@ -32,6 +32,6 @@ def minutes_since(*, symbols: Iterable[str], since: datetime) -> dict[str, list[
         .values_list("symbol__name", "opened_at", "open", "high", "low", "close", "ticks")
     )
     found: dict[str, list[tuple[int, Bar]]] = {}
-    for name, opened_at, *bar in rows:
-        found.setdefault(name, []).append((to_ms(opened_at), Bar(*bar)))
+    for name, opened_at, open_, high, low, close, ticks in rows:
+        found.setdefault(name, []).append((to_ms(opened_at), Bar(open_, high, low, close, ticks)))
     return found

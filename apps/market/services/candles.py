@@ -66,13 +66,13 @@ SELECT symbol_id, min(opened_at), max(opened_at), count(*) FROM written GROUP BY
 
 HIGHER = """
 INSERT INTO market_candle (symbol_id, interval, opened_at, open, high, low, close, ticks)
-SELECT symbol_id, %(interval)s, date_bin(%(width)s, opened_at, 'epoch'::timestamptz) AS bin,
+SELECT symbol_id, %(interval)s, date_bin(%(width)s::interval, opened_at, 'epoch'::timestamptz) AS bin,
     (array_agg(open ORDER BY opened_at))[1], max(high), min(low),
     (array_agg(close ORDER BY opened_at DESC))[1], sum(ticks)
 FROM market_candle
 WHERE symbol_id = %(symbol_id)s AND interval = '1m'
-    AND opened_at >= date_bin(%(width)s, %(first)s, 'epoch'::timestamptz)
-    AND opened_at < date_bin(%(width)s, %(last)s, 'epoch'::timestamptz) + %(width)s
+    AND opened_at >= date_bin(%(width)s::interval, %(first)s, 'epoch'::timestamptz)
+    AND opened_at < date_bin(%(width)s::interval, %(last)s, 'epoch'::timestamptz) + %(width)s::interval
 GROUP BY symbol_id, bin
 ORDER BY bin
 ON CONFLICT (symbol_id, interval, opened_at) DO UPDATE SET
@@ -81,13 +81,7 @@ ON CONFLICT (symbol_id, interval, opened_at) DO UPDATE SET
 {condition}
 """
 
-WIDTHS = {
-    "5m": timedelta(minutes=5),
-    "15m": timedelta(minutes=15),
-    "1h": timedelta(hours=1),
-    "4h": timedelta(hours=4),
-    "1d": timedelta(days=1),
-}
+WIDTHS = {"5m": "5 minutes", "15m": "15 minutes", "1h": "1 hour", "4h": "4 hours", "1d": "1 day"}
 
 
 def store(bars: Mapping[Bucket, Bar], *, ids: Mapping[str, int]) -> int:

@@ -316,7 +316,9 @@ class FeedService:
             log.error("feed_refused", symbol=name, error=str(error))
             return None
         filtered = TickFilter(spike_max_pct=fed.spike_max_pct)
-        if last is not None and source == feed.provider and last.time_ms <= now_ms:
+        if last is not None and (source != feed.provider or last.time_ms > now_ms):
+            last = None  # another provider's price says nothing about this one's
+        if last is not None:
             filtered.start_from(bid=last.bid, time_ms=last.time_ms)
         return Line(
             fed=fed,

@@ -19,7 +19,7 @@ from apps.market.domain.quotes import Refusal, TickFilter
 from apps.market.models import Symbol
 from apps.market.services import candles, ticks
 from apps.market.services.ticks import StoredTick
-from rtx.kernel import bulk, clock
+from rtx.kernel import clock
 
 CHUNK = 20_000
 BREAK_US = 30 * MINUTE_US  # a longer silence is a session break for the filters
@@ -87,8 +87,7 @@ def _import_ticks(
         cursor.execute(DRAFT)
     accepted = _accepted(recording, symbol, source, result)
     while chunk := list(islice(accepted, CHUNK)):
-        with connection.cursor() as cursor:
-            bulk.copy(cursor, "market_import", ticks.COLUMNS, chunk)
+        ticks.copy_into("market_import", chunk)
         first, last = first or chunk[0], chunk[-1]
         days.update(row.time.toordinal() for row in chunk)
         progress(len(chunk))

@@ -27,8 +27,13 @@ class StoredTick(NamedTuple):
 
 def append(rows: Iterable[StoredTick]) -> None:
     """Append ticks with one COPY. Their days must exist; runs in the caller's transaction."""
-    with connection.cursor() as cursor:
-        bulk.copy(cursor, "market_tick", COLUMNS, rows)
+    copy_into("market_tick", rows)
+
+
+def copy_into(table: str, rows: Iterable[StoredTick]) -> None:
+    """Append ticks to a table of their columns."""
+    with connection.cursor() as cursor, connection.wrap_database_errors:
+        bulk.copy(cursor.cursor, table, COLUMNS, rows)
 
 
 @transaction.atomic
