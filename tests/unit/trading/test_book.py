@@ -161,9 +161,21 @@ def test_closing_is_never_refused_for_lack_of_money(make_book, make_market):
 @pytest.mark.parametrize(
     ("changes", "command", "reason"),
     [
-        ({"symbols": {"EURUSD": {"trade_mode": TradeMode.DISABLED}}}, buy("EURUSD", lots="1"), "trade_disabled"),
-        ({"symbols": {"EURUSD": {"trade_mode": TradeMode.CLOSE_ONLY}}}, buy("EURUSD", lots="1"), "close_only"),
-        ({"symbols": {"EURUSD": {"trade_mode": TradeMode.LONG_ONLY}}}, sell("EURUSD", lots="1"), "trade_disabled"),
+        (
+            {"symbols": {"EURUSD": {"trade_mode": TradeMode.DISABLED}}},
+            buy("EURUSD", lots="1"),
+            "trade_disabled",
+        ),
+        (
+            {"symbols": {"EURUSD": {"trade_mode": TradeMode.CLOSE_ONLY}}},
+            buy("EURUSD", lots="1"),
+            "close_only",
+        ),
+        (
+            {"symbols": {"EURUSD": {"trade_mode": TradeMode.LONG_ONLY}}},
+            sell("EURUSD", lots="1"),
+            "trade_disabled",
+        ),
         ({}, buy("EURUSD", lots="0.001"), "invalid_volume"),
         ({}, buy("EURUSD", lots="0.015"), "invalid_volume"),
         ({}, buy("EURUSD", lots="100.01"), "invalid_volume"),
@@ -195,7 +207,12 @@ def test_a_stale_conversion_pair_is_off_quotes(make_book, make_market):
 
 @pytest.mark.parametrize(
     ("price", "deviation", "status"),
-    [("1.10017", None, "filled"), ("1.10016", None, "rejected"), ("1.10007", 10, "filled"), ("1.10006", 10, "rejected")],
+    [
+        ("1.10017", None, "filled"),
+        ("1.10016", None, "rejected"),
+        ("1.10007", 10, "filled"),
+        ("1.10006", 10, "rejected"),
+    ],
 )
 def test_deviation_bounds_slippage_and_a_requote_names_the_price(make_book, market, price, deviation, status):
     outcome = make_book().apply(
@@ -244,7 +261,12 @@ def test_a_withdrawal_leaves_what_margin_and_losses_need(make_book, market):
 
 @pytest.mark.parametrize(
     ("kind", "amount"),
-    [(BalanceKind.DEPOSIT, "-1"), (BalanceKind.WITHDRAWAL, "1"), (BalanceKind.DEPOSIT, "0"), (BalanceKind.CREDIT, "0.001")],
+    [
+        (BalanceKind.DEPOSIT, "-1"),
+        (BalanceKind.WITHDRAWAL, "1"),
+        (BalanceKind.DEPOSIT, "0"),
+        (BalanceKind.CREDIT, "0.001"),
+    ],
 )
 def test_amounts_that_cannot_be_are_errors(make_book, market, kind, amount):
     with pytest.raises(AmountInvalid):
