@@ -32,7 +32,7 @@ from apps.market.services.recorder import Counted, Recorder
 from apps.market.services.ticks import StoredTick
 from rtx.kernel import clock
 
-BATCH_S = 0.003  # ticks that fall due within so long travel together
+BATCH_S = 0.002  # ticks that fall due within so long travel together
 IDLE_S = 0.05  # the longest sleep of the hot loop
 RESTORE_S = 1.0  # how often the bus gets all latest quotes again
 RECORD_S = 1.0
