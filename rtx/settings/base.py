@@ -257,6 +257,7 @@ DEMO = False
 DEMO_PASSWORD = env.str("RTX_DEMO_PASSWORD", default="")
 
 METRICS_TOKEN = env.str("RTX_METRICS_TOKEN", default="")
+DRAIN_FILE = env.str("RTX_DRAIN_FILE", default="")  # while it exists, /ready answers 503
 
 LOGGING = {
     "version": 1,

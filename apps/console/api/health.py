@@ -4,9 +4,8 @@ rtx.kernel.middleware.
 """
 
 import hmac
-import signal
 from functools import lru_cache
-from typing import Any
+from pathlib import Path
 
 from django.conf import settings
 from django.db import DatabaseError, connection
@@ -14,18 +13,10 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-_draining = False
 
-
-def drain(*_: Any) -> None:
-    """Say not ready from now on, so that no new request is sent here."""
-    global _draining
-    _draining = True
-
-
-def drain_on_signal() -> None:
-    """Drain on SIGUSR1 (a container's pre-stop hook sends it)."""
-    signal.signal(signal.SIGUSR1, drain)
+def _is_draining() -> bool:
+    """Tell whether the drain file is there (a container's pre-stop hook makes it)."""
+    return bool(settings.DRAIN_FILE) and Path(settings.DRAIN_FILE).exists()
 
 
 @lru_cache(maxsize=1)
@@ -42,7 +33,7 @@ def ready(request: HttpRequest) -> JsonResponse:
     Answer 200 when this process can serve: its pool answers, migrations are applied, it is not draining.
     """
     problem = ""
-    if _draining:
+    if _is_draining():
         problem = "draining"
     else:
         try:
