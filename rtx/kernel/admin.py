@@ -10,6 +10,7 @@ counting stops at `COUNT_MAX`, only chosen columns sort, and a search asks index
 from typing import Any, ClassVar
 
 from django.contrib import messages
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.paginator import Paginator
 from django.db import DataError, IntegrityError
 from django.db.models import Model, ProtectedError, Q, QuerySet
@@ -109,6 +110,8 @@ class RtxModelAdmin(ModelAdmin):
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Build the list; a list that is neither searched nor filtered shows everything already."""
+        if any("\0" in value for values in request.GET.lists() for value in values[1]):
+            raise IncorrectLookupParameters("a text with NUL matches nothing")
         changelist = super().get_changelist_instance(request)
         if not changelist.query and not changelist.has_active_filters:
             changelist.full_result_count = changelist.result_count

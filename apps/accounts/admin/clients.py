@@ -16,11 +16,11 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, FieldTextFilter,
 
 from apps.accounts.forms import ClientForm
 from apps.accounts.models import Client, TradingAccount
+from apps.accounts.permissions import VIEW_PERSONAL_DATA
 from rtx.kernel import encryption
 from rtx.kernel.admin import ConfiguredModelAdmin, as_id
 from rtx.kernel.admin_display import EMPTY, badge, instant, link, link_to
 
-VIEW_PERSONAL_DATA = "accounts.view_personal_data"
 MASK = "••••••"
 ACCOUNTS_SHOWN_MAX = 50
 KYC_TONES = {"none": "muted", "pending": "warn", "verified": "good", "rejected": "bad"}

@@ -20,12 +20,12 @@ from unfold.decorators import action
 
 from apps.accounts.forms import NewUserForm, UserForm, UserPasswordForm
 from apps.accounts.models import Client, RefreshToken, TradingAccount, User
+from apps.accounts.permissions import VIEW_PERSONAL_DATA
 from apps.accounts.services import users
 from rtx.kernel import encryption
 from rtx.kernel.admin import ConfiguredModelAdmin, ReadOnlyModelAdmin, as_id
 from rtx.kernel.admin_display import EMPTY, badge, instant, link, link_to
 
-VIEW_PERSONAL_DATA = "accounts.view_personal_data"
 ROLE_TONES = {
     "trader": "muted",
     "superadmin": "bad",
@@ -105,10 +105,15 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
 
     actions_detail = ["new_password"]
 
-    @action(description="Set password", icon="password", permissions=["change"])
+    @action(description="Set password", icon="password", permissions=["set_password"])
     def new_password(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Open the form for the user's password."""
         return HttpResponseRedirect(reverse("admin:auth_user_password_change", args=[object_id]))
+
+    def has_set_password_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        """Let whoever may change this user set a new password."""
+        user = None if object_id is None else self.get_object(request, str(object_id))
+        return user is not None and self.has_change_permission(request, user)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Staff users are created by superusers; traders open together with their client."""

@@ -1,0 +1,265 @@
+"""
+Who sees and may do what: rights are permissions, reach is a trading group, personal data needs its own right.
+"""
+
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
+from django.urls import reverse
+
+from apps.accounts.models import Client, RefreshToken, User
+from apps.accounts.services import tokens
+from tests.factories.house import PASSWORD, House, buy, staff
+from tests.integration.admin.conftest import signed_in
+
+pytestmark = pytest.mark.django_db
+
+
+def allow(user: User, *codenames: str) -> None:
+    user.user_permissions.add(*Permission.objects.filter(codename__in=codenames))
+
+
+def rows(http: Any, name: str, **query: Any) -> list[Any]:
+    return list(http.get(reverse(f"admin:{name}_changelist"), query).context["cl"].result_list)
+
+
+@pytest.fixture
+def dealer(house: House) -> User:
+    return staff("dealer@example.com", groups=(house.usd,))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "trading_order",
+        "trading_deal",
+        "trading_position",
+        "accounts_accountevent",
+        "accounts_ledgerline",
+        "accounts_accountstate",
+        "accounts_tradingaccount",
+        "accounts_client",
+        "groups_tradinggroup",
+    ],
+)
+def test_staff_see_the_rows_of_their_groups_and_404_elsewhere(name: str, house: House, dealer: User) -> None:
+    buy(house.anna, "EURUSD", "0.10")
+    buy(house.bruno, "EURUSD", "0.10")
+    everything = rows(signed_in(User.objects.create_superuser("boss@example.com", PASSWORD)), name)
+    http = signed_in(dealer)
+    mine = rows(http, name)
+    foreign = next(row for row in everything if row not in mine)
+
+    assert 0 < len(mine) < len(everything)
+    assert http.get(reverse(f"admin:{name}_change", args=[mine[0].pk])).status_code == 200
+    assert http.get(reverse(f"admin:{name}_change", args=[foreign.pk])).status_code == 404
+    assert http.get(reverse(f"admin:{name}_history", args=[foreign.pk])).status_code == 404
+
+
+def test_a_search_does_not_reach_further(house: House, dealer: User) -> None:
+    assert rows(signed_in(dealer), "accounts_tradingaccount", q=house.bruno.login) == []
+    assert rows(signed_in(dealer), "accounts_client", q="bruno@example.com") == []
+
+
+def test_without_the_right_a_page_is_closed(house: House) -> None:
+    http = signed_in(staff("support@example.com", role="support", groups=(house.usd,)))
+
+    assert http.get(reverse("admin:trading_order_changelist")).status_code == 200
+    assert http.get(reverse("admin:django_celery_beat_periodictask_changelist")).status_code == 403
+    assert http.get(reverse("admin:market_symbol_add")).status_code == 403
+    assert http.get(reverse("admin:index")).status_code == 200
+
+
+def test_personal_data_is_masked_without_its_right(house: House, dealer: User) -> None:
+    client = house.anna.client
+    http = signed_in(dealer)
+    list_page = http.get(reverse("admin:accounts_client_changelist")).content.decode()
+    detail = http.get(reverse("admin:accounts_client_change", args=[client.pk])).content.decode()
+
+    for secret in ("Ahlberg", "anna@example.com", "5550123"):
+        assert secret not in list_page
+        assert secret not in detail
+    assert "••••••" in list_page
+    assert "••••••" in detail
+
+
+def test_personal_data_is_shown_with_its_right(house: House, dealer: User) -> None:
+    allow(dealer, "view_personal_data")
+    detail = signed_in(dealer).get(reverse("admin:accounts_client_change", args=[house.anna.client.pk]))
+
+    for known in ("Ahlberg", "anna@example.com", "5550123"):
+        assert known in detail.content.decode()
+
+
+def test_traders_are_hidden_among_users_without_the_right_to_personal_data(
+    house: House, dealer: User
+) -> None:
+    assert [user.email for user in rows(signed_in(dealer), "accounts_user")] == ["dealer@example.com"]
+
+
+@pytest.mark.parametrize("term", ["anna@example.com", "ANNA@example.com ", "ahlberg", "test ahlberg", "anna"])
+def test_clients_are_found_by_exact_texts_only(term: str, house: House, admin_client: Any) -> None:
+    found = rows(admin_client, "accounts_client", q=term)
+
+    assert found == ([] if term == "anna" else [house.anna.client])
+
+
+def test_a_client_is_found_by_phone_number_and_account(house: House, admin_client: Any) -> None:
+    both = {house.anna.client, house.bruno.client}
+
+    assert set(rows(admin_client, "accounts_client", q="+49 (170) 555-0123")) == both
+    assert rows(admin_client, "accounts_client", q=house.bruno.login) == [house.bruno.client]
+
+
+def test_changed_personal_data_is_stored_encrypted(house: House, admin_client: Any) -> None:
+    client = house.anna.client
+    url = reverse("admin:accounts_client_change", args=[client.pk])
+    posted = {
+        "country": "se",
+        "kyc_status": "verified",
+        "first_name": "Anna",
+        "last_name": "Berg",
+        "email": "anna.berg@example.com",
+        "phone": "+46 70 1234567",
+        "address": "",
+        "birth_date": "1990-05-06",
+        "document_number": "",
+    }
+
+    assert admin_client.post(url, posted).status_code == 302
+    stored = Client.objects.get(pk=client.pk)
+    assert (stored.country, stored.last_name, stored.birth_date_text) == ("SE", "Berg", "1990-05-06")
+    assert b"Berg" not in bytes(stored.last_name_sealed)
+    assert rows(admin_client, "accounts_client", q="berg") == [client]
+
+
+def test_a_new_password_ends_the_users_tokens(house: House, admin_client: Any) -> None:
+    user = house.anna.client.user
+    tokens.issue(user_id=user.pk)
+    version = User.objects.get(pk=user.pk).token_version
+    url = reverse("admin:auth_user_password_change", args=[user.pk])
+
+    answer = admin_client.post(url, {"password1": "another battery 18", "password2": "another battery 18"})
+
+    changed = User.objects.get(pk=user.pk)
+    assert answer.status_code == 302
+    assert changed.check_password("another battery 18")
+    assert changed.token_version > version
+    assert not RefreshToken.objects.filter(user=user, revoked_at=None).exists()
+
+
+def test_ones_own_new_password_keeps_only_this_session(admin_client: Any, operator: User) -> None:
+    other = signed_in(operator)
+    url = reverse("admin:password_change")
+    fields = {
+        "old_password": PASSWORD,
+        "new_password1": "another battery 18",
+        "new_password2": "another battery 18",
+    }
+
+    assert admin_client.post(url, fields).status_code == 302
+    assert admin_client.get(reverse("admin:index")).status_code == 200
+    assert other.get(reverse("admin:index")).status_code == 302
+    assert User.objects.get(pk=operator.pk).token_version > operator.token_version
+
+
+def test_a_disabled_user_loses_their_tokens(house: House, admin_client: Any) -> None:
+    user = house.anna.client.user
+    tokens.issue(user_id=user.pk)
+    url = reverse("admin:accounts_user_change", args=[user.pk])
+
+    answer = admin_client.post(url, {"email": user.email, "display_name": "", "role": "trader", "groups": []})
+
+    changed = User.objects.get(pk=user.pk)
+    assert answer.status_code == 302
+    assert (changed.is_active, changed.token_version > user.token_version) == (False, True)
+    assert not RefreshToken.objects.filter(user=user, revoked_at=None).exists()
+
+
+@pytest.fixture
+def manager(house: House) -> User:
+    return staff("manager@example.com", role=User.Role.ADMIN, groups=(house.usd,))
+
+
+def test_nobody_but_a_superuser_makes_a_superuser(house: House, manager: User) -> None:
+    user = house.anna.client.user
+    fields = {
+        "email": user.email,
+        "display_name": "",
+        "role": "superadmin",
+        "is_active": "on",
+        "is_staff": "on",
+        "is_superuser": "on",
+    }
+
+    signed_in(manager).post(reverse("admin:accounts_user_change", args=[user.pk]), fields)
+
+    changed = User.objects.get(pk=user.pk)
+    assert (changed.role, changed.is_staff, changed.is_superuser) == ("trader", False, False)
+
+
+def test_nobody_but_a_superuser_touches_staff(house: House, manager: User, operator: User) -> None:
+    http = signed_in(manager)
+
+    for other in (operator, manager):
+        changed = http.post(
+            reverse("admin:accounts_user_change", args=[other.pk]),
+            {"email": "x@example.com", "role": "admin"},
+        )
+        renewed = http.post(
+            reverse("admin:auth_user_password_change", args=[other.pk]),
+            {"password1": "another battery 18", "password2": "another battery 18"},
+        )
+        assert {changed.status_code, renewed.status_code} <= {403, 404}
+        assert User.objects.get(pk=other.pk).check_password(PASSWORD)
+    assert http.get(reverse("admin:accounts_user_add")).status_code == 403
+
+
+def test_a_superuser_creates_staff(admin_client: Any) -> None:
+    fields = {
+        "email": "New.Dealer@example.com",
+        "display_name": "Dana",
+        "role": "dealer",
+        "password1": "another battery 18",
+        "password2": "another battery 18",
+    }
+
+    answer = admin_client.post(reverse("admin:accounts_user_add"), fields)
+
+    made = User.objects.get(email="new.dealer@example.com")
+    assert answer.status_code == 302
+    assert (made.role, made.is_staff, made.is_superuser) == ("dealer", True, False)
+    assert made.check_password("another battery 18")
+
+
+def test_too_many_failed_sign_ins_are_told(operator: User, client: Any, settings: Any) -> None:
+    settings.AXES_FAILURE_LIMIT = 3
+    url = reverse("admin:login")
+    answers = [client.post(url, {"username": operator.email, "password": "wrong"}) for _ in range(3)]
+    right = client.post(url, {"username": operator.email, "password": PASSWORD})
+
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert right.status_code == 429
+    assert b"Too many failed attempts" in right.content
+    assert right["Retry-After"] == "900"
+
+
+def test_staff_actions_are_logged_with_their_reason(house: House, admin_client: Any) -> None:
+    buy(house.anna, "EURUSD", "0.10")
+    position = house.anna.positions.get()
+    url = f"/admin/trading/position/{position.pk}/close_at_market/"
+
+    admin_client.post(
+        url,
+        {
+            "operator_confirmed": "1",
+            "reason": "client called",
+            "request_key": "1" * 32,
+        },
+    )
+
+    entry = LogEntry.objects.get()
+    assert "client called" in entry.get_change_message()
+    assert entry.object_id == str(position.pk)
