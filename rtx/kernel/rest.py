@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import msgspec
 import orjson
+import psycopg
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DataError, InterfaceError, OperationalError
@@ -191,9 +192,11 @@ def as_rtx_error(error: Exception) -> RtxError | None:
     """Return the typed error that stands for an exception; None when it is a fault of ours."""
     if isinstance(error, RtxError):
         return error
-    if isinstance(error, OperationalError | InterfaceError):
+    if isinstance(
+        error, OperationalError | InterfaceError | psycopg.OperationalError | psycopg.InterfaceError
+    ):
         return Unavailable("The database cannot be reached.")
-    if isinstance(error, DataError):
+    if isinstance(error, DataError | psycopg.DataError):
         return Invalid("A value is out of range.", code="out_of_range")
     if isinstance(error, Http404):
         return NotFound("Not found.")

@@ -1,13 +1,10 @@
-"""Rows for integration tests, made the way the product makes them: services and commands, no inserted money."""
+"""Rows for integration tests, made as the product makes them: by services and commands, no inserted money."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.db import connection
 from django.test import Client as HttpClient
 
 from apps.accounts.domain.ledger import BalanceKind
@@ -155,23 +152,6 @@ def event_of(command_id: UUID) -> AccountEvent:
 def lines_of(event: AccountEvent) -> dict[str, Decimal]:
     """Return an event's ledger lines by ledger."""
     return dict(LedgerLine.objects.filter(event=event).values_list("ledger", "amount"))
-
-
-def backend_pid() -> int:
-    """Return the server process behind this thread's connection."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-        row = cursor.fetchone()
-    return int(row[0])
-
-
-@contextmanager
-def unfailing_connections() -> Iterator[None]:
-    """Close this thread's connection at the end, whatever happened to it."""
-    try:
-        yield
-    finally:
-        connection.close()
 
 
 class Trader:

@@ -13,8 +13,9 @@ from collections import deque
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 
+import psycopg
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection
 
 from apps.trading.domain.commands import Command, Outcome
 from apps.trading.services.batch import BatchRunner, Effect, Submission
@@ -25,6 +26,12 @@ from rtx.kernel.errors import Unavailable
 log = logging.getLogger(__name__)
 
 RETRY_PAUSE_S = 0.1
+LOST_CONNECTION = (  # Django's for its own statements, the driver's for those of the raw cursor
+    OperationalError,
+    InterfaceError,
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+)
 
 
 class Busy(Unavailable):
@@ -49,7 +56,6 @@ class Executor:
         self._clients: deque[Submission] = deque()
         self._system: deque[Submission] = deque()
         self._thread: threading.Thread | None = None
-        self._pid = 0
         self._runner = BatchRunner()
 
     def submit(self, command: Command, *, effects: tuple[Effect, ...] = ()) -> Future[Outcome]:
@@ -68,7 +74,7 @@ class Executor:
             if len(lane) >= settings.EXECUTOR_QUEUE_MAX:
                 raise Busy
             lane.append(submission)
-            if self._thread is None or self._pid != os.getpid():
+            if self._thread is None:
                 self._start()
             self._condition.notify()
         return submission.future
@@ -87,7 +93,6 @@ class Executor:
             raise OutcomeUnknown from None
 
     def _start(self) -> None:
-        self._pid = os.getpid()
         self._thread = threading.Thread(target=self._work, name="rtx-executor", daemon=True)
         self._thread.start()
 
@@ -110,15 +115,16 @@ class Executor:
             return batch
 
     def _process(self, batch: list[Submission]) -> None:
-        """
-        Run a batch to its end: commit, or after a rollback one by one, or answer that it cannot be done.
-        """
-        waiting = [s for s in batch if s.future.set_running_or_notify_cancel()]
+        """Run a batch to its end: every future that is still wanted gets its answer."""
+        self._run_until_answered([s for s in batch if s.future.set_running_or_notify_cancel()])
+
+    def _run_until_answered(self, waiting: list[Submission]) -> None:
+        """Commit, or after a rollback run one by one, or answer that it cannot be done."""
         commit_tried = False
         while waiting:
             try:
                 written = self._runner.run(waiting)
-            except (OperationalError, InterfaceError) as error:
+            except LOST_CONNECTION as error:
                 commit_tried = commit_tried or self._runner.committing
                 waiting = self._after_lost_connection(waiting, error, unknown=commit_tried)
             except Exception as error:  # noqa: BLE001 - it becomes the answer of the command at fault
@@ -166,24 +172,19 @@ class Executor:
             waiting[0].future.set_exception(error)
             return
         for submission in waiting:
-            try:
-                written = self._runner.run([submission])
-            except DatabaseError as broken:
-                connection.close()
-                log.error("command failed: %s", submission.command.command_id, exc_info=broken)
-                submission.future.set_exception(broken)
-            except Exception as broken:
-                log.error("command failed: %s", submission.command.command_id, exc_info=broken)
-                submission.future.set_exception(broken)
-            else:
-                for _, failure in written.failures:
-                    submission.future.set_exception(failure)
-                for _, outcome in written.answers:
-                    submission.future.set_result(outcome)
-                publisher().publish(written.events)
+            self._run_until_answered([submission])
 
 
 _executor = Executor()
+
+
+def _begin_anew_after_fork() -> None:
+    """A child has none of its parent's threads, and must not use its books or the numbers it reserved."""
+    global _executor
+    _executor = Executor()
+
+
+os.register_at_fork(after_in_child=_begin_anew_after_fork)
 
 
 def submit(command: Command, *, effects: tuple[Effect, ...] = ()) -> Future[Outcome]:

@@ -3,7 +3,7 @@
 import threading
 from concurrent.futures import Future
 from dataclasses import replace
-from decimal import Decimal as D
+from decimal import Decimal
 
 import pytest
 from django.db import transaction
@@ -20,6 +20,8 @@ from apps.trading.services import executor
 from apps.trading.services.batch import AccountNotFound, ClientOrderIdReused
 from tests.factories import rows
 from tests.factories.rows import TESTER, close_order, event_of, lines_of, market_order
+
+D = Decimal
 
 
 def _state(holder):
