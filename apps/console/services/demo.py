@@ -14,7 +14,6 @@ from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
-from django.contrib.auth.models import Permission
 from guardian.shortcuts import assign_perm
 
 from apps.accounts.domain.ledger import BalanceKind
@@ -115,7 +114,6 @@ def _staff(groups: list[TradingGroup]) -> list[dict[str, str]]:
         if not user.is_superuser:
             for group in groups:
                 assign_perm("groups.manage_group", user, group)
-            user.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
         found.append({"email": email, "password": chosen, "role": role})
     return found
 
