@@ -22,6 +22,7 @@ from apps.market.adapters.bus import CHANNEL, encode
 from apps.market.domain.quotes import Quote
 
 QUOTES_MARK = b'{"ch":"quotes"'
+REFUSED_MARK = b'"ok":false'
 LATENCY_SOCKETS = 25  # so many sockets have the age of their quotes measured
 STALLED_S = 2.0
 
@@ -45,6 +46,7 @@ class Client(asyncio.BufferedProtocol):
         self.quotes_frames = 0
         self.other_frames = 0
         self.is_closed = False
+        self.refusal = ""
         self._hello = hello
         self._greetings = greetings
         self._ages_ms = ages_ms
@@ -108,6 +110,8 @@ class Client(asyncio.BufferedProtocol):
                     self._ages_ms.append(time.time_ns() // 1000 - int(buffer[at : at + 16]))
             else:
                 self.other_frames += 1
+                if buffer.find(REFUSED_MARK, start, following) >= 0:
+                    self.refusal = bytes(buffer[start + head : following]).decode(errors="replace")
             start = following
         return start
 
@@ -136,6 +140,8 @@ class Load:
         await self.until(
             lambda: all(c.other_frames >= wanted for c in self.clients), self.args.patience, "greetings"
         )
+        if refusals := {client.refusal for client in self.clients if client.refusal}:
+            raise RuntimeError(f"refused: {refusals}")
 
     async def _server_is_up(self) -> None:
         deadline = time.monotonic() + self.args.patience
@@ -154,8 +160,11 @@ class Load:
         """Wait for a condition, or say what did not happen."""
         deadline = time.monotonic() + timeout_s
         while not is_so():
-            if any(client.is_closed for client in self.clients):
-                raise RuntimeError(f"a socket was closed while waiting for {what}")
+            for client in self.clients:
+                if client.is_closed or client.refusal:
+                    raise RuntimeError(
+                        f"a socket was closed or refused while waiting for {what}: {client.refusal}"
+                    )
             if time.monotonic() > deadline:
                 raise RuntimeError(f"timed out waiting for {what}")
             await asyncio.sleep(0.002)

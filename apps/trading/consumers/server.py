@@ -27,7 +27,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-class StreamConsumer(AsyncConsumer):  # type: ignore[misc] # channels has no types
+class StreamConsumer(AsyncConsumer):
     """
     The Channels consumer of `/ws`. It takes no part in the channel layer: prices and account events come
     from the process's own hub and feeds (see `process.py`), which one Redis connection serves for all

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from apps.trading.consumers.session import Session
 
 
-class PositionCloseIn(ClosePositionIn, frozen=True, kw_only=True):
+class PositionCloseIn(ClosePositionIn, kw_only=True):
     """`position.close`: as over REST, where the position stands in the address."""
 
     position_id: int
