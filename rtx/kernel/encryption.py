@@ -86,6 +86,10 @@ class KeyRing:
         except (InvalidTag, ValueError) as error:
             raise DecryptionFailed("the value is damaged or belongs to another place") from error
 
+    def is_newest(self, sealed: bytes) -> bool:
+        """Tell whether a value was sealed with the newest key."""
+        return sealed.partition(b":")[0].decode("ascii", "replace") == next(iter(self.keys))
+
 
 @lru_cache(maxsize=8)
 def _ring(entries: tuple[str, ...]) -> KeyRing:

@@ -9,9 +9,11 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import ClassVar
 
 import structlog
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from prometheus_client import Histogram
 
@@ -43,6 +45,8 @@ class RequestId:
             response: HttpResponseBase = HttpResponse(b'{"status":"ok"}', content_type="application/json")
         else:
             started_s = time.perf_counter()
+            if settings.TRUSTED_PROXY_COUNT:
+                _believe_proxies(request)
             request.META["rtx.request_id"] = request_id
             structlog.contextvars.clear_contextvars()
             structlog.contextvars.bind_contextvars(request_id=request_id)
@@ -50,6 +54,17 @@ class RequestId:
             _observe(request, response.status_code, time.perf_counter() - started_s)
         response["X-Request-ID"] = request_id
         return response
+
+
+def _believe_proxies(request: HttpRequest) -> None:
+    """Put the address that the outermost trusted proxy saw where everything looks for it."""
+    hops = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    if len(hops) < settings.TRUSTED_PROXY_COUNT:
+        return
+    try:
+        request.META["REMOTE_ADDR"] = str(ip_address(hops[-settings.TRUSTED_PROXY_COUNT].strip()))
+    except ValueError:
+        return
 
 
 def _observe(request: HttpRequest, status: int, seconds: float) -> None:

@@ -146,7 +146,6 @@ AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_USERNAME_FORM_FIELD = "username"
 AXES_RESET_ON_SUCCESS = True
-AXES_IPWARE_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
 AXES_VERBOSE = False
 AXES_LOCKOUT_CALLABLE = "apps.console.admin.site.locked_out"
 
@@ -158,6 +157,9 @@ TOKEN_SIGNING_KEY = env.str("RTX_TOKEN_SIGNING_KEY", default=SECRET_KEY)
 ACCESS_TOKEN_LIFETIME_S = env.int("RTX_ACCESS_TOKEN_LIFETIME_S", default=900)
 REFRESH_TOKEN_LIFETIME_S = env.int("RTX_REFRESH_TOKEN_LIFETIME_S", default=14 * 86_400)
 TOKEN_STATE_CACHE_S = env.int("RTX_TOKEN_STATE_CACHE_S", default=2)
+
+# How many proxies in front of us append the sender to X-Forwarded-For; 0: the header is not believed.
+TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
 
 # Requests per second and at once: per user, and per address where no token is needed.
 RATE_API_PER_S = env.float("RTX_RATE_API_PER_S", default=100.0)

@@ -108,6 +108,11 @@ class Client(models.Model):
         """Whether the personal data can no longer be read by anyone."""
         return self.data_key is None and bool(self.email_sealed)
 
+    @property
+    def is_newest_key(self) -> bool:
+        """Whether the data key is wrapped by the newest master key."""
+        return self.data_key is not None and encryption.master_keys().is_newest(bytes(self.data_key))
+
     def read_personal(self, name: str) -> str:
         """Decrypt one personal text; empty when it was never given or the client was erased."""
         sealed = getattr(self, f"{name}_sealed")

@@ -1,5 +1,6 @@
-"""Clients: registering a person with their user, and erasing what identifies them."""
+"""Clients: registering a person with their user, renewing their keys, erasing what identifies them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import date
 from uuid import UUID
@@ -10,6 +11,8 @@ from apps.accounts.models import Client, User
 from apps.accounts.services import users
 from rtx.kernel import clock
 from rtx.kernel.errors import NotFound
+
+REWRAP_BATCH = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -59,6 +62,31 @@ def erase(*, client_id: UUID) -> None:
         for column in ("last_name", "full_name", "email", "phone", "document_number"):
             setattr(client, f"{column}_hash", "")
         client.save()
+
+
+def count_keys() -> int:
+    """Return how many clients have a data key."""
+    return Client.objects.filter(data_key__isnull=False).count()
+
+
+def rewrap_keys(*, progress: Callable[[int], object]) -> int:
+    """Wrap every data key by the newest master key, batch by batch; return how many were wrapped anew."""
+    changed, last = 0, UUID(int=0)
+    while True:
+        with transaction.atomic():
+            batch = list(
+                Client.objects.select_for_update(no_key=True)
+                .filter(data_key__isnull=False, pk__gt=last)
+                .order_by("pk")[:REWRAP_BATCH]
+            )
+            stale = [client for client in batch if not client.is_newest_key]
+            for client in stale:
+                client.rewrap()
+            Client.objects.bulk_update(stale, ["data_key"])
+        if not batch:
+            return changed
+        changed, last = changed + len(stale), batch[-1].pk
+        progress(len(batch))
 
 
 def _fill(client: Client, person: PersonalData, *, email: str) -> None:

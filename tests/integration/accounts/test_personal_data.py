@@ -2,11 +2,13 @@
 
 import json
 from datetime import date
+from io import StringIO
 from typing import Any
 
 import psycopg
 import pytest
 from auditlog.models import LogEntry
+from django.core.management import call_command
 from django.db import connection
 
 from apps.accounts.models import Client, User
@@ -111,15 +113,21 @@ def test_a_value_moved_to_another_column_does_not_open(trader: Client) -> None:
 def test_a_new_master_key_rewraps_without_touching_the_data(trader: Client, settings: Any) -> None:
     sealed, wrapped = bytes(trader.last_name_sealed), bytes(trader.data_key or b"")
     settings.ENCRYPTION_KEYS = ["new:" + "A" * 43 + "=", *settings.ENCRYPTION_KEYS]
-    client = Client.objects.get()
-    client.rewrap()
-    client.save()
-    settings.ENCRYPTION_KEYS = settings.ENCRYPTION_KEYS[:1]
+    out = StringIO()
 
-    fresh = Client.objects.get()
-    assert fresh.last_name == "Featherstone"
-    assert bytes(fresh.last_name_sealed) == sealed
-    assert bytes(fresh.data_key or b"") != wrapped
+    call_command("rewrap_keys", stdout=out)
+
+    assert out.getvalue() == "1 of 1 data keys were wrapped anew.\n"
+    settings.ENCRYPTION_KEYS = settings.ENCRYPTION_KEYS[:1]
+    client = Client.objects.get()
+    assert client.last_name == "Featherstone"
+    assert bytes(client.last_name_sealed) == sealed
+    assert bytes(client.data_key or b"") != wrapped
+
+
+def test_rewrapping_again_changes_nothing(trader: Client) -> None:
+    assert clients.rewrap_keys(progress=lambda _: None) == 0
+    assert bytes(Client.objects.get().data_key or b"") == bytes(trader.data_key or b"")
 
 
 def test_erasing_leaves_nothing_readable_and_nothing_to_search(trader: Client) -> None:

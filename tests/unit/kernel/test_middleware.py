@@ -48,6 +48,27 @@ def test_any_other_id_is_replaced(given: str | None) -> None:
     assert re.fullmatch(r"[0-9a-f]{32}", answered)
 
 
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "address"),
+    [
+        (0, "203.0.113.9", "127.0.0.1"),
+        (1, "198.51.100.1, 203.0.113.9", "203.0.113.9"),
+        (2, "198.51.100.1, 203.0.113.9", "198.51.100.1"),
+        (2, "203.0.113.9", "127.0.0.1"),
+        (1, "", "127.0.0.1"),
+        (1, "unknown", "127.0.0.1"),
+        (1, "2001:db8::1", "2001:db8::1"),
+    ],
+)
+def test_only_trusted_proxies_are_believed(settings: Any, proxies: int, forwarded: str, address: str) -> None:
+    settings.TRUSTED_PROXY_COUNT = proxies
+    request = RequestFactory().get("/show", headers={"X-Forwarded-For": forwarded})
+
+    RequestId(show)(request)
+
+    assert request.META["REMOTE_ADDR"] == address
+
+
 def test_liveness_touches_nothing() -> None:
     def never(request: HttpRequest) -> Any:
         raise AssertionError("the rest of the chain was reached")
