@@ -1,4 +1,5 @@
-"""The tick history (daily partitions), the functions that make and drop its days, and the row of terms versions.
+"""
+The tick history (daily partitions), the functions that make and drop its days, and the row of terms versions.
 
 The application's role owns no table, so days are made and dropped by functions that run with the owner's rights.
 """
@@ -32,15 +33,19 @@ BEGIN
     IF to_regclass('public.' || partition) IS NOT NULL THEN
         RETURN false;
     END IF;
+    -- Attached, not created in place: that would wait for every writer and hold up the next ones.
     EXECUTE format(
-        'CREATE TABLE public.%I PARTITION OF public.market_tick FOR VALUES FROM (%L) TO (%L)',
+        'CREATE TABLE public.%I (LIKE public.market_tick INCLUDING DEFAULTS INCLUDING INDEXES)', partition
+    );
+    EXECUTE format(
+        'ALTER TABLE public.market_tick ATTACH PARTITION public.%I FOR VALUES FROM (%L) TO (%L)',
         partition, day::text || ' 00:00:00+00', (day + 1)::text || ' 00:00:00+00'
     );
     RETURN true;
 END $$;
 
 CREATE FUNCTION market_drop_tick_day(day date) RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
     partition text := 'market_tick_' || to_char(day, 'YYYYMMDD');
 BEGIN

@@ -4,14 +4,17 @@ import datetime
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import structlog
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from apps.market.models import TickDay
 from rtx.kernel import bulk, clock
 
 COLUMNS = ("symbol_id", "time", "nth", "source", "bid", "ask")
 DAYS_AHEAD = 3
+
+log = structlog.get_logger(__name__)
 
 
 class StoredTick(NamedTuple):
@@ -59,9 +62,13 @@ def drop_old_days(*, today: datetime.date) -> list[datetime.date]:
     oldest = today - datetime.timedelta(days=settings.TICK_STORE_DAYS)
     dropped = []
     for day in TickDay.objects.filter(date__lt=oldest, keeps_history=False).values_list("date", flat=True):
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT market_drop_tick_day(%s)", [day])
-            TickDay.objects.filter(date=day).delete()
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("SELECT market_drop_tick_day(%s)", [day])
+                TickDay.objects.filter(date=day).delete()
+        except OperationalError as error:  # a writer holds the table: the next run finds the day again
+            log.warning("tick_day_not_dropped", day=day.isoformat(), error=str(error))
+            continue
         dropped.append(day)
     return dropped
 

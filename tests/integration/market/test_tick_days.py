@@ -42,6 +42,18 @@ def test_days_ahead_exist_before_they_are_needed(db):
     assert partitions() == {f"market_tick_202601{day}" for day in range(14, 19)}
 
 
+def test_day_is_made_while_others_write_and_its_drop_does_not_hold_them_up(eurusd, owner):
+    ticks.ensure_days([date(2014, 5, 8)])
+    with owner.transaction():
+        owner.execute("INSERT INTO market_tick SELECT %s, '2014-05-08', 0, 'x', 1, 1", [eurusd.pk])
+
+        ticks.ensure_days([date(2014, 5, 9)])
+
+        assert ticks.drop_old_days(today=date(2026, 1, 1)) == []
+    assert ticks.drop_old_days(today=date(2026, 1, 1)) == [date(2014, 5, 9), date(2014, 5, 8)]
+    assert partitions() == set()
+
+
 def test_old_days_go_and_imported_history_stays(db, settings):
     settings.TICK_STORE_DAYS = 30
     today = date(2026, 3, 1)
