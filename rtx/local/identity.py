@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PROC = Path("/proc")
+_POLL_S = 0.02
 _ORPHANS_GRACE_S = 1.0
+_KILLED_GRACE_S = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,15 +93,20 @@ def signal_group(leader: Identity, signum: int) -> bool:
     Return whether anything was left to receive it. A group whose number passed to another process is never
     touched.
     """
-    now_there = identify(leader.pid)
-    if now_there not in (None, leader):
-        return False
-    if now_there is None and not group_members(leader.pid):
+    if not _is_left(leader):
         return False
     with suppress(ProcessLookupError):
         os.killpg(leader.pid, signum)
         return True
     return False
+
+
+def _is_left(leader: Identity) -> bool:
+    """Tell whether the process or anything of its group runs; a group under a number used again is not it."""
+    now_there = identify(leader.pid)
+    if now_there is None:
+        return bool(group_members(leader.pid))
+    return now_there == leader
 
 
 def stop_group(leader: Identity, *, signum: int = signal.SIGTERM, timeout_s: float = 10.0) -> bool:
@@ -112,10 +119,20 @@ def stop_group(leader: Identity, *, signum: int = signal.SIGTERM, timeout_s: flo
         with suppress(ProcessLookupError):
             os.kill(leader.pid, signum)
     deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if not leader.is_alive():
-            deadline = min(deadline, time.monotonic() + _ORPHANS_GRACE_S)
-            if not group_members(leader.pid):
-                return True
-        time.sleep(0.02)
-    return not signal_group(leader, signal.SIGKILL)
+    while leader.is_alive() and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    if _is_gone(leader, timeout_s=_ORPHANS_GRACE_S):
+        return True
+    signal_group(leader, signal.SIGKILL)
+    _is_gone(leader, timeout_s=_KILLED_GRACE_S)
+    return False
+
+
+def _is_gone(leader: Identity, *, timeout_s: float) -> bool:
+    """Tell whether nothing of a process group is left, or ceases to be within some time."""
+    deadline = time.monotonic() + timeout_s
+    while _is_left(leader):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_S)
+    return True

@@ -37,18 +37,35 @@ def environment_of_run(environ: Mapping[str, str], env_file: Path) -> dict[str, 
 
 def ports_of_run(environ: Mapping[str, str]) -> dict[str, int]:
     """
-    Return where the search for free ports begins: RTX_WEB_PORT, RTX_STREAM_PORT, RTX_POSTGRES_PORT,
-    RTX_REDIS_PORT.
+    Return where the search for free ports begins.
+
+    The variables are RTX_WEB_PORT, RTX_STREAM_PORT, RTX_POSTGRES_PORT and RTX_REDIS_PORT.
 
     :raises LocalError: a value is not a port.
     """
-    chosen = {}
-    for name, default in _FIRST_PORTS.items():
-        text = environ.get(f"RTX_{name.upper()}_PORT", str(default))
-        if not text.isdecimal() or not 1 <= int(text) <= 65_535:
-            raise LocalError(f"RTX_{name.upper()}_PORT must be a port number, not {text!r}")
-        chosen[name] = int(text)
-    return chosen
+    return {
+        name: _number(environ, f"RTX_{name.upper()}_PORT", default=default, at_most=65_535)
+        for name, default in _FIRST_PORTS.items()
+    }
+
+
+def sizes_of_run(environ: Mapping[str, str]) -> Sizes:
+    """
+    Return how many web processes run and with how many threads: RTX_WEB_WORKERS, RTX_WEB_THREADS.
+
+    :raises LocalError: a value is not a small positive number.
+    """
+    return Sizes(
+        web_workers=_number(environ, "RTX_WEB_WORKERS", default=1, at_most=64),
+        web_threads=_number(environ, "RTX_WEB_THREADS", default=16, at_most=512),
+    )
+
+
+def _number(environ: Mapping[str, str], name: str, *, default: int, at_most: int) -> int:
+    text = environ.get(name, str(default))
+    if not text.isdecimal() or not 1 <= int(text) <= at_most:
+        raise LocalError(f"{name} must be a number from 1 to {at_most}, not {text!r}")
+    return int(text)
 
 
 def watch(stack: Stack, *, interrupted: Event) -> None:
@@ -80,14 +97,17 @@ def run(*, home: Path, say: Say = print) -> None:
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGHUP, ask_to_stop)
     env = environment_of_run(os.environ, REPOSITORY / ".env")
-    sizes = Sizes(
-        web_workers=int(env.get("RTX_WEB_WORKERS", "1")), web_threads=int(env.get("RTX_WEB_THREADS", "16"))
-    )
     stack = Stack(
-        home=home, env=env, sizes=sizes, first_ports=ports_of_run(env), interrupted=interrupted, say=say
+        home=home,
+        env=env,
+        sizes=sizes_of_run(env),
+        first_ports=ports_of_run(env),
+        interrupted=interrupted,
+        say=say,
     )
     try:
-        say("starting PostgreSQL and Redis, migrating")
+        own = [name for name, server in (("PostgreSQL", stack.postgres), ("Redis", stack.redis)) if server]
+        say(f"starting {' and '.join(own)}" if own else "using the servers that were given")
         stack.open()
         say("seeding the demo broker (only the first time takes long)")
         stack.manage("seed_demo", "--logins-file", str(stack.home.logins_file), show=True)

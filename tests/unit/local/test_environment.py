@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rtx.local.home import REPOSITORY, LocalError
-from rtx.local.supervisor import environment_of_run, ports_of_run
+from rtx.local.supervisor import environment_of_run, ports_of_run, sizes_of_run
 
 # A variable that is read: env.str("NAME", ...) in settings, env.get("NAME") in rtx/local and tests.
 _READ = re.compile(r'env(?:iron)?\.[a-z_]+\(\s*"([A-Z][A-Z0-9_]+)"')
@@ -37,6 +37,12 @@ def test_ports_have_defaults_and_can_be_chosen() -> None:
 def test_what_is_no_port_is_refused_by_name(text: str) -> None:
     with pytest.raises(LocalError, match="RTX_STREAM_PORT"):
         ports_of_run({"RTX_STREAM_PORT": text})
+
+
+def test_a_size_that_is_no_number_is_refused_by_name() -> None:
+    assert sizes_of_run({"RTX_WEB_WORKERS": "2"}).web_workers == 2
+    with pytest.raises(LocalError, match="RTX_WEB_THREADS must be a number from 1 to 512"):
+        sizes_of_run({"RTX_WEB_THREADS": "many"})
 
 
 def test_every_variable_is_documented() -> None:
