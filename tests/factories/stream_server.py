@@ -7,7 +7,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Self
@@ -136,15 +136,15 @@ class Broker:
             actor=TESTER,
         )
 
-    def tick(self, *quotes: tuple[str, str, str]) -> None:
+    def tick(self, *quotes: tuple[str, str, str], simulated: Iterable[str] = ()) -> None:
         """Publish one batch of raw quotes: symbol, bid, ask."""
-        assert self.try_tick(*quotes), "the quotes were not published"
+        assert self.try_tick(*quotes, simulated=simulated), "the quotes were not published"
 
-    def try_tick(self, *quotes: tuple[str, str, str]) -> bool:
+    def try_tick(self, *quotes: tuple[str, str, str], simulated: Iterable[str] = ()) -> bool:
         """Publish one batch of raw quotes; False: Redis is away."""
         now_ms = clock.now_ms()
         batch = [Quote(symbol, Decimal(bid), Decimal(ask), now_ms) for symbol, bid, ask in quotes]
-        return self._feed.publish(batch, frozenset())
+        return self._feed.publish(batch, frozenset(simulated))
 
     def close(self) -> None:
         """Give the feed's connection back."""

@@ -49,6 +49,7 @@ class Connection:
         "_stale",
         "_waiting",
         "blocked_since",
+        "closed_with",
         "conflated",
         "is_clear",
         "is_closed",
@@ -63,6 +64,7 @@ class Connection:
         self.write = wire.write
         self.is_clear = True  # nothing is kept back: the next frame may go straight to the wire
         self.is_closed = False
+        self.closed_with: CloseCode | None = None
         self.blocked_since: float | None = None
         self.conflated = 0
         self._buffer_max_bytes = buffer_max_bytes
@@ -164,18 +166,23 @@ class Connection:
 
     def check_stall(self, now_s: float) -> None:
         """Close a client that took nothing for too long. Called about once a second."""
-        if self.is_closed or self.wire.is_writable():
+        if self.is_closed:
+            return
+        if self.wire.is_writable():
             self.blocked_since = None
+            if not self.is_clear:
+                self.flush()
         elif self.blocked_since is None:
             self.blocked_since = now_s
         elif now_s - self.blocked_since >= STALL_MAX_S:
             self.close(CloseCode.TOO_SLOW, "nothing was read for too long")
 
-    def close(self, code: int, reason: str) -> None:
+    def close(self, code: CloseCode, reason: str) -> None:
         """End the socket with a code that says why, and let go of everything kept for it."""
         if self.is_closed:
             return
         self.drop()
+        self.closed_with = code
         self.wire.close(code, reason)
 
     def drop(self) -> None:

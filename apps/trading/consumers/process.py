@@ -8,7 +8,9 @@ and PostgreSQL being away. Speaks to no client itself: that is `session.py`.
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -21,7 +23,7 @@ from apps.market.domain.candles import Bar
 from apps.market.selectors.candles import minutes_since
 from apps.market.selectors.quotes import last_quotes
 from apps.market.services.board import own_board
-from apps.trading.consumers import access
+from apps.trading.consumers import access, metrics
 from apps.trading.consumers.account_feed import AccountFeed
 from apps.trading.consumers.buses import AccountBus
 from apps.trading.consumers.candle_feed import CandleFeed
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TERMS_CHECK_S = 1.0
+TERMS_STALE_S = 10.0
 ACCESS_CHECK_S = 2.0
 JOURNAL_CHECK_S = 2.0
 STALL_CHECK_S = 1.0
@@ -58,6 +61,9 @@ class StreamProcess:
         self.accounts = AccountFeed(wakeups=self.bus, read_events=_read_events, read_seqs=_read_seqs)
         self.sessions: set[Session] = set()
         self.is_draining = False
+        self.conflated = 0  # of sockets that are gone
+        self.closed: Counter[int] = Counter()
+        self._terms_read_s = -TERMS_STALE_S
         self._terms: TermsBook | None = None
         self._board = own_board()
         self._tasks: list[asyncio.Task[None]] = []
@@ -102,8 +108,10 @@ class StreamProcess:
 
     @property
     def is_ready(self) -> bool:
-        """Tell whether terms are known and no restart is under way."""
-        return self._ready.is_set() and not self.is_draining
+        """Tell whether the database answered lately and neither a restart nor a drain is under way."""
+        if self.is_draining or (settings.DRAIN_FILE and Path(settings.DRAIN_FILE).exists()):
+            return False
+        return self._ready.is_set() and time.monotonic() - self._terms_read_s < TERMS_STALE_S
 
     def terms_of(self, group_id: int, symbol: str) -> Terms | None:
         """Return the present terms of a group's symbol."""
@@ -118,6 +126,7 @@ class StreamProcess:
     async def check_terms(self) -> None:
         """Take changed terms over: prices follow within about a second."""
         book = await off_loop(terms_book)
+        self._terms_read_s = time.monotonic()
         if book is not self._terms:
             self._terms = book
             self.hub.reprice(self.terms_of)
@@ -221,7 +230,7 @@ def stream_process() -> StreamProcess:
     """Return this process's shared part, started with the first call on the running event loop."""
     global _process
     if _process is None:
-        _process = StreamProcess()
+        _process = metrics.collector.process = StreamProcess()
         _process.start()
     return _process
 
@@ -231,4 +240,5 @@ async def stop_stream_process() -> None:
     global _process
     if _process is not None:
         stopping, _process = _process, None
+        metrics.collector.process = None
         await stopping.stop()

@@ -97,6 +97,9 @@ class Session:
 
     def _leave(self) -> None:
         self.process.sessions.discard(self)
+        self.process.conflated += self.connection.conflated
+        if self.connection.closed_with is not None:
+            self.process.closed[self.connection.closed_with] += 1
         self.process.hub.leave(self.connection)
         self.process.accounts.leave(self.connection)
         self.process.candles.leave(self.connection)

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 import pytest
+from prometheus_client import generate_latest
 
 from apps.accounts.services import tokens, users
 from apps.groups import selectors as group_selectors
@@ -164,6 +165,28 @@ async def test_quotes_come_at_the_price_of_the_group(
 
     assert reply["data"] == {"channel": "quotes", "symbols": ["EURUSD"], "simulated": []}
     assert [(q["s"], q["b"], q["a"]) for q in push["q"]] == [("EURUSD", "1.09998", "1.10013")]
+
+
+async def test_simulated_prices_are_named(server: StreamServer, broker: Broker, trader: Trader) -> None:
+    async with await opened(server, trader) as client:
+        await client.ask("subscribe", channel="quotes", symbols=["EURUSD"])
+        await in_thread(broker.tick, EURUSD, GBPUSD, simulated={"GBPUSD"})
+        await client.next_push("quotes")
+
+        reply = await client.ask("subscribe", channel="quotes", symbols=["EURUSD", "GBPUSD"])
+
+    assert reply["data"]["simulated"] == ["GBPUSD"]
+
+
+async def test_a_server_without_the_fast_wire_does_the_same(broker: Broker, trader: Trader) -> None:
+    with StreamServer(ws="websockets-sansio") as plain:
+        async with await opened(plain, trader) as client:
+            await ticked(client, broker)
+            reply = await client.ask("order.market", data=order(trader))
+            await in_thread(users.disable, user_id=trader.user_id)
+            code = await client.closed_with()
+
+    assert (reply["data"]["status"], code) == ("filled", 4410)
 
 
 async def test_a_subscription_begins_with_what_is_known(
@@ -514,6 +537,21 @@ async def test_two_sockets_of_one_account_both_see_everything(
 
         for client in (one, two):
             assert [(await client.next_push("account"))["seq"] for _ in range(3)] == [1, 2, 3]
+
+
+async def test_metrics_tell_what_the_process_does(
+    server: StreamServer, broker: Broker, trader: Trader
+) -> None:
+    async with await opened(server, trader) as client:
+        await ticked(client, broker)
+        await client.send("x" * 70_000)
+        await client.closed_with()
+        async with await opened(server, trader):
+            shown = generate_latest().decode()
+
+    assert "rtx_stream_sockets 1.0" in shown
+    assert "rtx_stream_ticks_total 1.0" in shown
+    assert "rtx_stream_frames_total 1.0" in shown
 
 
 def test_everything_of_a_closed_socket_is_let_go(
