@@ -76,7 +76,7 @@ def test_nothing_answers_to_a_disabled_user(trader: Client) -> None:
 
 
 def test_nothing_of_anybody_else_is_found(trader: Client) -> None:
-    """A trader without an account finds none of the addresses that name one (or hears about the form first)."""
+    """A trader without an account finds none of the addresses that name one, or fails by form first."""
     access = tokens.issue(user_id=trader.user_id).access
 
     for method, path in CLOSED:
