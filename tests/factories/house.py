@@ -109,9 +109,12 @@ ORDERS = """
            'market', 'rejected', 0.10, 0, 'no_money', '', now() - n * interval '1 second', now()
     FROM generate_series(%s + 1, %s) n
 """
-EVENTS = """ INSERT INTO accounts_accountevent (account_id, seq, type, at, command_id, fingerprint, actor,
-request_id, payload) SELECT %s, 1000 + n, 'order_rejected', now(), gen_random_uuid(), '', 'system:tests',
-'', '{"order": {"id": 1}}' FROM generate_series(%s + 1, %s) n
+EVENTS = """
+    INSERT INTO accounts_accountevent (account_id, seq, type, at, command_id, fingerprint, actor, request_id,
+                                       payload)
+    SELECT %s, 1000 + n, 'order_rejected', now(), gen_random_uuid(), '', 'system:tests', '',
+           '{"order": {"id": 1}}'
+    FROM generate_series(%s + 1, %s) n
 """
 LINES = """
     INSERT INTO accounts_ledgerline (event_id, account_id, ledger, amount, currency, at)
@@ -119,17 +122,28 @@ LINES = """
     FROM accounts_accountevent e, (VALUES ('client', -1.25), ('commission', 1.25)) v(ledger, amount)
     WHERE e.seq > 1000 AND NOT EXISTS (SELECT FROM accounts_ledgerline l WHERE l.event_id = e.id)
 """
-POSITIONS = """ WITH made AS ( INSERT INTO trading_deal (id, order_id, account_id, symbol_id, position_id,
-entry, side, volume, price, profit, commission, swap, markup, raw_bid, raw_ask, client_bid, client_ask,
-quote_at, profit_rate, margin_rate, rule, terms_version, book, created_at) SELECT nextval('trading_ticket'),
-id, account_id, symbol_id, id, 'in', side, volume, 1.1, 0, 0, 0, 0, 1.1, 1.1, 1.1, 1.1, now(), 1, 1, 'none',
-1, 'b', now() FROM trading_order o WHERE client_order_id LIKE 'bulk-%' AND NOT EXISTS (SELECT FROM
-trading_deal d WHERE d.order_id = o.id) RETURNING * ) INSERT INTO trading_position (id, account_id,
-symbol_id, side, volume, cost, open_price, margin_rate, terms, swap, commission, book, last_deal_id,
-opened_at, updated_at) SELECT position_id, account_id, symbol_id, side, volume, volume * price, price, 1,
-'{"mode":"forex","contract_size":"100000","hedged_contract_size":"100000","leverage":100,"rate_buy":"1",' '"
-rate_sell":"1","initial":"0","tick_factor":"1","digits":5,"margin_currency":"EUR","profit_currency":"USD"}',
-0, 0, 'b', id, now(), now() FROM made
+TERMS = (
+    '{"mode":"forex","contract_size":"100000","hedged_contract_size":"100000","leverage":100,"rate_buy":"1",'
+    '"rate_sell":"1","initial":"0","tick_factor":"1","digits":5,"margin_currency":"EUR",'
+    '"profit_currency":"USD"}'
+)
+POSITIONS = """
+    WITH made AS (
+        INSERT INTO trading_deal (id, order_id, account_id, symbol_id, position_id, entry, side, volume,
+            price, profit, commission, swap, markup, raw_bid, raw_ask, client_bid, client_ask, quote_at,
+            profit_rate, margin_rate, rule, terms_version, book, created_at)
+        SELECT nextval('trading_ticket'), id, account_id, symbol_id, id, 'in', side, volume, 1.1, 0, 0, 0, 0,
+               1.1, 1.1, 1.1, 1.1, now(), 1, 1, 'none', 1, 'b', now()
+        FROM trading_order o
+        WHERE client_order_id LIKE 'bulk-%%'
+          AND NOT EXISTS (SELECT FROM trading_deal d WHERE d.order_id = o.id)
+        RETURNING *
+    )
+    INSERT INTO trading_position (id, account_id, symbol_id, side, volume, cost, open_price, margin_rate,
+        terms, swap, commission, book, last_deal_id, opened_at, updated_at)
+    SELECT position_id, account_id, symbol_id, side, volume, volume * price, price, 1, %s, 0, 0, 'b', id,
+           now(), now()
+    FROM made
 """
 
 
@@ -140,6 +154,6 @@ def fill(house: House, rows: int, *, after: int = 0) -> None:
     """
     with connection.cursor() as cursor:
         cursor.execute(ORDERS, [house.anna.pk, house.eurusd.pk, after, rows])
-        cursor.execute(POSITIONS)
+        cursor.execute(POSITIONS, [TERMS])
         cursor.execute(EVENTS, [house.anna.pk, after, rows])
         cursor.execute(LINES)

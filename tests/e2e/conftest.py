@@ -1,0 +1,152 @@
+"""
+One running demo broker for all tests in the browser, and Debian's Chromium.
+
+Screenshots go to the folder that RTX_SCREENSHOTS names, else to a temporary one; with RTX_DOC_IMAGES set,
+the pictures of the documentation are written anew into docs/img.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response, sync_playwright
+
+from rtx.local.home import REPOSITORY
+from rtx.local.stack import Stack
+from tests.conftest import TEST_FOLDER, copy_installation
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+DESKTOP = {"width": 1440, "height": 900}
+PHONE = {"width": 390, "height": 844}
+DOC_IMAGES = REPOSITORY / "docs" / "img"
+DOC_PICTURES = {"admin", "account", "orders", "sign-in"}
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """Where the demo broker answers, and who can log in."""
+
+    url: str
+    operator: dict[str, str]
+    traders: list[dict[str, Any]]
+    staff: list[dict[str, str]]
+
+
+@pytest.fixture(scope="session")
+def demo(migrated_home: Path) -> Iterator[Demo]:
+    """Start and seed the whole system once for the session."""
+    home = copy_installation(migrated_home, TEST_FOLDER / f"e2e-{os.getpid()}")
+    env = {"DJANGO_SETTINGS_MODULE": "rtx.settings.dev", "RTX_FEED": "simulated"}
+    with_browser = Stack(home=home, fast=True, temporary=True, env=env)
+    try:
+        with_browser.open(migrate=False)
+        with_browser.manage("seed_demo", "--logins-file", str(with_browser.home.logins_file))
+        logins = json.loads(with_browser.home.logins_file.read_text(encoding="utf-8"))
+        with_browser.start()
+        yield Demo(
+            url=with_browser.web_url,
+            operator=logins["operator"],
+            traders=logins["traders"],
+            staff=logins["staff"],
+        )
+    finally:
+        with_browser.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Start Chromium; root needs it without its sandbox."""
+    found = next((path for path in map(shutil.which, PROGRAMS) if path), None)
+    if found is None:
+        pytest.fail("Chromium is missing: apt-get install chromium", pytrace=False)
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=found, args=arguments)
+        yield started
+        started.close()
+
+
+class Watch:
+    """Collects what a page complained about: script errors, console errors, failed answers."""
+
+    def __init__(self, page: Page) -> None:
+        self.complaints: list[str] = []
+        self._page = page
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.complaints.append(f"{page.url}: {error}"))
+        page.on("response", self._response)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.complaints.append(f"{self._page.url}: {message.text}")
+
+    def _response(self, response: Response) -> None:
+        if response.status >= 400:
+            self.complaints.append(f"{response.status} {response.url}")
+
+
+def log_in(page: Page, demo: Demo) -> None:
+    """Sign the operator in through the form."""
+    page.goto(f"{demo.url}/admin/")
+    page.fill("#id_username", demo.operator["email"])
+    page.fill("#id_password", demo.operator["password"])
+    page.click("#login-form button[type=submit]")
+    page.wait_for_selector("#rtx-dash")
+
+
+NewPage = Callable[..., Page]
+
+
+@pytest.fixture
+def signed_in(browser: Browser, demo: Demo, operator_state: Any) -> Iterator[NewPage]:
+    """Return a factory of pages with the operator's session: `signed_in(PHONE, theme="dark")`."""
+    contexts: list[BrowserContext] = []
+
+    def open_page(viewport: Any = None, *, theme: str = "light") -> Page:
+        context = browser.new_context(
+            viewport=viewport or DESKTOP, color_scheme=theme, storage_state=operator_state, base_url=demo.url
+        )
+        contexts.append(context)
+        return context.new_page()
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="session")
+def operator_state(browser: Browser, demo: Demo) -> Any:
+    """Return the cookies of a signed-in operator."""
+    context = browser.new_context(viewport=DESKTOP)
+    page = context.new_page()
+    log_in(page, demo)
+    state = context.storage_state()
+    context.close()
+    return state
+
+
+@pytest.fixture(scope="session")
+def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of this run's screenshots."""
+    chosen = os.environ.get("RTX_SCREENSHOTS", "")
+    folder = Path(chosen) if chosen else tmp_path_factory.mktemp("screenshots")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def picture(screenshots: Path) -> Callable[[Page, str], None]:
+    """Return a function that keeps a screenshot, and a picture for the documentation when asked for those."""
+
+    def take(page: Page, name: str) -> None:
+        page.screenshot(path=screenshots / f"{name}.png", full_page=True)
+        if os.environ.get("RTX_DOC_IMAGES") and name in DOC_PICTURES:
+            DOC_IMAGES.mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=DOC_IMAGES / f"{name}.png")
+
+    return take

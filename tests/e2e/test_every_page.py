@@ -1,0 +1,116 @@
+"""
+Every list, form and detail page of the admin, on a desktop and on a phone: it opens, nothing is cut off.
+"""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.e2e.conftest import DESKTOP, PHONE, NewPage, Watch
+
+pytestmark = pytest.mark.serial
+
+Picture = Callable[[Page, str], None]
+
+LISTS = (
+    "accounts/accountevent",
+    "accounts/accountstate",
+    "accounts/client",
+    "accounts/ledgerline",
+    "accounts/refreshtoken",
+    "accounts/tradingaccount",
+    "accounts/user",
+    "admin/logentry",
+    "auditlog/logentry",
+    "auth/group",
+    "auth/permission",
+    "axes/accessattempt",
+    "axes/accessfailurelog",
+    "axes/accesslog",
+    "django_celery_beat/clockedschedule",
+    "django_celery_beat/crontabschedule",
+    "django_celery_beat/intervalschedule",
+    "django_celery_beat/periodictask",
+    "django_celery_beat/solarschedule",
+    "groups/groupsymbol",
+    "groups/tradinggroup",
+    "guardian/groupobjectpermission",
+    "guardian/userobjectpermission",
+    "market/candle",
+    "market/enginelease",
+    "market/feedstatus",
+    "market/holiday",
+    "market/lastquote",
+    "market/sessionhours",
+    "market/symbol",
+    "market/termsversion",
+    "market/tickday",
+    "market/tradingsession",
+    "trading/deal",
+    "trading/order",
+    "trading/position",
+)
+WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+def visit(page: Page, path: str, problems: list[str]) -> None:
+    """Open a page and note what is wrong with it."""
+    answer = page.goto(path)
+    if answer is None or answer.status != 200:
+        problems.append(f"{path}: status {answer.status if answer else 'none'}")
+    wider = page.evaluate(WIDER)
+    if wider > 0:
+        problems.append(f"{path}: {wider} px wider than the window")
+
+
+@pytest.mark.parametrize(("width", "viewport"), [("1440", DESKTOP), ("390", PHONE)])
+def test_every_page_opens_and_fits(
+    width: str, viewport: dict[str, int], signed_in: NewPage, picture: Picture
+) -> None:
+    page = signed_in(viewport)
+    watch = Watch(page)
+    problems: list[str] = []
+    for name in LISTS:
+        path = f"/admin/{name}/"
+        visit(page, path, problems)
+        picture(page, f"{name.replace('/', '-')}-{width}")
+        add = page.locator(f'a[href^="{path}add/"]').first
+        detail = page.locator("#result_list tbody th a, #result_list tbody td a").first
+        address = detail.get_attribute("href") if detail.count() else None
+        if add.count():
+            visit(page, f"{path}add/", problems)
+        if address and address.split("?")[0].startswith(path):
+            visit(page, address, problems)
+            picture(page, f"{name.replace('/', '-')}-detail-{width}")
+
+    assert problems == []
+    assert watch.complaints == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "viewport"), [("1440", DESKTOP), ("390", PHONE)])
+def test_the_dashboard_fits(
+    theme: str, width: str, viewport: dict[str, int], signed_in: NewPage, picture: Picture
+) -> None:
+    page = signed_in(viewport, theme=theme)
+    watch = Watch(page)
+    problems: list[str] = []
+    visit(page, "/admin/", problems)
+    page.wait_for_timeout(1500)  # the figures of a second poll
+    picture(page, f"dashboard-{theme}-{width}")
+
+    assert problems == []
+    assert watch.complaints == []
+
+
+def test_every_registered_table_is_visited(signed_in: NewPage) -> None:
+    page = signed_in()
+    page.goto("/admin/")
+    found = page.evaluate(
+        """() => Array.from(document.querySelectorAll('a[href^="/admin/"]'))
+            .map((link) => link.getAttribute("href").match(/^\\/admin\\/([a-z_]+\\/[a-z]+)\\/$/))
+            .filter(Boolean).map((match) => match[1])"""
+    )
+
+    assert sorted(set(found) - {"password_change"}) == sorted(LISTS)
