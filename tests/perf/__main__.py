@@ -31,13 +31,13 @@ def scenarios() -> list[Scenario]:
         ("orders over REST", rest_orders.NAMES, rest_orders.run),
         ("orders over WebSocket", ws_orders.NAMES, ws_orders.run),
         ("latency at 200 orders/s", latency.NAMES, latency.run),
-        ("quotes to 500 sockets", ("fanout_per_s", "fanout_vs_group_send"), quotes),
         ("verify_books", verify.NAMES, verify.run),
+        ("quotes to 500 sockets", ("fanout_per_s", "fanout_vs_group_send"), quotes),
     ]
 
 
 def quotes(opened: Broker, say: Say) -> list[Figure]:
-    """Measure the fan-out of quotes; its generator is the only source of quotes, so the engine stands still."""
+    """Measure the fan-out; its generator is the only source of quotes, so the engine stands still."""
     opened.start("web", "stream")  # web: traders log in there
     opened.stop("web", "engine")
     target = fanout.Target(

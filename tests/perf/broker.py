@@ -31,11 +31,11 @@ CONNECTIONS = 64
 WEB_WORKERS = 2
 WEB_THREADS = CONNECTIONS // WEB_WORKERS
 HOLDERS = 8  # traders who hold positions in many symbols
-POSITIONS_HELD = 10
 PASSWORD = "bench-" + os.urandom(8).hex()
 FUNDS = "1000000"
 SYMBOL = "EURUSD"
 LOAD_MARGIN_S = 60
+FOLLOWS_BUS = "RTX_QUOTE_BOARD_FOLLOWS_BUS"
 
 Say = Callable[[str], None]
 
@@ -144,7 +144,8 @@ class Broker:
             self.stack.web_port, "POST", "/api/auth/login", body={"email": trader.email, "password": PASSWORD}
         )
         if status != 200:
-            raise NotMeasured(f"login answered {status}: {answer}")
+            lines = self.stack.process("web").last_lines()
+            raise NotMeasured(f"login answered {status}: {answer}\n{lines}")
         return Trader(trader.email, trader.account_id, trader.login, answer["access"])
 
     def seed(self) -> None:
@@ -201,8 +202,9 @@ def broker(say: Say) -> Iterator[Broker]:
         say=say,
     )
     with stack:
-        os.environ.update(stack.env | {"RTX_QUOTE_BOARD_FOLLOWS_BUS": "false"})  # no prices needed here
+        os.environ.update(stack.env | {FOLLOWS_BUS: "false"})  # this process needs no prices,
         django.setup()
+        del os.environ[FOLLOWS_BUS]  # those it starts do
         opened = Broker(stack)
         opened.seed()
         try:

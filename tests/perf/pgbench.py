@@ -52,10 +52,13 @@ Values = dict[str, str]
 
 
 def clone(broker: Broker) -> None:
-    """Copy the database. Nobody may be connected to the original meanwhile."""
+    """Copy the database; sessions of the original are ended, because a copy allows none."""
     postgres = broker.stack.postgres
     assert postgres is not None
     with postgres.connect() as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", (ORIGINAL,)
+        )
         connection.execute(
             sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(DATABASE))
         )

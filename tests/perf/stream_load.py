@@ -107,7 +107,7 @@ class Client(asyncio.BufferedProtocol):
                 self.quotes_frames += 1
                 if self._ages_ms is not None:
                     at = buffer.rfind(b'"t":', start, following) + 4
-                    self._ages_ms.append(time.time_ns() // 1000 - int(buffer[at : at + 16]))
+                    self._ages_ms.append(time.time_ns() // 1000 - int(buffer[at : buffer.find(b"}", at)]))
             else:
                 self.other_frames += 1
                 if buffer.find(REFUSED_MARK, start, following) >= 0:

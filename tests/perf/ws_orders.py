@@ -45,7 +45,7 @@ def run(broker: Broker, say: Say) -> list[Figure]:
         p99_ms.append(result["p99_ms"])
         bare.append(pgbench.run(broker, script, number=pair + 1, seconds=SECONDS))
         say(
-            f"  run {pair + 1}: {own[-1]:,.0f} orders/s over WebSocket, pgbench {bare[-1]:,.0f} transactions/s"
+            f"  run {pair + 1}: {own[-1]:,.0f} orders/s, pgbench {bare[-1]:,.0f}/s"
         )
     stored = broker.filled_orders() - before
     if stored != acknowledged:
@@ -60,8 +60,8 @@ def run(broker: Broker, say: Say) -> list[Figure]:
             target=">= 0.6",
             ok=ratio >= 0.6,
             detail=(
-                f"{median(own):.0f} orders/s over {CONNECTIONS} WebSockets (p99 {median(p99_ms):.0f} ms) "
-                f"against {median(bare):.0f} transactions/s of pgbench -M prepared with {CONNECTIONS} clients, "
+                f"{median(own):.0f} orders/s over {CONNECTIONS} WebSockets (p99 {median(p99_ms):.0f} ms), "
+                f"{median(bare):.0f} transactions/s of pgbench -M prepared with {CONNECTIONS} clients, "
                 f"medians of {PAIRS} interleaved runs of {SECONDS:g} s; {acknowledged} acknowledged orders "
                 "all stored, books verified"
             ),
