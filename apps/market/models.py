@@ -182,7 +182,7 @@ class LastQuote(models.Model):
     simulated = models.BooleanField(default=False)
 
     def __str__(self) -> str:
-        return f"{self.symbol_id} {self.bid}/{self.ask}"
+        return f"{self.symbol} {self.bid}/{self.ask}"
 
 
 class FeedStatus(models.Model):
@@ -206,7 +206,7 @@ class FeedStatus(models.Model):
         verbose_name_plural = "feed statuses"
 
     def __str__(self) -> str:
-        return f"{self.symbol_id} from {self.provider}"
+        return f"{self.symbol} from {self.provider}"
 
     @property
     def refused(self) -> int:
@@ -247,7 +247,7 @@ class Candle(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.symbol_id} {self.interval} {self.opened_at:%Y-%m-%d %H:%M}"
+        return f"{self.symbol} {self.interval} {self.opened_at:%Y-%m-%d %H:%M}"
 
 
 class TickDay(models.Model):

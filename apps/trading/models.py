@@ -74,7 +74,7 @@ class Order(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"#{self.id} {self.side} {self.volume} {self.symbol_id}"
+        return f"#{self.id} {self.side} {self.volume} {self.symbol}"
 
 
 class Deal(models.Model):
@@ -153,4 +153,4 @@ class Position(models.Model):
         indexes = [models.Index(fields=["symbol", "account"], name="position_by_symbol")]
 
     def __str__(self) -> str:
-        return f"#{self.id} {self.side} {self.volume} {self.symbol_id}"
+        return f"#{self.id} {self.side} {self.volume} {self.symbol}"

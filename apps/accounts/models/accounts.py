@@ -46,4 +46,4 @@ class AccountState(models.Model):
     updated_at = models.DateTimeField()
 
     def __str__(self) -> str:
-        return f"{self.account_id} seq {self.seq}"
+        return f"{self.account} seq {self.seq}"

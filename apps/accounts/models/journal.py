@@ -52,7 +52,7 @@ class AccountEvent(models.Model):
         triggers = append_only("event_append_only")
 
     def __str__(self) -> str:
-        return f"{self.account_id}#{self.seq} {self.type}"
+        return f"{self.account}#{self.seq} {self.type}"
 
 
 class LedgerLine(models.Model):

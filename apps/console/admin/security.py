@@ -29,12 +29,19 @@ for model in (Group, ChangeLogEntry, AccessAttempt, AccessLog, AccessFailureLog)
     admin.site.unregister(model)
 
 FLAG_TONES = {1: "good", 2: "info", 3: "bad"}
+NAMED_BY_NUMBER = {"user", "client", "refreshtoken"}
 ACTION_TONES = {0: "good", 1: "info", 2: "bad", 3: "muted"}
 
 
 def users_by_email(term: str) -> list[int]:
     """Return the ids of the users whose e-mail begins with the term."""
     return list(User.objects.filter(email__startswith=term.lower()).values_list("pk", flat=True)[:100])
+
+
+def row_link(kind: ContentType, key: Any, name: str) -> SafeString:
+    """Write a link to any row; a user is named by number, because a trader's e-mail is personal data."""
+    shown = f"{kind.name} {key}" if kind.model in NAMED_BY_NUMBER else f"{kind.name} {name}"
+    return link_to(f"admin:{kind.app_label}_{kind.model}_change", key, shown)
 
 
 @admin.register(Group)
@@ -133,7 +140,7 @@ class GroupObjectPermissionAdmin(ObjectPermissionAdmin):
 class ChangeLogAdmin(ReadOnlyModelAdmin, LogEntryAdminMixin):
     """What changed in configuration, field by field."""
 
-    list_display = ["at", "resource_url", "action_", "msg_short", "by"]
+    list_display = ["at", "target", "action_", "msg_short", "by"]
     list_filter = [("action", ChoicesDropdownFilter), ("timestamp", RangeDateTimeFilter)]
     list_select_related = ["content_type", "actor"]
     search_fields = ["object_repr"]
@@ -141,10 +148,10 @@ class ChangeLogAdmin(ReadOnlyModelAdmin, LogEntryAdminMixin):
     ordering = ["-id"]
     sortable_by: list[str] = []
     fieldsets = [
-        (None, {"fields": [("at", "by"), ("resource_url", "action_"), ("remote_addr", "cid")]}),
+        (None, {"fields": [("at", "by"), ("target", "action_"), ("remote_addr", "cid")]}),
         ("Changes", {"fields": ["msg"]}),
     ]
-    readonly_fields = ["at", "by", "resource_url", "action_", "msg"]
+    readonly_fields = ["at", "by", "target", "action_", "msg"]
 
     def search(self, term: str, request: HttpRequest) -> Q | None:
         """Find by the row's name or id, or by who changed it."""
@@ -160,6 +167,11 @@ class ChangeLogAdmin(ReadOnlyModelAdmin, LogEntryAdminMixin):
         """Created, changed or deleted."""
         return badge(entry.get_action_display(), ACTION_TONES.get(entry.action, "muted"))
 
+    @admin.display(description="Row")
+    def target(self, entry: Any) -> SafeString:
+        """A link to the row."""
+        return row_link(entry.content_type, entry.object_pk, entry.object_repr)
+
     @admin.display(description="By")
     def by(self, entry: Any) -> SafeString | str:
         """Who changed it."""
@@ -172,15 +184,15 @@ class ChangeLogAdmin(ReadOnlyModelAdmin, LogEntryAdminMixin):
 class StaffLogAdmin(ReadOnlyModelAdmin):
     """What staff did in the admin, with the reasons they gave."""
 
-    list_display = ["at", "user", "flag", "what", "object_repr", "message"]
+    list_display = ["at", "user", "flag", "target", "message"]
     list_filter = [("action_flag", ChoicesDropdownFilter), ("action_time", RangeDateTimeFilter)]
     list_select_related = ["user", "content_type"]
     search_fields = ["object_repr"]
     search_help_text = "E-mail of who did it, or id of the row"
     ordering = ["-id"]
     sortable_by: list[str] = []
-    fields = [("at", "user"), ("flag", "what"), ("object_id", "object_repr"), "message"]
-    readonly_fields = ["at", "flag", "what", "message"]
+    fields = [("at", "user"), ("flag", "target"), "message"]
+    readonly_fields = ["at", "flag", "target", "message"]
 
     def search(self, term: str, request: HttpRequest) -> Q | None:
         """Find by person or by row."""
@@ -196,10 +208,12 @@ class StaffLogAdmin(ReadOnlyModelAdmin):
         """Added, changed or deleted."""
         return badge(entry.get_action_flag_display(), FLAG_TONES[entry.action_flag])
 
-    @admin.display(description="What")
-    def what(self, entry: StaffLogEntry) -> str:
-        """The kind of row."""
-        return EMPTY if entry.content_type is None else str(entry.content_type.name)
+    @admin.display(description="Row")
+    def target(self, entry: StaffLogEntry) -> SafeString | str:
+        """A link to the row."""
+        if entry.content_type is None:
+            return EMPTY
+        return row_link(entry.content_type, entry.object_id, entry.object_repr)
 
     @admin.display(description="Details")
     def message(self, entry: StaffLogEntry) -> str:
