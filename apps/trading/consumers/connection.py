@@ -22,7 +22,7 @@ class CloseCode(IntEnum):
     """Why the server closed a socket."""
 
     RESTARTING = 1012
-    TOO_BIG = 1009
+    INTERNAL = 1011
     NOT_AUTHENTICATED = 4401
     NOT_ALLOWED = 4403
     AUTH_TIMEOUT = 4408

@@ -3,6 +3,7 @@ The edges of a stream process: the `/ws` consumer, its health answers, and its s
 """
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Awaitable, Callable
@@ -112,6 +113,8 @@ class StreamLifespan:
             if message["type"] == "lifespan.startup":
                 stream_process()
                 drain_on_signals()
+                gc.collect()
+                gc.freeze()  # what lives as long as the process is left out of full collections
                 await send({"type": "lifespan.startup.complete"})
             else:
                 await stop_stream_process()

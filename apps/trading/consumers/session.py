@@ -36,7 +36,7 @@ from apps.trading.consumers.requests import (
 from apps.trading.consumers.wires import WIRE_EXTENSION, AsgiWire, Send
 from rtx.kernel import clock
 from rtx.kernel.actor import Actor, ActorKind
-from rtx.kernel.errors import NotAuthenticated, RtxError
+from rtx.kernel.errors import NotAuthenticated, RtxError, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -112,22 +112,25 @@ class Session:
     async def _authenticate(self) -> bool:
         ticket = parse_qs(self._scope.get("query_string", b"").decode("latin-1")).get("ticket")
         try:
-            async with asyncio.timeout(AUTH_TIMEOUT_S):
-                if ticket:
-                    self.grant = await access.by_ticket(ticket[0])
-                else:
-                    self.grant = await self._first_frame()
+            if ticket:
+                self.grant = await access.by_ticket(ticket[0])
+            else:
+                self.grant = await self._first_frame()
         except TimeoutError:
             self.close(CloseCode.AUTH_TIMEOUT, "no authentication in time")
         except NotAuthenticated as error:
             self.close(CloseCode.NOT_AUTHENTICATED, error.code)
-        except DatabaseError:
-            log.warning("socket not authenticated, the database is away")
+        except (DatabaseError, Unavailable) as error:
+            log.warning("socket not authenticated: %s", type(error).__name__)
             self.close(CloseCode.RESTARTING, "temporarily unavailable")
+        except Exception:
+            log.exception("socket not authenticated")
+            self.close(CloseCode.INTERNAL, "failed on our side")
         return self.grant is not None
 
     async def _first_frame(self) -> access.Grant | None:
-        text = await self._next_text()
+        async with asyncio.timeout(AUTH_TIMEOUT_S):
+            text = await self._next_text()
         if text is None:
             return None
         try:

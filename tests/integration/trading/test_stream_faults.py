@@ -64,6 +64,23 @@ async def test_a_restart_answers_what_is_under_way_then_says_so(
     assert exit_code in (0, -signal.SIGTERM)
 
 
+async def test_a_ticket_that_cannot_be_checked_asks_to_come_back(
+    broker: Broker, trader: Trader, redis_server: Redis | None
+) -> None:
+    if redis_server is None:
+        pytest.skip("TEST_REDIS_URL names a server that is not ours to stop")
+    ticket = await asyncio.to_thread(trader.ticket)
+    with StreamServer() as server:
+        await asyncio.to_thread(redis_server.kill)
+        try:
+            async with await Client.open(f"{server.url}?ticket={ticket}") as client:
+                code = await client.closed_with()
+        finally:
+            await asyncio.to_thread(redis_server.start)
+
+    assert code == 1012
+
+
 async def test_prices_and_events_come_back_with_redis(
     broker: Broker, trader: Trader, redis_server: Redis | None
 ) -> None:
