@@ -146,6 +146,7 @@ UNFOLD = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
+    "ENVIRONMENT": "apps.console.admin.site.price_mark",
     "DASHBOARD_CALLBACK": "apps.console.admin.site.show_dashboard",
     "STYLES": [lambda request: static("console/console.css")],
     "SCRIPTS": [lambda request: static("console/console.js")],

@@ -2,7 +2,7 @@
 What the admin site adds to Django's: the dashboard with its live figures, the person's own password, the
 lockout page.
 
-`show_dashboard` and `locked_out` are named by dotted path in the settings.
+`show_dashboard`, `price_mark` and `locked_out` are named by dotted path in the settings.
 """
 
 from dataclasses import asdict
@@ -19,6 +19,7 @@ from django.urls import URLPattern, path, reverse
 from apps.accounts.forms import OwnPasswordForm
 from apps.console import selectors
 from apps.console.adapters.processes import probe
+from apps.market.services.board import board
 from rtx.kernel.admin import reachable_groups
 
 RIGHTS = {
@@ -36,6 +37,13 @@ def figures(request: HttpRequest) -> dict[str, Any]:
     may = frozenset(part for part, right in RIGHTS.items() if user.has_perm(right))
     shown = selectors.dashboard(reach=reachable_groups(user), may=may)
     return {**shown, "processes": asdict(probe.latest())}
+
+
+def price_mark(request: HttpRequest) -> list[str] | None:
+    """Name simulated prices in the header of every page: wherever a person may see one."""
+    if not request.user.is_authenticated or not board().simulated:
+        return None
+    return ["simulated prices", "warning"]
 
 
 def live(request: HttpRequest) -> HttpResponse:

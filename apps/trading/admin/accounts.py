@@ -7,6 +7,7 @@ It stands in trading, not in accounts, because an account's equity is known only
 
 from decimal import Decimal
 from typing import Any
+from uuid import uuid5
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
@@ -20,11 +21,15 @@ from apps.trading.admin.common import SIDE_TONES, STATUS_TONES
 from apps.trading.admin.positions import value
 from apps.trading.selectors import books
 from apps.trading.selectors.markets import markets
+from apps.trading.services import balances
 from rtx.kernel import clock, encryption
 from rtx.kernel.admin import OperatedModelAdmin, as_id
+from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import amount, badge, instant, link, number, price
 
 STATUS_OF_ACCOUNT_TONES = {"active": "good", "close_only": "warn", "disabled": "bad"}
+CHANGE_ACCOUNT = "accounts.change_tradingaccount"
+STATUS_ACTIONS = ["activate", "close_only", "disable"]
 ROWS_SHOWN = 20
 FIGURES = (
     ("balance", "Balance"),
@@ -70,6 +75,36 @@ class TradingAccountAdmin(OperatedModelAdmin):
         ("currency", "seq", "opened"),
     ]
     readonly_fields = ["client_link", "group_link", "status_", "mode", "leverage_", "seq", "opened"]
+
+    actions = STATUS_ACTIONS
+    actions_detail = [{"title": "Status", "icon": "toggle_on", "items": STATUS_ACTIONS}]
+
+    @operator_action("Activate", permission=CHANGE_ACCOUNT, warning="The account may trade again.")
+    def activate(self, account: TradingAccount, operation: Operation) -> str:
+        """Let the account trade."""
+        return self._set_status(account, TradingAccount.Status.ACTIVE, operation)
+
+    @operator_action(
+        "Close only", permission=CHANGE_ACCOUNT, warning="The account may close positions, no more."
+    )
+    def close_only(self, account: TradingAccount, operation: Operation) -> str:
+        """Let the account close positions only."""
+        return self._set_status(account, TradingAccount.Status.CLOSE_ONLY, operation)
+
+    @operator_action("Disable", permission=CHANGE_ACCOUNT, warning="The account may do nothing any more.")
+    def disable(self, account: TradingAccount, operation: Operation) -> str:
+        """Let the account do nothing."""
+        return self._set_status(account, TradingAccount.Status.DISABLED, operation)
+
+    @staticmethod
+    def _set_status(account: TradingAccount, status: str, operation: Operation) -> str:
+        balances.change_account(
+            account_id=account.pk,
+            command_id=uuid5(operation.request_key, f"{account.pk}:{status}"),
+            actor=operation.actor,
+            status=status,
+        )
+        return f"status is now {status.replace('_', ' ')}"
 
     def search(self, term: str, request: HttpRequest) -> Q | None:
         """Find by account number, by client number, or by the keyed hash of what the client is known by."""

@@ -110,6 +110,19 @@ def test_a_position_out_of_reach_cannot_be_closed(position: Position, house: Hou
     assert Position.objects.count() == 1
 
 
+def test_an_account_is_disabled_with_a_reason(house: House, admin_client: Any) -> None:
+    url = f"/admin/accounts/tradingaccount/{house.anna.pk}/disable/"
+
+    done = admin_client.post(url, {**CONFIRMED, "reason": "asked for by the client"}, follow=True)
+    refused = buy(house.anna, "EURUSD", "0.10")
+
+    house.anna.refresh_from_db()
+    assert "status is now disabled" in texts(done)[0]
+    assert house.anna.status == "disabled"
+    assert refused.order.reject_reason == "account_disabled"
+    assert AccountEvent.objects.filter(account=house.anna, type="account_changed").count() == 1
+
+
 def errors(response: Any) -> str:
     assert response.status_code == 200, "the form was accepted"
     form = response.context["adminform"].form
