@@ -5,6 +5,7 @@ Settings shared by every environment. Secrets and addresses come from the enviro
 from datetime import timedelta
 
 from rtx.env import BASE_DIR, env
+from rtx.kernel import logs
 from rtx.settings.admin import UNFOLD as UNFOLD
 
 DEBUG = False
@@ -261,14 +262,8 @@ DEMO_PASSWORD = env.str("RTX_DEMO_PASSWORD", default="")
 METRICS_TOKEN = env.str("RTX_METRICS_TOKEN", default="")
 DRAIN_FILE = env.str("RTX_DRAIN_FILE", default="")  # while it exists, /ready answers 503
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
-    "loggers": {"django_structlog": {"level": "WARNING"}, "django.request": {"level": "ERROR"}},
-}
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
+LOGGING = logs.configured(level=LOG_LEVEL, as_json=env.bool("LOG_JSON", default=False))
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {

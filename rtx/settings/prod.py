@@ -4,6 +4,7 @@ missing.
 """
 
 from rtx.env import env
+from rtx.kernel import logs
 from rtx.settings.base import *  # noqa: F403
 
 DEMO = False
@@ -19,3 +20,6 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_REDIRECT_EXEMPT = [r"^health$", r"^ready$", r"^metrics$"]
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
+LOGGING = logs.configured(
+    level=env.str("LOG_LEVEL", default="INFO"), as_json=env.bool("LOG_JSON", default=True)
+)
