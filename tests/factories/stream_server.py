@@ -5,6 +5,7 @@ import contextlib
 import http.client
 import os
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -212,9 +213,12 @@ class Client:
 
 
 class StreamProcessServer:
-    """A stream process of its own, as `make run` starts it, on the test's database and Redis."""
+    """
+    A stream process of its own, as `make run` starts it (or the development server), on the test's database
+    and Redis.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, *, development: bool = False) -> None:
         database = connection.settings_dict
         address = f"{database['USER']}:{database['PASSWORD']}@{database['HOST']}:{database['PORT']}"
         self.port = ports.scratch()
@@ -222,6 +226,9 @@ class StreamProcessServer:
             "stream"
         ]
         self._command = stream.command
+        if development:
+            runserver = ("manage.py", "runserver", "--noreload", "--insecure", str(self.port))
+            self._command = [sys.executable, *runserver]
         self._env = os.environ | {
             "DJANGO_SETTINGS_MODULE": "rtx.settings.dev",
             "DATABASE_URL": f"postgres://{address}/{database['NAME']}",

@@ -89,13 +89,12 @@ class AccountBus:
                 if message is None:
                     await pubsub.ping()
                     continue
-                channel = message["channel"].decode()
                 if message["type"] == "message":
-                    account_id = self._account_ids.get(channel)
+                    account_id = self._account_ids.get(message["channel"].decode())
                     if account_id is not None:
                         self._received(account_id, message["data"])
                 elif message["type"] == "subscribe":
-                    self._confirm(channel)
+                    self._confirm(message["channel"].decode())
 
     async def _tell(self, command: str, channel: str) -> None:
         """Send a change of interest; a broken connection learns all of them when it is back."""

@@ -75,7 +75,7 @@ class AsgiWire:
     def close(self, code: int, reason: str) -> None:
         """Drop what is queued beyond the message being sent, then close."""
         if self._closing is None:
-            self._closing = (code, reason)
+            self._closing = (int(code), reason)  # daphne takes no kind of int but int itself
             self._wake()
 
     async def finished(self) -> None:

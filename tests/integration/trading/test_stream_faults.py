@@ -64,6 +64,23 @@ async def test_a_restart_answers_what_is_under_way_then_says_so(
     assert exit_code in (0, -signal.SIGTERM)
 
 
+async def test_the_development_server_serves_the_socket(broker: Broker, trader: Trader) -> None:
+    token = await asyncio.to_thread(lambda: trader.token)
+    with StreamProcessServer(development=True) as process:
+        await asyncio.to_thread(process.wait_ready)
+        async with await Client.open(process.url, token) as client:
+            await client.ask("subscribe", channel="quotes", symbols=["EURUSD"])
+            await asyncio.to_thread(broker.tick, EURUSD)
+            push = await client.next_push("quotes")
+            page = await asyncio.to_thread(process.status, "/admin/login/")
+        async with await Client.open(process.url) as stranger:
+            await stranger.send("{}")
+            code = await stranger.closed_with()
+
+    assert push["q"][0]["b"] == "1.09998"
+    assert (page, code) == (200, 4401)
+
+
 async def test_a_ticket_that_cannot_be_checked_asks_to_come_back(
     broker: Broker, trader: Trader, redis_server: Redis | None
 ) -> None:
