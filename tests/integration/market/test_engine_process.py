@@ -1,5 +1,6 @@
 """The engine as a real process: readiness, signals, takeover after a crash, outages of both servers."""
 
+import os
 import time
 from collections.abc import Iterator
 
@@ -13,7 +14,10 @@ from rtx.local.stack import Stack
 from tests.conftest import TEST_FOLDER, copy_installation
 from tests.integration.market.conftest import eventually
 
-DEMO = {"DJANGO_SETTINGS_MODULE": "rtx.settings.dev"}  # sessions open on every day, unlike those of tests
+# Sessions open on every day, unlike those of tests; the default feed, whatever the tests' own settings say.
+DEMO = {"DJANGO_SETTINGS_MODULE": "rtx.settings.dev", "RTX_FEED": "simulated", "RTX_FEED_BY_SYMBOL": ""}
+
+pytestmark = pytest.mark.serial
 SEED = "from apps.market.services.symbols import seed_demo_symbols; seed_demo_symbols()"
 
 PRODUCTION = """
@@ -27,7 +31,7 @@ call_command("run_engine")
 @pytest.fixture(scope="module")
 def stack(migrated_home, tmp_path_factory) -> Iterator[Stack]:
     """Run one installation with an engine for all tests of this module."""
-    home = copy_installation(migrated_home, TEST_FOLDER / "stack-engine")
+    home = copy_installation(migrated_home, TEST_FOLDER / f"stack-engine-{os.getpid()}")
     with Stack(home=home, fast=True, temporary=True, env=DEMO) as made:
         made.manage("shell", "-c", SEED)
         made.start("engine")
