@@ -36,6 +36,8 @@ from rtx.local.programs import Sizes, programs
 
 TESTER = Actor.system("test")
 PATIENCE_S = 10.0
+EURUSD = ("EURUSD", "1.10000", "1.10010")
+GBPUSD = ("GBPUSD", "1.30000", "1.30010")
 
 
 class StreamServer:
@@ -210,6 +212,34 @@ class Client:
         code = self.socket.close_code
         assert code not in (None, 1006), "the socket was cut without a code"
         return code
+
+
+async def in_thread(function: Any, *arguments: Any, **options: Any) -> Any:
+    """Call what uses the database away from the event loop."""
+    return await asyncio.to_thread(function, *arguments, **options)
+
+
+async def opened(server: StreamServer, trader: Trader, **options: Any) -> Client:
+    token = await in_thread(lambda: trader.token)
+    return await Client.open(server.url, token, **options)
+
+
+def order(trader: Trader, number: int = 1, **changes: Any) -> dict[str, Any]:
+    data = {
+        "account": trader.login,
+        "symbol": "EURUSD",
+        "side": "buy",
+        "volume": "0.10",
+        "client_order_id": f"order-{number}",
+    }
+    return {**data, **changes}
+
+
+async def ticked(client: Client, broker: Broker) -> None:
+    """See that the process has a price."""
+    await client.ask("subscribe", channel="quotes", symbols=["EURUSD"])
+    await in_thread(broker.tick, EURUSD)
+    await client.next_push("quotes")
 
 
 class StreamProcessServer:

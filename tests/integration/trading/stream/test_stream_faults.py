@@ -2,33 +2,12 @@
 
 import asyncio
 import signal
-from collections.abc import Iterator
-from contextlib import closing
-from typing import Any
 
 import psycopg
 import pytest
 
-from apps.groups import selectors as group_selectors
-from apps.trading.consumers import access
 from rtx.local.redis import Redis
-from tests.factories.stream_server import Broker, Client, StreamProcessServer, StreamServer, Trader
-
-EURUSD = ("EURUSD", "1.10000", "1.10010")
-
-
-@pytest.fixture
-def broker(db: None, settings: Any) -> Iterator[Broker]:
-    settings.SESSIONS_ALWAYS_OPEN = True
-    group_selectors._current = None
-    access._owned.clear()
-    with closing(Broker()) as made:
-        yield made
-
-
-@pytest.fixture
-def trader(broker: Broker) -> Trader:
-    return broker.trader(broker.group("standard"))
+from tests.factories.stream_server import EURUSD, Broker, Client, StreamProcessServer, StreamServer, Trader
 
 
 async def test_a_restart_answers_what_is_under_way_then_says_so(
