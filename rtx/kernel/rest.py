@@ -16,7 +16,7 @@ import msgspec
 import orjson
 import psycopg
 from django.conf import settings
-from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation, ValidationError
 from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
@@ -251,6 +251,30 @@ class CursorPagination(pagination.CursorPagination):
             return super().decode_cursor(request)
         except exceptions.NotFound:
             raise Invalid("The cursor is not valid.", errors={"cursor": ["is not valid"]}) from None
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
+        """
+        Return the rows of the page that the cursor names.
+
+        :raises Invalid: its position is none that these rows have.
+        """
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except (ValueError, ValidationError):
+            raise Invalid("The cursor is not valid.", errors={"cursor": ["is not valid"]}) from None
+
+    def get_page_size(self, request: Request) -> int:
+        """
+        Return how many rows a page has, never more than the most.
+
+        :raises Invalid: `limit` is not a positive whole number.
+        """
+        given = request.query_params.get(self.page_size_query_param)
+        if given is None:
+            return self.page_size
+        if not (given.isascii() and given.isdigit()) or len(given) > 18 or not int(given):
+            raise Invalid("limit is not a positive whole number.", errors={"limit": ["must be positive"]})
+        return min(int(given), self.max_page_size)
 
     def get_paginated_response(self, data: Any) -> Response:
         """Return one page."""

@@ -92,6 +92,7 @@ TEMPLATES = [
 ]
 
 DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres://rtx_app@127.0.0.1:5432/rtx")}
+DATABASES["default"]["ENGINE"] = "rtx.kernel.postgres"
 DATABASES["default"]["CONN_MAX_AGE"] = 0
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     {
@@ -99,6 +100,7 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
             "min_size": env.int("DATABASE_POOL_MIN", default=1),
             "max_size": env.int("DATABASE_POOL_MAX", default=16),
             "timeout": env.int("DATABASE_POOL_TIMEOUT_S", default=5),
+            "reconnect_timeout": 3,  # then a new request tries again at once, instead of ever longer pauses
         },
         "connect_timeout": 3,
     }

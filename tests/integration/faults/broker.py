@@ -1,6 +1,6 @@
 """
-Makes a small broker in a stack's database: `python -m tests.integration.faults.broker ACCOUNTS` with the stack's
-environment. Prints what a client program needs to trade, as JSON.
+Makes a small broker in a stack's database: `python -m tests.integration.faults.broker ACCOUNTS` with the
+stack's environment. Prints what a client program needs to trade, as JSON.
 """
 
 import json

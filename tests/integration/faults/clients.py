@@ -91,7 +91,7 @@ class Log:
 
 
 class Load:
-    """Threads that place orders until stopped; each repeats an order under its id until it is acknowledged."""
+    """Threads that place orders until stopped; each repeats an order under its id until acknowledged."""
 
     def __init__(self, callers: list[Caller], *, tag: str) -> None:
         self.callers = callers
