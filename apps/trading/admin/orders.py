@@ -67,7 +67,7 @@ class OrderAdmin(TicketAdmin):
         ("symbol_name", "side_", "type"),
         ("status_", "reject_reason", "position_link"),
         ("lots", "filled", "average"),
-        ("requested", "deviation"),
+        ("requested", "deviation", "requote_price"),
         ("stop_loss", "take_profit"),
         "comment",
         ("created", "updated"),
