@@ -68,8 +68,10 @@ def terms_book(version: int | None = None) -> TermsBook:
     if known is not None and known.version == wanted:
         return known
     with _lock:
-        if _current is None or _current.version != wanted:
-            _current = load_terms()
+        while _current is None or _current.version != wanted:
+            loaded = load_terms()
+            wanted = terms_version()  # what changed while it was read is read again
+            _current = loaded
         return _current
 
 
@@ -90,7 +92,7 @@ def load_terms() -> TermsBook:
             resolve(symbol=spec, group=group, override=overrides.get((group.id, name)), version=version)
             for name, spec in symbols.items()
         )
-        terms[group.id] = {found.symbol.name: found for found in resolved if found is not None}
+        terms[group.id] = {found.symbol.name: found for found in resolved}
     return TermsBook(
         version=version,
         symbols=symbols,

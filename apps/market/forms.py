@@ -13,6 +13,16 @@ from apps.market.models import SessionHours, Symbol
 
 MIDNIGHT = time(0)
 DIGITS_MAX = 10
+FIXED_ONCE_TRADED = (
+    "base_currency",
+    "profit_currency",
+    "margin_currency",
+    "digits",
+    "contract_size",
+    "margin_mode",
+    "tick_size",
+    "tick_price",
+)
 
 
 class SymbolForm(forms.ModelForm):
@@ -56,7 +66,15 @@ class SymbolForm(forms.ModelForm):
                 self.add_error(name, "Must not be negative.")
         if data.get("spike_max_pct") is not None and data["spike_max_pct"] <= 0:
             self.add_error("spike_max_pct", "Must be above zero, or every tick would be refused.")
+        self._check_contract(data)
         return data
+
+    def _check_contract(self, data: dict[str, Any]) -> None:
+        """What has been traded keeps its contract: profit and margin of what is open depend on it."""
+        changed = [name for name in FIXED_ONCE_TRADED if name in self.changed_data and name in data]
+        if changed and self.instance.pk and self.instance.orders.exists():
+            for name in changed:
+                self.add_error(name, "This symbol has been traded: create a new one and close this one.")
 
     def _check_volumes(self, data: dict[str, Any]) -> None:
         lowest, highest, step = (data.get(f"volume_{part}") for part in ("min", "max", "step"))

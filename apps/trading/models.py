@@ -49,6 +49,7 @@ class Order(models.Model):
     stop_loss = ExactDecimalField(null=True, blank=True)
     take_profit = ExactDecimalField(null=True, blank=True)
     reject_reason = models.CharField(max_length=24, blank=True)
+    requote_price = ExactDecimalField(null=True, blank=True, help_text="Price offered instead of a fill.")
     position_id = models.BigIntegerField(null=True, blank=True, db_index=True)
     comment = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField(db_index=True)

@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from rtx.kernel.rest import Input
 
-Email = Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^[^\s@\x00]+@[^\s@\x00]+$")]
+Email = Annotated[str, Meta(min_length=3, max_length=254, pattern=r"^[^\s@\x00]+@[^\s@\x00]+\Z")]
 Password = Annotated[str, Meta(min_length=1, max_length=128)]
 Refresh = Annotated[str, Meta(min_length=1, max_length=128)]
 

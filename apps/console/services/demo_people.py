@@ -9,6 +9,7 @@ from datetime import date, timedelta
 
 STAFF = [
     ("operator@demo.example", "superadmin", "Olivia Operator"),
+    ("admin@demo.example", "admin", "Ada Admin"),
     ("dealer@demo.example", "dealer", "Dan Dealer"),
     ("support@demo.example", "support", "Sue Support"),
     ("auditor@demo.example", "auditor", "Art Auditor"),

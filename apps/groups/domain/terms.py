@@ -109,6 +109,7 @@ class Terms:
     symbol: SymbolSpec
     group: GroupSpec
     version: int
+    is_offered: bool
     book: str
     trade_mode: TradeMode
     markup_bid_points: Decimal
@@ -124,18 +125,25 @@ class Terms:
         return (self.markup_bid_points, self.markup_ask_points)
 
 
-def resolve(*, symbol: SymbolSpec, group: GroupSpec, override: Override | None, version: int) -> Terms | None:
-    """Merge symbol, group and override into terms; None when the group does not offer the symbol."""
+def resolve(*, symbol: SymbolSpec, group: GroupSpec, override: Override | None, version: int) -> Terms:
+    """
+    Merge symbol, group and override into terms.
+
+    A symbol that is not offered (or whose group is not active) keeps terms: what is open can still be closed.
+    """
     own = override or Override()
-    if not own.is_offered or not group.is_active:
-        return None
+    is_offered = own.is_offered and group.is_active
+    trade_mode = TradeMode(own.trade_mode or symbol.trade_mode)
+    if not is_offered and trade_mode is not TradeMode.DISABLED:
+        trade_mode = TradeMode.CLOSE_ONLY
     rule = group.commission
     return Terms(
         symbol=symbol,
         group=group,
         version=version,
+        is_offered=is_offered,
         book=own.book,
-        trade_mode=TradeMode(own.trade_mode or symbol.trade_mode),
+        trade_mode=trade_mode,
         markup_bid_points=_first(own.markup_bid_points, group.markup_bid_points),
         markup_ask_points=_first(own.markup_ask_points, group.markup_ask_points),
         commission=Commission(

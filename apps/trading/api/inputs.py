@@ -8,7 +8,7 @@ from apps.trading.domain.orders import Side
 from apps.trading.services.orders import MarketOrder
 from rtx.kernel.rest import Input, PositiveDecimal
 
-ClientOrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[\x21-\x7e]+$")]
+ClientOrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[\x21-\x7e]+\Z")]
 SymbolName = Annotated[str, Meta(min_length=1, max_length=32)]
 Points = Annotated[int, Meta(ge=0, le=1_000_000)]
 
@@ -25,7 +25,7 @@ class MarketOrderIn(Input):
     deviation: Points | None = None
     stop_loss: PositiveDecimal | None = None
     take_profit: PositiveDecimal | None = None
-    comment: Annotated[str, Meta(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
+    comment: Annotated[str, Meta(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*\Z")] = ""
 
     def to_domain(self) -> MarketOrder:
         """Return the request in the domain's terms."""

@@ -96,6 +96,8 @@ async def _group_of(session: "Session", request: Subscribe) -> int:
 
 
 def _check_offered(session: "Session", group_id: int, symbols: list[str]) -> None:
+    if not session.process.knows_terms:
+        raise RequestError("unavailable", "terms are not known yet")
     unknown = [symbol for symbol in symbols if not session.process.hub.offered(group_id, symbol)]
     if unknown:
         shown = ", ".join(symbol[:32] for symbol in unknown[:5])

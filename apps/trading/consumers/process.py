@@ -113,9 +113,15 @@ class StreamProcess:
             return False
         return self._ready.is_set() and time.monotonic() - self._terms_read_s < TERMS_STALE_S
 
+    @property
+    def knows_terms(self) -> bool:
+        """Tell whether terms were read at all."""
+        return self._terms is not None
+
     def terms_of(self, group_id: int, symbol: str) -> Terms | None:
-        """Return the present terms of a group's symbol."""
-        return self._terms.terms.get(group_id, {}).get(symbol) if self._terms is not None else None
+        """Return the present terms of a symbol that the group offers."""
+        found = self._terms.terms.get(group_id, {}).get(symbol) if self._terms is not None else None
+        return found if found is not None and found.is_offered else None
 
     def is_simulated(self, symbol: str) -> bool:
         """Tell whether a symbol's price comes from the simulated model."""

@@ -68,11 +68,13 @@ async def _outcome(command: Command) -> Outcome:
     """
     Wait for the executor. A socket that ends meanwhile does not take its order back.
 
+    :raises Unavailable: no answer in time, and the command was taken back.
     :raises OutcomeUnknown: no answer in time; the command may still be booked.
     """
-    answer = asyncio.wrap_future(executor.submit(command))
+    submitted = executor.submit(command)
+    answer = asyncio.wrap_future(submitted)
     try:
         async with asyncio.timeout(settings.EXECUTOR_RESULT_TIMEOUT_S):
             return await asyncio.shield(answer)
     except TimeoutError:
-        raise executor.OutcomeUnknown from None
+        raise executor.given_up(submitted) from None

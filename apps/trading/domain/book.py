@@ -1,8 +1,8 @@
 """
 The account book: one trading account with its open positions, as pure rules.
 
-It alone decides what a command does to an account. It knows no database and no clock. What it decides is an
-event; `Holdings.replay`, which it inherits, derives the account again from such events.
+It alone decides what a command does to an account. It knows no database and no clock. What it decides is
+an event; `Holdings.replay`, which it inherits, derives the account again from such events.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -99,14 +99,14 @@ class AccountBook(Holdings):
         """Refuse an order for a reason that lies outside the book (a guard)."""
         if not isinstance(command, PlaceMarket):
             raise TypeError(f"only orders are guarded, not {type(command).__name__}")
-        self._offered(command.symbol, market)
+        self._terms(command.symbol, market, is_held=False)
         return self._rejected(self._order_of(command, now), reason)
 
     def _place_market(self, command: PlaceMarket, market: MarketView, now: datetime) -> Outcome:
-        terms = self._offered(command.symbol, market)
+        held = self._net_position(command.symbol)
+        terms = self._terms(command.symbol, market, is_held=held is not None)
         order = self._order_of(command, now)
         side, lots = command.side, command.volume
-        held = self._net_position(command.symbol)
         reduces = held is not None and held.side is not side and lots <= held.volume
         reason = (
             checks.permission(
@@ -138,6 +138,8 @@ class AccountBook(Holdings):
         )
         if not reason and held is None and len(self.positions) >= terms.group.positions_max:
             reason = RejectReason.LIMIT_POSITIONS
+        if not reason and held is not None and not reduces and not held.terms.is_same_contract(terms.symbol):
+            reason = RejectReason.CLOSE_ONLY
         if reason:
             return self._rejected(order, reason)
         return self._fill(order, held=held, price=fill, terms=terms, market=market)
@@ -148,7 +150,7 @@ class AccountBook(Holdings):
             raise PositionNotFound(
                 f"Position {command.position_id} is not open on account {self.account.login}."
             )
-        terms = self._offered(held.symbol, market)
+        terms = self._terms(held.symbol, market, is_held=True)
         lots = held.volume if command.volume is None else command.volume
         order = Order(
             id=next(self._tickets),
@@ -186,7 +188,7 @@ class AccountBook(Holdings):
         if deal is None:
             return self._rejected(order, RejectReason.OFF_QUOTES)
         result = deals.settle(deal, position=held, currency=self.account.currency)
-        reason = self._lacks_money(deal, result, market)
+        reason = None if deal.entry is Entry.OUT else self._lacks_money(deal, result, market)
         if reason:
             return self._rejected(order, reason)
         lines = self.book_deal(deal, result)
@@ -219,7 +221,8 @@ class AccountBook(Holdings):
         if held is not None and leaving:
             moved = price * held.volume - held.cost
             gains = (moved if held.side is Side.BUY else -moved) > 0
-        profit_rate = market.rate(symbol.profit_currency, account.currency, selling=gains, fresh=True)
+        earned_in = held.terms.profit_currency if held is not None and leaving else symbol.profit_currency
+        profit_rate = market.rate(earned_in, account.currency, selling=gains, fresh=True)
         margin_rate = market.rate(
             symbol.margin_currency, account.currency, selling=order.side is Side.SELL, fresh=True
         )
@@ -323,8 +326,8 @@ class AccountBook(Holdings):
         terms: dict[int, ContractTerms] = {}
         if leverage != account.leverage:
             for position in self.positions.values():
-                offered = self._offered(position.symbol, market)
-                terms[position.id] = ContractTerms.of(offered, account_leverage=leverage)
+                present = self._terms(position.symbol, market, is_held=True)
+                terms[position.id] = ContractTerms.of(present, account_leverage=leverage)
         account.status = command.status or account.status
         self.set_leverage(leverage, terms)
         payload = {
@@ -338,9 +341,10 @@ class AccountBook(Holdings):
     # -- building blocks
     # --------------------------------------------------------------------------------------
 
-    def _offered(self, symbol: str, market: MarketView) -> Terms:
+    def _terms(self, symbol: str, market: MarketView, *, is_held: bool) -> Terms:
+        """Return a symbol's terms; one that is no longer offered has them only for what is held."""
         terms = market.terms(symbol)
-        if terms is None:
+        if terms is None or not (terms.is_offered or is_held):
             raise SymbolNotOffered(f"{symbol} is not traded on account {self.account.login}.")
         return terms
 

@@ -1,8 +1,8 @@
 """
 Commands that change an account, and the outcome that answers them. Pure.
 
-A command's `command_id` makes it unique in the journal; its `fingerprint` tells whether a repeat has the same
-content.
+A command's `command_id` makes it unique in the journal; its `fingerprint` tells whether a repeat has the
+same content.
 """
 
 import hashlib

@@ -1,5 +1,6 @@
 """
-What a deal does to its position, and what it costs. Pure: positions are values, a new one replaces the old.
+What a deal does to its position, and what it costs. Pure: positions are values, a new one replaces the
+old.
 """
 
 from dataclasses import dataclass, replace
@@ -7,9 +8,12 @@ from decimal import Decimal
 
 from apps.accounts.domain import ledger
 from apps.groups.domain.terms import Commission, CommissionCharge, CommissionMode, Terms
+from apps.market.domain.symbols import MarginMode
 from apps.trading.domain import profit
 from apps.trading.domain.orders import Deal, Entry, Position, Side
 from rtx.kernel.money import ZERO, booked
+
+ONE = Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,4 +140,5 @@ def markup_earned(*, terms: Terms, side: Side, volume: Decimal, rate: Decimal, c
     if not points:
         return ZERO
     symbol = terms.symbol
-    return booked(points * symbol.point * volume * symbol.contract_size * rate, currency)
+    factor = symbol.tick_price / symbol.tick_size if symbol.margin_mode is MarginMode.INDEX else ONE
+    return booked(points * symbol.point * volume * symbol.contract_size * factor * rate, currency)

@@ -1,8 +1,8 @@
 """
 The text form of what happens to an account: payloads of its events, and reading them back. Pure.
 
-What only the house may see stands under `house`; `public` leaves it out. Decimals are strings, instants RFC
-3339.
+What only the house may see stands under `house`; `public` leaves it out. Decimals are strings, instants
+RFC 3339.
 """
 
 from datetime import datetime

@@ -1,8 +1,8 @@
 """
 Margin of positions. Pure; formulas are those of the MetaTrader 5 help as VECTORS restates them.
 
-A position's margin depends on its volume, its cost and the conversion rate and terms of its last deal, so it
-does not move with the market. Opposite positions on one symbol are covered (hedged margin, basic
+A position's margin depends on its volume, its cost and the conversion rate and terms of its last deal, so
+it does not move with the market. Opposite positions on one symbol are covered (hedged margin, basic
 calculation).
 """
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from apps.groups.domain.terms import Terms
-from apps.market.domain.symbols import MarginMode
+from apps.market.domain.symbols import MarginMode, SymbolSpec
 from rtx.kernel.money import ZERO, plain, rounded
 
 
@@ -84,6 +84,15 @@ class ContractTerms:
     def of(cls, terms: Terms, *, account_leverage: int) -> "ContractTerms":
         """Return the contract terms for one account: the smaller leverage of account and terms holds."""
         return _contract_terms(terms, min(account_leverage, terms.leverage_max))
+
+    def is_same_contract(self, symbol: SymbolSpec) -> bool:
+        """Say whether the symbol still is what was traded; an edited contract joins no open position."""
+        return (self.mode, self.contract_size, self.profit_currency, self.margin_currency) == (
+            symbol.margin_mode,
+            symbol.contract_size,
+            symbol.profit_currency,
+            symbol.margin_currency,
+        )
 
     def encoded(self) -> str:
         """Return the terms as JSON text."""

@@ -1,10 +1,11 @@
 """
-Prices as one group sees them at one instant: client quotes, sessions, freshness, currency conversion. Pure.
+Prices as one group sees them at one instant: client quotes, sessions, freshness, currency conversion.
+Pure.
 
-Conversion follows VECTORS: what the client sells goes at the bid of X/ACC or is divided by the ask of ACC/X;
-what the client buys goes at the ask of X/ACC or is divided by the bid of ACC/X. The way is the direct pair,
-else through USD, else the shortest chain of pairs. All prices are the group's own, so a client can recompute
-every rate.
+Conversion follows VECTORS: what the client sells goes at the bid of X/ACC or is divided by the ask of
+ACC/X; what the client buys goes at the ask of X/ACC or is divided by the bid of ACC/X. The way is the
+direct pair, else through USD, else the shortest chain of pairs. All prices are the group's own, so a
+client can recompute every rate.
 """
 
 from collections import deque
@@ -83,13 +84,24 @@ class ConversionTable:
 class MarketView:
     """What one group's accounts see at one instant. Quotes, terms and sessions never change within a view."""
 
-    __slots__ = ("_client", "_conversions", "_open", "_quotes", "_terms", "now", "now_ms", "version")
+    __slots__ = (
+        "_client",
+        "_conversions",
+        "_open",
+        "_quotes",
+        "_symbols",
+        "_terms",
+        "now",
+        "now_ms",
+        "version",
+    )
 
     def __init__(
         self,
         *,
         quotes: Mapping[str, Quote],
         terms: Mapping[str, Terms],
+        symbols: Mapping[str, SymbolSpec],
         conversions: ConversionTable,
         now: datetime,
         now_ms: int,
@@ -97,6 +109,7 @@ class MarketView:
     ) -> None:
         self._quotes = quotes
         self._terms = terms
+        self._symbols = symbols
         self._conversions = conversions
         self._client: dict[str, Quote | None] = {}
         self._open: dict[str, bool] = {}
@@ -125,18 +138,18 @@ class MarketView:
         """Say whether the symbol trades at the view's instant."""
         known = self._open.get(symbol)
         if known is None:
-            terms = self._terms.get(symbol)
-            known = self._open[symbol] = terms is not None and terms.symbol.calendar.is_open(self.now)
+            spec = self._symbols.get(symbol)
+            known = self._open[symbol] = spec is not None and spec.calendar.is_open(self.now)
         return known
 
     def is_usable(self, symbol: str) -> bool:
-        """Say whether a price may be used: there is one, and in session it is young enough."""
-        quote, terms = self._quotes.get(symbol), self._terms.get(symbol)
-        if quote is None:
+        """Say whether a price may be used: it is there, positive after markup, and in session it is young."""
+        quote, spec = self.client(symbol), self._symbols.get(symbol)
+        if quote is None or spec is None or quote.bid <= 0:
             return False
-        if terms is None or not self.in_session(symbol):
+        if not self.in_session(symbol):
             return True
-        return self.now_ms - quote.time_ms <= terms.symbol.quote_age_max_ms
+        return abs(self.now_ms - quote.time_ms) <= spec.quote_age_max_ms
 
     def rate(self, source: str, target: str, *, selling: bool, fresh: bool = False) -> Decimal | None:
         """
@@ -153,7 +166,7 @@ class MarketView:
         rate = ONE
         for leg in path:
             quote = self.client(leg.symbol)
-            if quote is None or (fresh and not self.is_usable(leg.symbol)):
+            if quote is None or quote.bid <= 0 or (fresh and not self.is_usable(leg.symbol)):
                 return None
             if leg.inverted:
                 rate /= quote.ask if selling else quote.bid

@@ -58,6 +58,8 @@ def order_view(order: Order) -> Payload:
         "created_at": rfc3339(order.created_at),
         "deals": [deal_view(deal) for deal in order.deals.all()],
     }
+    if order.requote_price is not None:
+        shown["requote_price"] = text(order.requote_price)
     return shown
 
 

@@ -29,6 +29,7 @@ class Markets:
             view = self._views[group_id] = MarketView(
                 quotes=self._quotes,
                 terms=self.book.terms.get(group_id, {}),
+                symbols=self.book.symbols,
                 conversions=self._table,
                 now=self.now,
                 now_ms=self._now_ms,

@@ -56,8 +56,8 @@ def symbol_view(terms: Terms, views: Markets) -> Payload:
 def symbols(*, group_id: int) -> list[Payload]:
     """Return what a group trades, by name."""
     views = markets(now=clock.now())
-    offered = views.book.terms.get(group_id, {})
-    return [symbol_view(terms, views) for _, terms in sorted(offered.items())]
+    known = views.book.terms.get(group_id, {})
+    return [symbol_view(terms, views) for _, terms in sorted(known.items()) if terms.is_offered]
 
 
 def quotes(*, group_id: int, names: list[str] | None = None) -> list[Payload]:
@@ -70,7 +70,8 @@ def quotes(*, group_id: int, names: list[str] | None = None) -> list[Payload]:
     wanted = sorted(views.book.terms.get(group_id, {})) if names is None else names
     shown = []
     for name in wanted:
-        quote = view.client(name) if view.terms(name) else None
+        terms = view.terms(name)
+        quote = view.client(name) if terms and terms.is_offered else None
         if quote is not None:
             shown.append(
                 {

@@ -74,7 +74,7 @@ class Executor:
             if len(lane) >= settings.EXECUTOR_QUEUE_MAX:
                 raise Busy
             lane.append(submission)
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 self._start()
             self._condition.notify()
         return submission.future
@@ -83,6 +83,7 @@ class Executor:
         """
         Queue one command and wait for its outcome.
 
+        :raises Unavailable: no answer in time, and the command was taken back: nothing is booked.
         :raises OutcomeUnknown: no answer in time; the command may still be booked.
         """
         future = self.submit(command, effects=effects)
@@ -90,7 +91,7 @@ class Executor:
         try:
             return future.result(settings.EXECUTOR_RESULT_TIMEOUT_S)
         except FutureTimeout:
-            raise OutcomeUnknown from None
+            raise given_up(future) from None
 
     def _start(self) -> None:
         self._thread = threading.Thread(target=self._work, name="rtx-executor", daemon=True)
@@ -98,7 +99,14 @@ class Executor:
 
     def _work(self) -> None:
         while True:
-            self._process(self._take())
+            batch = self._take()
+            try:
+                self._process(batch)
+            except Exception as error:
+                log.exception("the executor could not process a batch of %s", len(batch))
+                for submission in batch:
+                    if not submission.future.done():
+                        submission.future.set_exception(error)
 
     def _take(self) -> list[Submission]:
         """
@@ -185,6 +193,13 @@ def _begin_anew_after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_begin_anew_after_fork)
+
+
+def given_up(future: Future[Outcome]) -> Unavailable:
+    """Take back a command that waited too long; return what its caller may be told."""
+    if future.cancel():
+        return Unavailable("The request waited too long and was taken back; nothing was booked.")
+    return OutcomeUnknown()
 
 
 def submit(command: Command, *, effects: tuple[Effect, ...] = ()) -> Future[Outcome]:

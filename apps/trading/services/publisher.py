@@ -62,7 +62,7 @@ class Publisher:
                     )
                     pipeline.publish(events.account_channel(event.account_id), message)
                 pipeline.execute()
-            except redis.RedisError as error:
+            except (redis.RedisError, OSError) as error:
                 self._silent_until = time.monotonic() + PAUSE_AFTER_FAILURE_S
                 log.warning("account messages not published: %s", type(error).__name__)
 

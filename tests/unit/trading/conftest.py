@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from apps.groups.domain.terms import PositionMode, resolve
+from apps.groups.domain.terms import Override, PositionMode, resolve
 from apps.market.domain.quotes import Quote
 from apps.trading.domain.book import AccountBook
 from apps.trading.domain.holdings import Account
@@ -26,11 +26,13 @@ def make_market() -> Callable[..., MarketView]:
         group: dict[str, Any] | None = None,
         symbols: dict[str, dict[str, Any]] | None = None,
         age_ms: int = 0,
+        overrides: dict[str, Override] | None = None,
     ) -> MarketView:
         specs = {name: replace(s, **(symbols or {}).get(name, {})) for name, s in SYMBOLS.items()}
         terms_group = replace(GROUP, **(group or {}))
         resolved = {
-            name: resolve(symbol=s, group=terms_group, override=None, version=1) for name, s in specs.items()
+            name: resolve(symbol=s, group=terms_group, override=(overrides or {}).get(name), version=1)
+            for name, s in specs.items()
         }
         shown = {**QUOTES, **(quotes or {})}
         return MarketView(
@@ -38,7 +40,8 @@ def make_market() -> Callable[..., MarketView]:
                 name: Quote(symbol=name, bid=Decimal(bid), ask=Decimal(ask), time_ms=NOON_MS - age_ms)
                 for name, (bid, ask) in shown.items()
             },
-            terms={name: found for name, found in resolved.items() if found},
+            terms=resolved,
+            symbols=specs,
             conversions=ConversionTable(specs.values()),
             now=NOON,
             now_ms=NOON_MS,

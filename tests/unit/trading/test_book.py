@@ -5,7 +5,13 @@ from decimal import Decimal
 import pytest
 
 from apps.accounts.domain.ledger import BalanceKind
-from apps.groups.domain.terms import Commission, CommissionCharge, CommissionMode, PositionMode
+from apps.groups.domain.terms import (
+    Commission,
+    CommissionCharge,
+    CommissionMode,
+    Override,
+    PositionMode,
+)
 from apps.market.domain.symbols import TradeMode
 from apps.trading.domain.book import AmountInvalid, PositionNotFound, SymbolNotOffered
 from apps.trading.domain.commands import ChangeAccount, ChangeBalance
@@ -282,3 +288,58 @@ def test_leverage_change_margins_open_positions_again(make_book, market):
     )
 
     assert book.account.margin == D("550.09")
+
+
+@pytest.mark.parametrize("switched_off", ["symbol", "group"])
+def test_what_is_open_can_be_closed_when_the_symbol_is_no_longer_offered(
+    make_book, make_market, switched_off
+):
+    book = make_book()
+    opened = book.apply(buy("EURUSD", lots="1"), market=make_market(), now=NOON)
+    after = (
+        make_market(group={"is_active": False})
+        if switched_off == "group"
+        else make_market(overrides={"EURUSD": Override(is_offered=False)})
+    )
+
+    with pytest.raises(SymbolNotOffered):
+        book.apply(buy("EURUSD", lots="1"), market=after, now=NOON)
+    closed = book.apply(close(opened.order.position_id), market=after, now=NOON)
+
+    assert closed.order.status == "filled"
+
+
+def test_a_conversion_pair_that_is_not_offered_must_be_fresh_too(make_book, make_market):
+    stale = make_market(
+        overrides={"GBPUSD": Override(is_offered=False)},
+        symbols={"GBPUSD": {"quote_age_max_ms": 0}},
+        age_ms=10,
+    )
+
+    outcome = make_book().apply(buy("EURGBP", lots="0.1"), market=stale, now=NOON)
+
+    assert outcome.refusal == "off_quotes"
+
+
+def test_an_edited_contract_cannot_join_an_open_position(make_book, make_market):
+    book = make_book(mode=PositionMode.NETTING)
+    book.apply(buy("EURUSD", lots="0.1"), market=make_market(), now=NOON)
+    edited = make_market(symbols={"EURUSD": {"contract_size": D(10_000)}})
+
+    added = book.apply(buy("EURUSD", lots="0.01"), market=edited, now=NOON)
+    closed = book.apply(sell("EURUSD", lots="0.1"), market=edited, now=NOON)
+
+    assert added.refusal == "close_only"
+    assert closed.order.deals[0].profit == D("-1.70")  # 10,000 units as bought, not 1,000
+
+
+def test_a_leg_of_a_hedge_can_always_be_closed(make_book, make_market):
+    free = {"EURUSD": {"hedged_contract_size": D(0)}}
+    book = make_book(balance="1200")
+    opened = book.apply(buy("EURUSD", lots="1"), market=make_market(symbols=free), now=NOON)
+    book.apply(sell("EURUSD", lots="1"), market=make_market(symbols=free), now=NOON)
+    apart = make_market(symbols=free, quotes={"EURUSD": ("1.00000", "1.05000")})
+
+    outcome = book.apply(close(opened.order.position_id), market=apart, now=NOON)
+
+    assert outcome.order.status == "filled"
