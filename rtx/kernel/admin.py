@@ -7,6 +7,7 @@ operated through actions that call services (`OperatedModelAdmin`). Lists stay f
 counting stops at `COUNT_MAX`, only chosen columns sort, and a search asks indexes instead of scanning text.
 """
 
+import re
 from typing import Any, ClassVar
 
 from django.contrib import messages
@@ -21,10 +22,12 @@ from guardian.shortcuts import get_objects_for_user
 from unfold.admin import ModelAdmin, TabularInline
 
 from rtx.kernel.errors import RtxError
+from rtx.kernel.fields import ExactDecimalField
 
 COUNT_MAX = 10_000
 MANAGE_GROUP = "groups.manage_group"
 BIGGEST_ID = 2**63 - 1
+DECIMAL = re.compile(r"-?\d+\.\d+")
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]
@@ -69,6 +72,18 @@ def as_id(term: str) -> int | None:
     return number if number <= BIGGEST_ID else None
 
 
+def exact_numbers(model: type[Model]) -> dict[str, Any]:
+    """Return for each exact column of a table how its text is shown: without the zeros that fill it up."""
+    columns = [field.name for field in model._meta.fields if isinstance(field, ExactDecimalField)]
+    return dict.fromkeys(columns, without_filling_zeros)
+
+
+def without_filling_zeros(shown: Any) -> str:
+    """Return a number's text without trailing zeros after the point; anything else as it is."""
+    text = str(shown)
+    return text.rstrip("0").rstrip(".") if DECIMAL.fullmatch(text) else text
+
+
 class RtxModelAdmin(ModelAdmin):
     """What all pages share: reach, a capped count, 404 for what is not there or out of reach."""
 
@@ -83,6 +98,10 @@ class RtxModelAdmin(ModelAdmin):
     list_fullwidth = True
     list_disable_select_all = True
     compressed_fields = False
+
+    def __init__(self, model: type[Model], admin_site: Any) -> None:
+        super().__init__(model, admin_site)
+        self.readonly_preprocess_fields = exact_numbers(model)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Limit the rows to the trading groups within the staff member's reach."""
@@ -215,6 +234,10 @@ class ReadOnlyTabularInline(TabularInline):
     max_num = 0
     can_delete = False
     show_change_link = True
+
+    def __init__(self, parent_model: type[Model], admin_site: Any) -> None:
+        super().__init__(parent_model, admin_site)
+        self.readonly_preprocess_fields = exact_numbers(self.model)
 
     def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
         """Refuse."""

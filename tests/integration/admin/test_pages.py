@@ -226,3 +226,11 @@ def test_a_search_finds_by_number_and_symbol(admin_client: Client, house: House)
     assert found("eur") == [order.id]
     assert found(f"{house.anna.login} {order.client_order_id}") == [order.id]
     assert found("GBPUSD") == []
+
+
+def test_exact_numbers_are_shown_without_filling_zeros(admin_client: Client, house: House) -> None:
+    deal = buy(house.anna, "EURUSD", "0.10").order
+    shown = admin_client.get(page("trading.Deal", "change", house.anna.deals.get(order_id=deal.id).pk))
+
+    assert b"1.1001<" in shown.content.replace(b"\n", b"").replace(b" ", b"")
+    assert b"1.100100000" not in shown.content
