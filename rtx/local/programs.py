@@ -1,5 +1,5 @@
 """
-The processes of RTX as command lines (DESIGN section 3), and how to see that each is ready.
+The processes of RTX as command lines, and how to see that each is ready.
 
 A command line here is what a deployment runs too; only addresses and sizes differ.
 """

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A name that the issue fixes, the value in its unit, what it must reach, and how it was measured."""
+    """Its fixed name, the value in its unit, what it must reach, and how it was measured."""
 
     name: str
     value: float

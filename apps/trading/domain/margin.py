@@ -1,5 +1,5 @@
 """
-Margin of positions. Pure; formulas are those of the MetaTrader 5 help as VECTORS restates them.
+Margin of positions. Pure; formulas are those of the MetaTrader 5 help ("Margin calculation").
 
 A position's margin depends on its volume, its cost and the conversion rate and terms of its last deal, so
 it does not move with the market. Opposite positions on one symbol are covered (hedged margin, basic

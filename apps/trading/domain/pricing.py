@@ -2,10 +2,10 @@
 Prices as one group sees them at one instant: client quotes, sessions, freshness, currency conversion.
 Pure.
 
-Conversion follows VECTORS: what the client sells goes at the bid of X/ACC or is divided by the ask of
-ACC/X; what the client buys goes at the ask of X/ACC or is divided by the bid of ACC/X. The way is the
-direct pair, else through USD, else the shortest chain of pairs. All prices are the group's own, so a
-client can recompute every rate.
+Conversion takes the side that is worse for the client (the rule of the MetaTrader 5 help): what the
+client sells goes at the bid of X/ACC or is divided by the ask of ACC/X; what the client buys goes at the
+ask of X/ACC or is divided by the bid of ACC/X. The way is the direct pair, else through USD, else the
+shortest chain of pairs. All prices are the group's own, so a client can recompute every rate.
 """
 
 from collections import deque

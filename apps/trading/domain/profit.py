@@ -1,4 +1,4 @@
-"""Profit of positions. Pure; sources: the profit rules of VECTORS."""
+"""Profit of positions. Pure; source: the profit calculation of the MetaTrader 5 help."""
 
 from decimal import Decimal
 

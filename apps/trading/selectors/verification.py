@@ -22,6 +22,21 @@ from apps.trading.domain.orders import Position
 from apps.trading.selectors.rows import load_accounts
 from rtx.kernel.money import ZERO
 
+COMPARED = (
+    "symbol",
+    "side",
+    "volume",
+    "cost",
+    "margin_rate",
+    "terms",
+    "swap",
+    "commission",
+    "stop_loss",
+    "take_profit",
+    "book",
+    "last_deal_id",
+    "opened_at",
+)
 EVENTS = """
     SELECT account_id, seq, type, payload::text FROM accounts_accountevent
     WHERE account_id = ANY(%s) ORDER BY account_id, seq
@@ -102,6 +117,8 @@ def verify(cursor: Cursor[Any], ids: Sequence[int]) -> int:
     cursor.execute(DEALS, (list(ids),))
     deals = {row[0]: (row[1], row[2]) for row in cursor.fetchall()}
     for account_id in ids:
+        if account_id not in stored:
+            raise Divergence(f"account id {account_id} has no state")
         account, positions = stored[account_id]
         with _named(account):
             told = derived.get(account_id, Derived())
@@ -155,8 +172,8 @@ def _named(account: Account) -> Iterator[None]:
     """Put the account's login in front of a difference."""
     try:
         yield
-    except (Divergence, ValueError, KeyError) as error:
-        raise Divergence(f"account {account.login}: {error}") from error
+    except (Divergence, ValueError, TypeError, ArithmeticError, LookupError) as error:
+        raise Divergence(f"account {account.login}: {error or type(error).__name__}") from error
 
 
 def _same(name: str, stored: Any, derived: Any) -> None:
@@ -180,7 +197,7 @@ def _compare_positions(positions: Sequence[Position], told: Derived) -> None:
     own = told.holdings.positions if told.holdings else {}
     _same("open positions", [p.id for p in positions], sorted(own))
     for position in positions:
-        for name in ("symbol", "side", "volume", "cost", "margin_rate", "terms", "swap", "commission"):
+        for name in COMPARED:
             _same(
                 f"{name} of position {position.id}", getattr(position, name), getattr(own[position.id], name)
             )
