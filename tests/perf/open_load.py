@@ -162,7 +162,8 @@ class Quotes(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         self.transport.write(
             (
-                f"GET /ws HTTP/1.1\r\nHost: {HOST}:{self.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                f"GET /ws HTTP/1.1\r\nHost: {HOST}:{self.port}\r\n"
+                "Upgrade: websocket\r\nConnection: Upgrade\r\n"
                 "Sec-WebSocket-Key: cnR4LWJlbmNoLWtleS0xMg==\r\nSec-WebSocket-Version: 13\r\n\r\n"
             ).encode()
         )
