@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from rtx.kernel import money
 
 EMPTY = "–"
+MASK = "••••••"
 TONES = frozenset({"good", "bad", "warn", "info", "muted"})
 
 

@@ -19,9 +19,8 @@ from apps.accounts.models import Client, TradingAccount
 from apps.accounts.permissions import VIEW_PERSONAL_DATA
 from rtx.kernel import encryption
 from rtx.kernel.admin import ConfiguredModelAdmin, as_id
-from rtx.kernel.admin_display import EMPTY, badge, instant, link, link_to
+from rtx.kernel.admin_display import EMPTY, MASK, badge, instant, link, link_to
 
-MASK = "••••••"
 ACCOUNTS_SHOWN_MAX = 50
 KYC_TONES = {"none": "muted", "pending": "warn", "verified": "good", "rejected": "bad"}
 

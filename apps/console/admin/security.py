@@ -21,9 +21,10 @@ from guardian.models import GroupObjectPermission, UserObjectPermission
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
 
 from apps.accounts.models import User
+from apps.accounts.permissions import VIEW_PERSONAL_DATA
 from rtx.kernel.admin import ConfiguredModelAdmin, OperatedModelAdmin, ReadOnlyModelAdmin
 from rtx.kernel.admin_actions import Operation, operator_action
-from rtx.kernel.admin_display import EMPTY, badge, instant, link_to
+from rtx.kernel.admin_display import EMPTY, MASK, badge, instant, link_to
 
 for model in (Group, ChangeLogEntry, AccessAttempt, AccessLog, AccessFailureLog):
     admin.site.unregister(model)
@@ -235,6 +236,25 @@ class AttemptAdmin(OperatedModelAdmin):
         condition = Q(username=term.lower())
         return condition | Q(ip_address=term) if _is_address(term) else condition
 
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """Mask the e-mail for staff without the right to personal data."""
+        return self._masked(request, list(super().get_list_display(request)))
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """Mask the e-mail for staff without the right to personal data."""
+        return self._masked(request, list(super().get_fields(request, obj)))
+
+    @staticmethod
+    def _masked(request: HttpRequest, names: list[Any]) -> list[Any]:
+        if request.user.has_perm(VIEW_PERSONAL_DATA):
+            return names
+        return ["masked_name" if name == "username" else name for name in names]
+
+    @admin.display(description="Username")
+    def masked_name(self, row: Any) -> str:
+        """The beginning of the e-mail."""
+        return f"{row.username[:1]}{MASK}" if row.username else EMPTY
+
     @admin.display(description="Time (UTC)")
     def at(self, row: Any) -> SafeString:
         """When it was tried."""
@@ -247,7 +267,7 @@ class AccessAttemptAdmin(AttemptAdmin):
 
     list_display = ["at", "username", "ip_address", "failures_since_start", "user_agent"]
     fields = ["at", "username", "ip_address", "failures_since_start", "user_agent", "path_info"]
-    readonly_fields = ["at"]
+    readonly_fields = ["at", "masked_name"]
     actions = ["unlock"]
     actions_detail = ["unlock"]
 
@@ -266,7 +286,7 @@ class AccessLogAdmin(AttemptAdmin):
 
     list_display = ["at", "username", "ip_address", "logout_time", "user_agent"]
     fields = ["at", "username", "ip_address", "logout_time", "user_agent", "path_info"]
-    readonly_fields = ["at"]
+    readonly_fields = ["at", "masked_name"]
 
 
 @admin.register(AccessFailureLog)
@@ -275,7 +295,7 @@ class AccessFailureLogAdmin(AttemptAdmin):
 
     list_display = ["at", "username", "ip_address", "locked_out", "user_agent"]
     fields = ["at", "username", "ip_address", "locked_out", "user_agent", "path_info"]
-    readonly_fields = ["at"]
+    readonly_fields = ["at", "masked_name"]
 
 
 def _is_address(term: str) -> bool:

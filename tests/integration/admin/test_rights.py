@@ -85,6 +85,19 @@ def test_personal_data_is_masked_without_its_right(house: House, dealer: User) -
     assert "••••••" in detail
 
 
+@pytest.mark.parametrize(("role", "is_shown"), [("auditor", False), ("support", True)])
+def test_who_tried_to_sign_in_is_personal_data(role: str, is_shown: bool, house: House, client: Any) -> None:
+    client.post(reverse("admin:login"), {"username": "anna@example.com", "password": "wrong"})
+    http = signed_in(staff(f"{role}@example.com", role=role))
+
+    (row,) = rows(http, "axes_accessattempt")
+    shown = http.get(reverse("admin:axes_accessattempt_changelist")).content
+    detail = http.get(reverse("admin:axes_accessattempt_change", args=[row.pk])).content
+
+    assert (b"anna@example.com" in shown) is is_shown
+    assert (b"anna@example.com" in detail) is is_shown
+
+
 def test_personal_data_is_shown_with_its_right(house: House, dealer: User) -> None:
     allow(dealer, "view_personal_data")
     detail = signed_in(dealer).get(reverse("admin:accounts_client_change", args=[house.anna.client.pk]))
