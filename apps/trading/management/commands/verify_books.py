@@ -17,6 +17,7 @@ from apps.trading.selectors import verification
 
 WORKERS_MAX = 4
 CHUNK_ACCOUNTS = 50
+CHUNKS_PER_WORKER = 8  # so that busy accounts in one chunk do not leave the other workers idle
 
 
 class Command(BaseCommand):
@@ -38,10 +39,10 @@ class Command(BaseCommand):
         connections.close_all()  # nothing that is open may be inherited
         try:
             if workers == 1:
-                accounts, events = self._verify(None, login=login, quiet=quiet)
+                accounts, events = self._verify(None, workers, login=login, quiet=quiet)
             else:
                 with multiprocessing.get_context("fork").Pool(workers) as pool:
-                    accounts, events = self._verify(pool, login=login, quiet=quiet)
+                    accounts, events = self._verify(pool, workers, login=login, quiet=quiet)
         except Divergence as difference:
             raise CommandError(f"The books differ: {difference}") from difference
         took = time.perf_counter() - started
@@ -50,7 +51,7 @@ class Command(BaseCommand):
             f"({events / took:,.0f} events/s)."
         )
 
-    def _verify(self, pool: Pool | None, *, login: int | None, quiet: bool) -> tuple[int, int]:
+    def _verify(self, pool: Pool | None, workers: int, *, login: int | None, quiet: bool) -> tuple[int, int]:
         """Return how many accounts and events agree; without a pool, all is done here."""
         done = 0
         with verification.snapshot() as cursor:
@@ -59,10 +60,8 @@ class Command(BaseCommand):
                 raise CommandError(f"There is no account {login}.")
             total = None if login else verification.event_count(cursor)
             exported = verification.export(cursor)
-            chunks = [
-                (exported, ids[start : start + CHUNK_ACCOUNTS])
-                for start in range(0, len(ids), CHUNK_ACCOUNTS)
-            ]
+            size = min(CHUNK_ACCOUNTS, len(ids) // (workers * CHUNKS_PER_WORKER) + 1)
+            chunks = [(exported, ids[start : start + size]) for start in range(0, len(ids), size)]
             with tqdm(total=total, unit=" events", disable=quiet) as bar:
                 replays = (
                     pool.imap(_chunk, chunks)
