@@ -295,7 +295,7 @@ def test_a_database_that_stays_away_before_any_commit_is_unavailable(settings, m
 def test_a_batch_that_breaks_and_then_loses_its_connection_still_books_each_once(
     monkeypatch, caplog, holder, testbed
 ):
-    """The batch is run one by one after a rollback; a connection lost then is no reason to forget the fate."""
+    """After a rollback the batch runs one by one; a connection lost then costs no order its answer."""
     broken = []
 
     def explode(outcome: Outcome) -> None:
