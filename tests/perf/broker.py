@@ -10,23 +10,23 @@ servers' addresses are known; whatever imports models is imported only after tha
 import http.client
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import django
 
-from rtx.local.home import REPOSITORY
+from rtx.local.home import REPOSITORY, Home
 from rtx.local.ports import LOOPBACK, scratch
 from rtx.local.process import Process
 from rtx.local.programs import Sizes, answers
 from rtx.local.stack import Stack
 
-HOME = REPOSITORY / ".rtx" / "bench"
+HOMES = REPOSITORY / ".rtx" / "bench-"  # and the process id
 CONNECTIONS = 64
 WEB_WORKERS = 2
 WEB_THREADS = CONNECTIONS // WEB_WORKERS
@@ -196,10 +196,9 @@ def _open(group: Any, name: str) -> Trader:
 @contextmanager
 def broker(say: Say) -> Iterator[Broker]:
     """Open a broker in a folder of its own that is deleted at the end."""
-    if HOME.exists():
-        shutil.rmtree(HOME, ignore_errors=True)
+    _clear_leftovers()
     stack = Stack(
-        home=HOME,
+        home=Path(f"{HOMES}{os.getpid()}"),
         fast=False,
         temporary=True,
         env={"RTX_FEED": "simulated", "RTX_TICKS_DIR": "", "LOG_LEVEL": "WARNING"},
@@ -216,6 +215,15 @@ def broker(say: Say) -> Iterator[Broker]:
             yield opened
         finally:
             opened.stop_naive()
+
+
+def _clear_leftovers() -> None:
+    """Remove the folders of benches that were killed."""
+    for folder in HOMES.parent.glob(f"{HOMES.name}*"):
+        home = Home(folder)
+        if home.acquire():
+            home.remove()
+            home.release()
 
 
 def run_load(module: str, plan: dict[str, Any], *, timeout_s: float) -> dict[str, Any]:

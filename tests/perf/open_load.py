@@ -56,8 +56,12 @@ class Connection(asyncio.Protocol):
         if end < 0:
             return
         at = self.buffer[:end].lower().find(b"content-length: ")
-        stop = self.buffer.find(b"\r", at)
-        if at < 0 or len(self.buffer) < end + 4 + int(self.buffer[at + 16 : stop]):
+        if at < 0:
+            is_whole = self.buffer.endswith(b"0\r\n\r\n")  # the last chunk
+        else:
+            stop = self.buffer.find(b"\r", at)
+            is_whole = len(self.buffer) >= end + 4 + int(self.buffer[at + 16 : stop])
+        if not is_whole:
             return
         is_good = self.buffer.startswith(self.stream.status, 9) and self.stream.mark in self.buffer
         if not is_good:
@@ -180,7 +184,7 @@ class Quotes(asyncio.Protocol):
             del self.buffer[: end + 4]
             for greeting in self.greetings:
                 self.transport.write(masked(json.dumps(greeting).encode()))
-        for frame in whole_frames(self.buffer):
+        for frame in whole_frames(self.buffer, self.transport):
             if frame.startswith(QUOTES_MARK):
                 if self.is_counting:
                     self.ages_ms += [now_ms - quote["t"] for quote in json.loads(frame)["q"]]

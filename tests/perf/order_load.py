@@ -19,6 +19,7 @@ HOST = "127.0.0.1"
 ANSWER_TIMEOUT_S = 20.0
 FILLED = b'"status":"filled"'
 OFF_QUOTES = '"reject_reason":"off_quotes"'
+TEXT, PING, PONG = 0x81, 0x89, 0x8A
 SIDES = ("buy", "sell")
 
 
@@ -142,7 +143,8 @@ class SocketClient(Client):
             del self.buffer[: end + 4]
             assert self.transport is not None
             self.transport.write(masked(json.dumps({"op": "auth", "token": self.token}).encode()))
-        for frame in whole_frames(self.buffer):
+        assert self.transport is not None
+        for frame in whole_frames(self.buffer, self.transport):
             self.take(frame)
 
     def take(self, frame: bytes) -> None:
@@ -159,15 +161,15 @@ class SocketClient(Client):
             self.load.answered(self, "" if FILLED in frame else frame[:500].decode(errors="replace"))
 
 
-def masked(payload: bytes) -> bytes:
-    """Return a client's text frame; a mask of zeros leaves the payload readable."""
+def masked(payload: bytes, *, kind: int = TEXT) -> bytes:
+    """Return a client's frame; a mask of zeros leaves the payload readable."""
     length = len(payload)
-    head = bytes((0x81, 0x80 | length)) if length < 126 else bytes((0x81, 0xFE)) + length.to_bytes(2, "big")
-    return head + b"\0\0\0\0" + payload
+    size = bytes((0x80 | length,)) if length < 126 else bytes((0xFE,)) + length.to_bytes(2, "big")
+    return bytes((kind,)) + size + b"\0\0\0\0" + payload
 
 
-def whole_frames(buffer: bytearray) -> list[bytes]:
-    """Take the payloads of all whole frames out of a buffer."""
+def whole_frames(buffer: bytearray, transport: asyncio.Transport) -> list[bytes]:
+    """Take the payloads of all whole frames out of a buffer; pings are answered and left out."""
     frames, start = [], 0
     while len(buffer) - start >= 2:
         length, head = buffer[start + 1], 2
@@ -177,7 +179,11 @@ def whole_frames(buffer: bytearray) -> list[bytes]:
             length, head = int.from_bytes(buffer[start + 2 : start + 10], "big"), 10
         if len(buffer) < start + head + length:
             break
-        frames.append(bytes(buffer[start + head : start + head + length]))
+        payload = bytes(buffer[start + head : start + head + length])
+        if buffer[start] == PING:
+            transport.write(masked(payload, kind=PONG))
+        else:
+            frames.append(payload)
         start += head + length
     del buffer[:start]
     return frames
