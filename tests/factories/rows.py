@@ -1,5 +1,6 @@
 """Rows for integration tests, made as the product makes them: by services and commands, no inserted money."""
 
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -8,16 +9,16 @@ from uuid import UUID, uuid4
 from django.test import Client as HttpClient
 
 from apps.accounts.domain.ledger import BalanceKind
-from apps.accounts.models import AccountEvent, LedgerLine, TradingAccount
+from apps.accounts.models import AccountEvent, AccountState, LedgerLine, TradingAccount
 from apps.accounts.services import clients, tokens, trading_accounts
 from apps.accounts.services.clients import PersonalData
 from apps.groups.models import TradingGroup
 from apps.market.domain.quotes import Quote
 from apps.market.models import Symbol, TradingSession
 from apps.market.services.board import own_board
-from apps.trading.domain.commands import ClosePosition, Outcome, PlaceMarket, order_command_id
+from apps.trading.domain.commands import ClosePosition, Command, Outcome, PlaceMarket, order_command_id
 from apps.trading.domain.orders import Side
-from apps.trading.services import balances
+from apps.trading.services import balances, executor
 from rtx.kernel import clock
 from rtx.kernel.actor import Actor, ActorKind
 
@@ -152,6 +153,19 @@ def event_of(command_id: UUID) -> AccountEvent:
 def lines_of(event: AccountEvent) -> dict[str, Decimal]:
     """Return an event's ledger lines by ledger."""
     return dict(LedgerLine.objects.filter(event=event).values_list("ledger", "amount"))
+
+
+def state_of(holder: Holder) -> tuple[Decimal, Decimal, Decimal, int]:
+    """Return an account's balance, credit, margin and seq."""
+    found = AccountState.objects.get(account_id=holder.id)
+    return found.balance, found.credit, found.margin, found.seq
+
+
+def together(commands: list[Command]) -> list[Future[Outcome]]:
+    """Submit commands so that one batch takes them all, and return their futures."""
+    running = executor._executor
+    with running._condition:  # the executor cannot take anything while we hold it
+        return [executor.submit(command) for command in commands]
 
 
 class Trader:

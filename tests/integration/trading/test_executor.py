@@ -8,32 +8,18 @@ from decimal import Decimal
 import pytest
 from django.db import transaction
 
-from apps.accounts.domain.ledger import BalanceKind
-from apps.accounts.models import AccountEvent, AccountState
-from apps.groups.models import GroupSymbol, TradingGroup
-from apps.market.models import Symbol
+from apps.accounts.models import AccountEvent
+from apps.groups.models import TradingGroup
 from apps.trading.domain.book import AccountBook, PositionNotFound, SymbolNotOffered
-from apps.trading.domain.commands import ChangeBalance, Outcome, balance_command_id
+from apps.trading.domain.commands import Outcome
 from apps.trading.domain.orders import Side
 from apps.trading.models import Deal, Order, Position
 from apps.trading.services import executor
-from apps.trading.services.batch import AccountNotFound, ClientOrderIdReused
+from apps.trading.services.batch import AccountNotFound
 from tests.factories import rows
-from tests.factories.rows import TESTER, close_order, event_of, lines_of, market_order
+from tests.factories.rows import TESTER, close_order, lines_of, market_order, state_of, together
 
 D = Decimal
-
-
-def _state(holder):
-    found = AccountState.objects.get(account_id=holder.id)
-    return found.balance, found.credit, found.margin, found.seq
-
-
-def _together(commands, *, effects=()):
-    """Submit commands so that one batch takes them all, and return their futures."""
-    running = executor._executor
-    with running._condition:  # the executor cannot take anything while we hold it
-        return [executor.submit(command, effects=effects) for command in commands]
 
 
 def test_a_market_order_becomes_order_deal_position_event_lines_and_state(group, symbols, holder):
@@ -93,7 +79,7 @@ def test_a_market_order_becomes_order_deal_position_event_lines_and_state(group,
         "bbook": D("-1.50"),
         "markup": D("1.50"),
     }
-    assert _state(holder) == (D("9998.25"), D(0), D("550.10"), 3)
+    assert state_of(holder) == (D("9998.25"), D(0), D("550.10"), 3)
     assert (outcome.seq, outcome.repeated) == (3, False)
 
 
@@ -112,7 +98,7 @@ def test_closing_removes_the_position_and_books_the_profit(holder):
         "client": D("50.00"),
         "bbook": D("-50.00"),
     }
-    assert _state(holder) == (D("10050.00"), D(0), D(0), 4)
+    assert state_of(holder) == (D("10050.00"), D(0), D(0), 4)
 
 
 def test_a_partial_close_keeps_the_rest(holder):
@@ -124,7 +110,7 @@ def test_a_partial_close_keeps_the_rest(holder):
     position = Position.objects.get(pk=position_id)
     # 0.2 lots lose the spread of 17 points: 3.40; 0.3 lots keep 330.05(1) of margin
     assert (position.volume, position.cost) == (D("0.30"), D("0.330051"))
-    assert _state(holder) == (D("9996.60"), D(0), D("330.05"), 4)
+    assert state_of(holder) == (D("9996.60"), D(0), D("330.05"), 4)
 
 
 def test_netting_reverses_a_position_under_one_id(symbols):
@@ -142,7 +128,7 @@ def test_netting_reverses_a_position_under_one_id(symbols):
         D("0.33"),
     )
     assert turned.order.deals[0].entry == "inout"
-    assert _state(holder) == (D("9996.60"), D(0), D("330.00"), 4)
+    assert state_of(holder) == (D("9996.60"), D(0), D("330.00"), 4)
 
 
 def test_a_refusal_is_journaled_and_moves_nothing(holder):
@@ -154,93 +140,7 @@ def test_a_refusal_is_journaled_and_moves_nothing(holder):
     event = AccountEvent.objects.get(account_id=holder.id, seq=3)
     assert (event.type, event.seq) == ("order_rejected", outcome.seq)
     assert lines_of(event) == {}
-    assert _state(holder) == (D("10000"), D(0), D(0), 3)
-
-
-def test_the_same_id_with_the_same_content_returns_the_first_outcome(holder):
-    command = market_order(holder, client_order_id="once")
-    first = executor.run(command)
-    rows.show({"EURUSD": ("1.20000", "1.20020")})
-
-    again = executor.run(command)
-
-    assert again.repeated
-    assert (again.seq, again.payload) == (first.seq, first.payload)
-    assert (Order.objects.count(), Deal.objects.count(), Position.objects.count()) == (1, 1, 1)
-    assert _state(holder)[3] == 3
-
-
-def test_a_repeat_of_the_same_number_in_another_form_is_the_same_content(holder):
-    executor.run(market_order(holder, lots="0.1", client_order_id="once"))
-
-    assert executor.run(market_order(holder, lots="0.100", client_order_id="once")).repeated
-
-
-@pytest.mark.parametrize(
-    "change", [{"lots": "0.20"}, {"side": Side.SELL}, {"comment": "x"}, {"symbol": "GBPUSD"}]
-)
-def test_the_same_id_with_other_content_is_refused(holder, change):
-    executor.run(market_order(holder, client_order_id="once"))
-
-    with pytest.raises(ClientOrderIdReused) as refused:
-        executor.run(market_order(holder, client_order_id="once", **change))
-
-    assert (int(refused.value.status), refused.value.code) == (409, "client_order_id_reused")
-    assert Order.objects.count() == 1
-    assert _state(holder)[3] == 3
-
-
-def test_a_rejected_order_keeps_its_id_taken(holder):
-    first = executor.run(market_order(holder, lots="50", client_order_id="once"))
-    rows.deposit(holder.id, "1000000")
-
-    again = executor.run(market_order(holder, lots="50", client_order_id="once"))
-
-    assert again.repeated
-    assert again.payload == first.payload
-    assert not Position.objects.exists()
-
-
-def test_two_accounts_may_use_the_same_id(group, holder):
-    other = rows.make_holder(group=group)
-
-    executor.run(market_order(holder, client_order_id="mine"))
-    outcome = executor.run(market_order(other, client_order_id="mine"))
-
-    assert not outcome.repeated
-    assert Order.objects.filter(client_order_id="mine").count() == 2
-
-
-def test_the_same_id_twice_in_one_batch_is_booked_once(holder):
-    command = market_order(holder, client_order_id="twin")
-
-    first, second, other = _together([command, command, replace(command, volume=D("0.30"))])
-
-    assert not first.result(10).repeated
-    assert second.result(10).repeated
-    assert second.result(10).payload == first.result(10).payload
-    with pytest.raises(ClientOrderIdReused):
-        other.result(10)
-    assert Order.objects.get().volume == D("0.10")
-    assert _state(holder)[3] == 3
-
-
-def test_a_deposit_reference_counts_once(holder):
-    command = ChangeBalance(
-        account_id=holder.id,
-        command_id=balance_command_id(account_id=holder.id, reference="wire-1"),
-        actor=TESTER,
-        kind=BalanceKind.DEPOSIT,
-        amount=D("250.00"),
-        reference="wire-1",
-    )
-
-    executor.run(command)
-    again = executor.run(command)
-
-    assert again.repeated
-    assert _state(holder) == (D("10250.00"), D(0), D(0), 3)
-    assert lines_of(event_of(command.command_id)) == {"client": D("250.00"), "cash": D("-250.00")}
+    assert state_of(holder) == (D("10000"), D(0), D(0), 3)
 
 
 def test_submit_inside_an_open_transaction_is_refused(holder):
@@ -253,7 +153,7 @@ def test_submit_inside_an_open_transaction_is_refused(holder):
 def test_an_unknown_account_is_an_error_of_its_own_command_only(holder):
     lost = replace(market_order(holder), account_id=holder.id + 1000)
 
-    bad, good = _together([lost, market_order(holder)])
+    bad, good = together([lost, market_order(holder)])
 
     assert good.result(10).order.status == "filled"
     with pytest.raises(AccountNotFound):
@@ -261,7 +161,7 @@ def test_an_unknown_account_is_an_error_of_its_own_command_only(holder):
 
 
 def test_callers_mistakes_do_not_fail_their_batch(holder):
-    no_symbol, no_position, good = _together(
+    no_symbol, no_position, good = together(
         [market_order(holder, symbol="XXXYYY"), close_order(holder, 999_999), market_order(holder)]
     )
 
@@ -270,7 +170,7 @@ def test_callers_mistakes_do_not_fail_their_batch(holder):
     with pytest.raises(PositionNotFound):
         no_position.result(10)
     assert good.result(10).order.status == "filled"
-    assert _state(holder)[3] == 3  # mistakes are not journaled
+    assert state_of(holder)[3] == 3  # mistakes are not journaled
 
 
 def test_a_command_that_explodes_fails_alone(monkeypatch, caplog, group, holder):
@@ -285,7 +185,7 @@ def test_a_command_that_explodes_fails_alone(monkeypatch, caplog, group, holder)
 
     monkeypatch.setattr(AccountBook, "apply", explode)
 
-    before, bomb, after, elsewhere = _together(
+    before, bomb, after, elsewhere = together(
         [
             market_order(holder, lots="0.10"),
             market_order(holder, lots="0.20", comment="bomb"),
@@ -299,8 +199,8 @@ def test_a_command_that_explodes_fails_alone(monkeypatch, caplog, group, holder)
         bomb.result(10)
     assert "command failed" in caplog.text
     assert sorted(Position.objects.values_list("volume", flat=True)) == [D("0.1"), D("0.3"), D("0.4")]
-    assert _state(holder)[3] == 4
-    assert _state(holder)[2] == D("440.07")  # 0.4 lots: nothing of the broken one is left in the book
+    assert state_of(holder)[3] == 4
+    assert state_of(holder)[2] == D("440.07")  # 0.4 lots: nothing of the broken one is left in the book
 
 
 def test_an_effect_sees_the_outcome_inside_the_transaction(holder):
@@ -325,7 +225,7 @@ def test_an_effect_that_fails_rolls_its_command_back(holder):
         failing.result(10)
     assert not Order.objects.exists()
     assert not TradingGroup.objects.filter(description="changed by the effect").exists()
-    assert _state(holder) == (D("10000"), D(0), D(0), 2)
+    assert state_of(holder) == (D("10000"), D(0), D(0), 2)
     again = executor.run(market_order(holder, client_order_id="rolled"))
     assert (again.repeated, again.seq) == (False, 3)  # the id is free again
 
@@ -379,46 +279,3 @@ def test_no_answer_in_time_is_an_unknown_outcome_that_a_repeat_resolves(settings
     assert (int(unknown.value.status), unknown.value.code) == (503, "outcome_unknown")
     assert again.repeated
     assert Order.objects.count() == 1
-
-
-@pytest.mark.parametrize("bulk", [False, True], ids=["save", "update"])
-def test_edited_terms_hold_for_the_next_order(group, holder, bulk):
-    executor.run(market_order(holder, lots="0.10"))
-
-    if bulk:
-        TradingGroup.objects.filter(pk=group.pk).update(markup_ask_points=10)
-    else:
-        group.markup_ask_points = D(10)
-        group.save()
-    second = executor.run(market_order(holder, lots="0.10"))
-
-    assert second.order.average_price == D("1.10027")
-    versions = list(Deal.objects.order_by("pk").values_list("terms_version", flat=True))
-    assert versions[1] == versions[0] + 1
-
-
-def test_a_symbol_edit_holds_for_the_next_order(symbols, holder):
-    assert executor.run(market_order(holder, lots="0.10")).order.status == "filled"
-
-    Symbol.objects.filter(name="EURUSD").update(volume_min=D("0.50"))
-
-    assert executor.run(market_order(holder, lots="0.10")).refusal == "invalid_volume"
-
-
-def test_an_override_holds_for_the_next_order(group, symbols, holder):
-    assert executor.run(market_order(holder)).order.status == "filled"
-
-    GroupSymbol.objects.create(group=group, symbol=symbols["EURUSD"], is_offered=False)
-
-    with pytest.raises(SymbolNotOffered):
-        executor.run(market_order(holder))
-
-
-def test_an_old_quote_is_refused_until_a_new_one_comes(symbols, holder):
-    Symbol.objects.update(quote_age_max_s=2)
-    rows.show(age_ms=2_500)
-    refused = executor.run(market_order(holder))
-    rows.show()
-
-    assert refused.refusal == "off_quotes"
-    assert executor.run(market_order(holder)).order.status == "filled"

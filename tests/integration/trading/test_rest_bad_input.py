@@ -2,24 +2,15 @@
 
 import base64
 import json
-import time
-from typing import Any
 from urllib.parse import quote
 
-import jwt
 import pytest
-from django.conf import settings
-from hypothesis import HealthCheck, example, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
-from apps.accounts.models import User
 from apps.accounts.selectors import tokens
-from apps.trading.api.inputs import ClosePositionIn, MarketOrderIn
 from apps.trading.models import Order
-from rtx.kernel.errors import Invalid
 from rtx.kernel.rest import UserThrottle
 from tests.factories import rows
+from tests.factories.problems import answers_of, is_problem, order_body
 from tests.factories.rows import Holder, Trader
 
 MARKET = "/api/orders/market"
@@ -37,49 +28,10 @@ def trader(holder: Holder) -> Trader:
     return Trader(holder.token)
 
 
-def _order(holder: Holder, **changes: Any) -> dict[str, Any]:
-    return {
-        "account": holder.login,
-        "symbol": "EURUSD",
-        "side": "buy",
-        "volume": "0.10",
-        "client_order_id": "bad-input",
-        **changes,
-    }
-
-
 def _with(holder: Holder, field: str, literal: str) -> str:
     """Return an order's body in which one field is exactly this JSON text."""
-    body = json.dumps(_order(holder, **{field: "@@"}))
+    body = json.dumps(order_body(holder, **{field: "@@"}))
     return body.replace('"@@"', literal)
-
-
-def _is_problem(response, status: int, code: str) -> dict[str, Any]:
-    """Check the whole form of a problem answer and return it."""
-    assert response.status_code == status, response.content
-    assert response["Content-Type"] == "application/problem+json"
-    found = json.loads(response.content)
-    assert {"type", "title", "status", "code", "detail"} <= set(found)
-    assert (found["code"], found["status"]) == (code, status)
-    assert found["type"] == f"urn:rtx:problem:{code}"
-    assert found["title"]
-    assert response["X-Request-ID"]
-    return found
-
-
-def _answers(cases, call) -> dict[Any, tuple[int, str]]:
-    """Make one call per case; return its status and code, after checking the form of a problem answer."""
-    found = {}
-    for case in cases:
-        UserThrottle._bucket._levels.clear()
-        response = call(case)
-        body = json.loads(response.content)
-        status = response.status_code
-        if status >= 400:
-            _is_problem(response, status, body["code"])
-            assert len(response.content) < 2_000  # the input is not thrown back whole
-        found[case] = (status, body.get("code") or body.get("reject_reason"))
-    return found
 
 
 BODIES = {
@@ -103,7 +55,7 @@ BODIES = {
 
 
 def test_a_body_that_is_no_order_is_refused(trader):
-    answers = _answers(BODIES, lambda body: trader.call("POST", MARKET, body))
+    answers = answers_of(BODIES, lambda body: trader.call("POST", MARKET, body))
 
     assert answers == {body: (400, code) for body, code in BODIES.items()}
     assert not Order.objects.exists()
@@ -178,7 +130,7 @@ BAD_FIELDS = [
 
 
 def test_a_field_of_the_wrong_form_is_refused(trader, holder):
-    answers = _answers(BAD_FIELDS, lambda case: trader.call("POST", MARKET, _with(holder, *case)))
+    answers = answers_of(BAD_FIELDS, lambda case: trader.call("POST", MARKET, _with(holder, *case)))
 
     assert answers == dict.fromkeys(BAD_FIELDS, (400, "invalid"))
     assert not Order.objects.exists()
@@ -187,14 +139,14 @@ def test_a_field_of_the_wrong_form_is_refused(trader, holder):
 def test_a_refused_field_is_named(trader, holder):
     answer = trader.call("POST", MARKET, _with(holder, "volume", '"-1"'))
 
-    assert _is_problem(answer, 400, "invalid")["errors"] == {"volume": ["must be positive"]}
+    assert is_problem(answer, 400, "invalid")["errors"] == {"volume": ["must be positive"]}
 
 
 NO_JSON_NUMBERS = ["NaN", "Infinity", "-Infinity", "01", "+1", ".5", "1.", "0x1", "1e"]
 
 
 def test_a_number_that_json_does_not_have_is_malformed(trader, holder):
-    answers = _answers(
+    answers = answers_of(
         NO_JSON_NUMBERS, lambda text: trader.call("POST", MARKET, _with(holder, "volume", text))
     )
 
@@ -205,7 +157,7 @@ HALF_SURROGATES = ['"\\ud800"', '"\\udc00x"', '"\\ud800\\u0041"']
 
 
 def test_half_a_surrogate_pair_is_refused(trader, holder):
-    answers = _answers(
+    answers = answers_of(
         HALF_SURROGATES, lambda text: trader.call("POST", MARKET, _with(holder, "comment", text))
     )
 
@@ -228,10 +180,10 @@ REFUSALS = {
 
 def test_an_order_that_the_rules_refuse_is_an_order(trader, holder):
     def place(changes: str):
-        body = _order(holder, **json.loads(changes), client_order_id=f"r{abs(hash(changes))}")
+        body = order_body(holder, **json.loads(changes), client_order_id=f"r{abs(hash(changes))}")
         return trader.call("POST", MARKET, json.dumps(body))
 
-    assert _answers(REFUSALS, place) == {changes: (201, reason) for changes, reason in REFUSALS.items()}
+    assert answers_of(REFUSALS, place) == {changes: (201, reason) for changes, reason in REFUSALS.items()}
     assert sorted(Order.objects.values_list("reject_reason", flat=True)) == sorted(REFUSALS.values())
 
 
@@ -248,7 +200,7 @@ UNKNOWN_LOGINS = ["0", "-1", "99999", "9223372036854775808", "1" * 400]
 
 
 def test_an_unknown_account_is_not_found(trader, holder):
-    answers = _answers(
+    answers = answers_of(
         UNKNOWN_LOGINS, lambda text: trader.call("POST", MARKET, _with(holder, "account", text))
     )
 
@@ -258,21 +210,21 @@ def test_an_unknown_account_is_not_found(trader, holder):
 def test_somebody_elses_account_is_not_found(group, trader):
     other = rows.make_holder(group=group)
 
-    _is_problem(trader.call("POST", MARKET, json.dumps(_order(other))), 404, "account_not_found")
-    _is_problem(trader.call("GET", f"/api/accounts/{other.login}"), 404, "account_not_found")
+    is_problem(trader.call("POST", MARKET, json.dumps(order_body(other))), 404, "account_not_found")
+    is_problem(trader.call("GET", f"/api/accounts/{other.login}"), 404, "account_not_found")
     for path in ("orders", "positions", "deals", "events", "symbols", "quotes"):
-        _is_problem(trader.call("GET", f"/api/{path}?account={other.login}"), 404, "account_not_found")
+        is_problem(trader.call("GET", f"/api/{path}?account={other.login}"), 404, "account_not_found")
 
 
 def test_somebody_elses_order_and_position_are_not_found(group, trader):
     other = rows.make_holder(group=group)
-    placed = json.loads(Trader(other.token).call("POST", MARKET, json.dumps(_order(other))).content)
+    placed = json.loads(Trader(other.token).call("POST", MARKET, json.dumps(order_body(other))).content)
     close = json.dumps({"client_order_id": "steal"})
 
-    _is_problem(trader.call("GET", f"/api/orders/{placed['id']}"), 404, "not_found")
+    is_problem(trader.call("GET", f"/api/orders/{placed['id']}"), 404, "not_found")
     position = f"/api/positions/{placed['position_id']}"
-    _is_problem(trader.call("GET", position), 404, "position_not_found")
-    _is_problem(trader.call("POST", f"{position}/close", close), 404, "position_not_found")
+    is_problem(trader.call("GET", position), 404, "position_not_found")
+    is_problem(trader.call("POST", f"{position}/close", close), 404, "position_not_found")
     assert Order.objects.count() == 1
 
 
@@ -280,10 +232,10 @@ UNKNOWN_SYMBOLS = ["NOPE", "eurusd", "EURUSD ", "\u0000", "';--", "\U0001f4b6"]
 
 
 def test_an_unknown_symbol_is_not_found(trader, holder):
-    placed = _answers(
-        UNKNOWN_SYMBOLS, lambda name: trader.call("POST", MARKET, json.dumps(_order(holder, symbol=name)))
+    placed = answers_of(
+        UNKNOWN_SYMBOLS, lambda name: trader.call("POST", MARKET, json.dumps(order_body(holder, symbol=name)))
     )
-    shown = _answers(UNKNOWN_SYMBOLS, lambda name: trader.call("GET", f"/api/symbols/{quote(name)}"))
+    shown = answers_of(UNKNOWN_SYMBOLS, lambda name: trader.call("GET", f"/api/symbols/{quote(name)}"))
 
     assert placed == shown == dict.fromkeys(UNKNOWN_SYMBOLS, (404, "symbol_not_found"))
 
@@ -298,7 +250,7 @@ UNKNOWN_POSITIONS = {
 
 def test_an_unknown_position_is_not_found(trader):
     body = json.dumps({"client_order_id": "c"})
-    answers = _answers(
+    answers = answers_of(
         UNKNOWN_POSITIONS, lambda number: trader.call("POST", f"/api/positions/{number}/close", body)
     )
 
@@ -306,12 +258,12 @@ def test_an_unknown_position_is_not_found(trader):
 
 
 def test_a_reused_id_is_a_conflict(trader, holder):
-    first = trader.call("POST", MARKET, json.dumps(_order(holder)))
+    first = trader.call("POST", MARKET, json.dumps(order_body(holder)))
 
-    other = trader.call("POST", MARKET, json.dumps(_order(holder, volume="0.20")))
-    again = trader.call("POST", MARKET, json.dumps(_order(holder)))
+    other = trader.call("POST", MARKET, json.dumps(order_body(holder, volume="0.20")))
+    again = trader.call("POST", MARKET, json.dumps(order_body(holder)))
 
-    _is_problem(other, 409, "client_order_id_reused")
+    is_problem(other, 409, "client_order_id_reused")
     assert (again.status_code, again.content) == (201, first.content)
 
 
@@ -326,22 +278,22 @@ BAD_CLOSES = {
 
 
 def test_a_bad_close_is_refused(trader, holder):
-    placed = json.loads(trader.call("POST", MARKET, json.dumps(_order(holder))).content)
+    placed = json.loads(trader.call("POST", MARKET, json.dumps(order_body(holder))).content)
     path = f"/api/positions/{placed['position_id']}/close"
 
-    answers = _answers(BAD_CLOSES, lambda body: trader.call("POST", path, body))
+    answers = answers_of(BAD_CLOSES, lambda body: trader.call("POST", path, body))
 
     assert answers == {body: (400, code) for body, code in BAD_CLOSES.items()}
     assert Order.objects.count() == 1
 
 
 def test_a_body_up_to_the_limit_is_read_and_a_larger_one_is_not(trader, holder):
-    body = json.dumps(_order(holder))
+    body = json.dumps(order_body(holder))
     fits, larger = body.ljust(65_536), body.ljust(65_537)
 
     assert trader.call("POST", MARKET, fits).status_code == 201
-    _is_problem(trader.call("POST", MARKET, larger), 413, "too_large")
-    _is_problem(trader.call("POST", MARKET, body.ljust(3_000_000)), 413, "too_large")
+    is_problem(trader.call("POST", MARKET, larger), 413, "too_large")
+    is_problem(trader.call("POST", MARKET, body.ljust(3_000_000)), 413, "too_large")
 
 
 OTHER_TYPES = [
@@ -353,8 +305,8 @@ OTHER_TYPES = [
 
 
 def test_another_content_type_is_not_supported(trader, holder):
-    body = json.dumps(_order(holder))
-    answers = _answers(OTHER_TYPES, lambda kind: trader.call("POST", MARKET, body, content_type=kind))
+    body = json.dumps(order_body(holder))
+    answers = answers_of(OTHER_TYPES, lambda kind: trader.call("POST", MARKET, body, content_type=kind))
 
     assert answers == dict.fromkeys(OTHER_TYPES, (415, "unsupported_media_type"))
     assert not Order.objects.exists()
@@ -372,7 +324,7 @@ OTHER_METHODS = [
 
 
 def test_a_method_that_an_address_does_not_have(trader):
-    answers = _answers(OTHER_METHODS, lambda case: trader.call(*case, b"{}"))
+    answers = answers_of(OTHER_METHODS, lambda case: trader.call(*case, b"{}"))
 
     assert answers == dict.fromkeys(OTHER_METHODS, (405, "method_not_allowed"))
     assert trader.call("GET", MARKET)["Allow"] == "POST, OPTIONS"
@@ -382,7 +334,7 @@ NO_ADDRESSES = ["/api/", "/api/nothing", "/api/orders/market/", "/api/orders/x",
 
 
 def test_an_unknown_address_is_a_problem(trader):
-    answers = _answers(NO_ADDRESSES, lambda path: trader.call("GET", path))
+    answers = answers_of(NO_ADDRESSES, lambda path: trader.call("GET", path))
 
     assert answers == dict.fromkeys(NO_ADDRESSES, (404, "not_found"))
 
@@ -411,14 +363,14 @@ BAD_QUERIES = [
 
 
 def test_a_query_that_is_not_understood_is_refused(trader):
-    answers = _answers(BAD_QUERIES, lambda query: trader.call("GET", f"/api/{query}"))
+    answers = answers_of(BAD_QUERIES, lambda query: trader.call("GET", f"/api/{query}"))
 
     assert answers == dict.fromkeys(BAD_QUERIES, (400, "invalid"))
 
 
 def test_pages_follow_one_another_without_gap_or_repeat(trader, holder):
     for number in range(5):
-        body = json.dumps(_order(holder, client_order_id=f"p-{number}", volume="0.01"))
+        body = json.dumps(order_body(holder, client_order_id=f"p-{number}", volume="0.01"))
         assert trader.call("POST", MARKET, body).status_code == 201
 
     names, path = [], f"/api/orders?account={holder.login}&limit=2"
@@ -428,122 +380,3 @@ def test_pages_follow_one_another_without_gap_or_repeat(trader, holder):
         path = page["next"]
 
     assert names == ["p-4", "p-3", "p-2", "p-1", "p-0"]
-
-
-# --- tokens ----------------------------------------------------------------------------------------------
-
-
-def _signed(token: str, *, key: str | None = None, algorithm: str = "HS256", **changes: Any) -> str:
-    claims = jwt.decode(token, options={"verify_signature": False})
-    return jwt.encode(claims | changes, key or settings.TOKEN_SIGNING_KEY, algorithm=algorithm)
-
-
-TOKENS = {
-    "empty": lambda token: "",
-    "garbage": lambda token: "garbage",
-    "three parts": lambda token: "a.b.c",
-    "cut": lambda token: token[:-3],
-    "changed": lambda token: token[:40] + ("A" if token[40] != "A" else "B") + token[41:],
-    "not ascii": lambda token: "\xe9\xff",
-    "long": lambda token: "x" * 5_000,
-    "other key": lambda token: _signed(token, key="k" * 64),
-    "other algorithm": lambda token: _signed(token, key=settings.TOKEN_SIGNING_KEY * 2, algorithm="HS512"),
-    "no algorithm": lambda token: jwt.encode(
-        jwt.decode(token, options={"verify_signature": False}), None, algorithm="none"
-    ),
-    "other type": lambda token: _signed(token, typ="refresh"),
-    "unknown user": lambda token: _signed(token, sub="999999"),
-    "subject no number": lambda token: _signed(token, sub="x"),
-    "huge subject": lambda token: _signed(token, sub="9" * 30),
-    "old version": lambda token: _signed(token, ver=-1),
-    "family no id": lambda token: _signed(token, fam="x"),
-    "unknown family": lambda token: _signed(token, fam="00000000-0000-4000-8000-000000000000"),
-}
-
-
-def test_a_token_that_does_not_hold_is_refused(holder):
-    body = json.dumps(_order(holder))
-    bad = {kind: f"Bearer {make(holder.token)}" for kind, make in TOKENS.items()}
-
-    answers = _answers(TOKENS, lambda kind: Trader().call("POST", MARKET, body, Authorization=bad[kind]))
-
-    revoked = {"unknown user", "old version", "unknown family", "huge subject"}
-    expected = {kind: (401, "token_revoked" if kind in revoked else "invalid_token") for kind in TOKENS}
-    assert answers == expected
-    assert not Order.objects.exists()
-
-
-def test_an_expired_token_says_so(holder):
-    expired = _signed(holder.token, exp=int(time.time()) - 1)
-
-    _is_problem(Trader(expired).call("GET", "/api/accounts"), 401, "token_expired")
-
-
-HEADERS = {
-    "": "not_authenticated",
-    "Basic dXNlcjpwYXNz": "invalid_token",
-    "Bearer": "invalid_token",
-    "bearer  ": "invalid_token",
-    "Token x": "invalid_token",
-}
-
-
-def test_without_a_token_nothing_is_shown(holder):
-    def ask(header: str):
-        return Trader().call("GET", "/api/accounts", **({"Authorization": header} if header else {}))
-
-    assert _answers(HEADERS, ask) == {header: (401, code) for header, code in HEADERS.items()}
-    assert ask("")["WWW-Authenticate"] == "Bearer"
-
-
-def test_a_disabled_user_is_refused(holder):
-    User.objects.filter(pk=holder.user_id).update(is_active=False)
-
-    _is_problem(Trader(holder.token).call("GET", "/api/accounts"), 401, "token_revoked")
-
-
-# --- the parser under fire -------------------------------------------------------------------------------
-
-_scalars = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(max_size=80)
-    | st.decimals().map(str)
-    | st.sampled_from(["buy", "sell", "EURUSD", "0.10", "1e999", "NaN", "-0", "\u0000", "9" * 100])
-)
-_values = st.recursive(
-    _scalars,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-)
-_names = st.sampled_from([*MarketOrderIn.__struct_fields__, "position_id"]) | st.text(max_size=12)
-_GOOD = {"account": 1, "symbol": "EURUSD", "side": "buy", "volume": "0.10", "client_order_id": "c"}
-
-
-def _parses_or_is_invalid(kind: Any, data: Any) -> None:
-    try:
-        found = kind.validated(data)
-    except Invalid:
-        return
-    assert found.volume is None or 0 < found.volume < 10**18
-
-
-@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.dictionaries(_names, _values, max_size=6), st.booleans())
-@example({"volume": "0.1" * 1000}, True)
-def test_any_object_parses_or_is_invalid(changes, on_top_of_a_good_one):
-    body = {**_GOOD, **changes} if on_top_of_a_good_one else changes
-    _parses_or_is_invalid(MarketOrderIn, json.dumps(body).encode())
-    _parses_or_is_invalid(MarketOrderIn, body)
-    _parses_or_is_invalid(ClosePositionIn, json.dumps(body).encode())
-
-
-@hypothesis_settings(max_examples=150, deadline=None)
-@given(
-    st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass"))
-)
-@example(b"9" * 5_000)
-@example(b'{"account":' + b"9" * 5_000 + b"}")
-def test_any_bytes_parse_or_are_invalid(data):
-    _parses_or_is_invalid(MarketOrderIn, data)
