@@ -44,9 +44,7 @@ def run(broker: Broker, say: Say) -> list[Figure]:
         own.append(result["per_s"])
         p99_ms.append(result["p99_ms"])
         bare.append(pgbench.run(broker, script, number=pair + 1, seconds=SECONDS))
-        say(
-            f"  run {pair + 1}: {own[-1]:,.0f} orders/s, pgbench {bare[-1]:,.0f}/s"
-        )
+        say(f"  run {pair + 1}: {own[-1]:,.0f} orders/s, pgbench {bare[-1]:,.0f}/s")
     stored = broker.filled_orders() - before
     if stored != acknowledged:
         raise NotMeasured(f"{acknowledged} orders were acknowledged as filled, the database holds {stored}")
