@@ -20,6 +20,7 @@ from prometheus_client import Histogram
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
 REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
+ALIVE = b'{"status":"ok"}'
 API = "/api/"
 REQUESTS = Histogram(
     "rtx_http_request_seconds",
@@ -42,7 +43,8 @@ class RequestId:
         given = request.META.get("HTTP_X_REQUEST_ID", "")
         request_id = given if REQUEST_ID.match(given) else uuid.uuid4().hex
         if request.path == "/health":
-            response: HttpResponseBase = HttpResponse(b'{"status":"ok"}', content_type="application/json")
+            response: HttpResponseBase = HttpResponse(ALIVE, content_type="application/json")
+            response["Content-Length"] = str(len(ALIVE))
         else:
             started_s = time.perf_counter()
             if settings.TRUSTED_PROXY_COUNT:
