@@ -71,7 +71,7 @@ def test_postgres_restarted_is_a_clear_503_and_comes_back(stack: Stack, trading:
         eventually(lambda: load.acknowledged > UNDER_LOAD, "load", within_s=20, seen=load.answered)
         if fault == "outage":
             stack.postgres.stop()
-            eventually(lambda: load.answered()[503, "unavailable"] > 12, "refusals", within_s=20)
+            eventually(lambda: load.answered()[503, "unavailable"] > 12, "refusals", within_s=60)
             stack.postgres.start()
         else:
             stack.restart_postgres(crash=fault == "crash")
