@@ -111,7 +111,7 @@ POSITION_TYPES = {
     "updated_at": "timestamptz",
 }
 POSITION_COLUMNS = tuple(POSITION_TYPES)
-_FIXED = frozenset({"id", "account_id", "symbol_id", "opened_at"})
+_FIXED = frozenset({"id", "account_id", "symbol_id"})
 _POSITION_RECORD = ", ".join(f"{name} {kind}" for name, kind in POSITION_TYPES.items())
 UPSERT_POSITIONS = f"""
     INSERT INTO trading_position ({", ".join(POSITION_COLUMNS)})
