@@ -3,13 +3,14 @@ Trading groups and their terms per symbol. Configuration only: what the terms me
 `domain/terms.py`.
 """
 
+from datetime import time
 from decimal import Decimal
 
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 
-from apps.market.models import Symbol, bumps_terms_version
+from apps.market.models import Symbol, bumps_terms_version, keeps_history
 from rtx.kernel.fields import ExactDecimalField
 
 NOT_NEGATIVE = MinValueValidator(Decimal(0))
@@ -30,6 +31,57 @@ class CommissionCharge(models.TextChoices):
     BOTH = "both", "Entries and exits"
     ENTRY = "entry", "Entries only"
     EXIT = "exit", "Exits only"
+
+
+class MarginSchedule(models.Model):
+    """
+    Floating leverage: margin that grows in bands with the volume of a symbol or with the notional held.
+
+    Volume bands multiply the margin rate; notional bands (in the group's currency) set the leverage.
+    """
+
+    class Kind(models.TextChoices):
+        VOLUME = "volume", "Lots: margin rate per band"
+        NOTIONAL = "notional", "Notional: leverage per band"
+
+    name = models.SlugField(max_length=40, unique=True)
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    is_pooled = models.BooleanField(
+        default=False, help_text="All symbols of this schedule fill the same bands; else each its own."
+    )
+
+    class Meta:
+        ordering = ["name"]
+        triggers = [bumps_terms_version("schedule_terms"), keeps_history("schedule_history")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class MarginBand(models.Model):
+    """One band of a margin schedule: applies to what lies above the band before it."""
+
+    schedule = models.ForeignKey(MarginSchedule, on_delete=models.CASCADE, related_name="bands")
+    up_to = ExactDecimalField(
+        null=True, blank=True, help_text="Lots or notional where the band ends; empty: no end."
+    )
+    value = ExactDecimalField(help_text="Margin rate (volume) or leverage (notional).")
+
+    class Meta:
+        ordering = ["schedule", models.F("up_to").asc(nulls_last=True)]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["schedule", "up_to"], nulls_distinct=False, name="margin_band_unique"
+            ),
+            models.CheckConstraint(
+                condition=Q(value__gt=0) & (Q(up_to__isnull=True) | Q(up_to__gt=0)),
+                name="margin_band_positive",
+            ),
+        ]
+        triggers = [bumps_terms_version("band_terms"), keeps_history("band_history")]
+
+    def __str__(self) -> str:
+        return f"{self.schedule}: up to {self.up_to or 'any'}: {self.value}"
 
 
 class TradingGroup(models.Model):
@@ -55,7 +107,29 @@ class TradingGroup(models.Model):
     commission_charge = models.CharField(
         max_length=5, choices=CommissionCharge.choices, default=CommissionCharge.BOTH
     )
+    commission_minimum = ExactDecimalField(
+        default=Decimal(0), validators=[NOT_NEGATIVE], help_text="Least commission of a charged deal."
+    )
+    margin_schedule = models.ForeignKey(
+        MarginSchedule, null=True, blank=True, on_delete=models.PROTECT, related_name="groups"
+    )
     positions_max = models.PositiveIntegerField(default=500)
+    orders_max = models.PositiveIntegerField(default=500, help_text="Working orders per account.")
+    allows_hedging = models.BooleanField(
+        default=True, help_text="Hedging accounts may hold opposite positions on one symbol."
+    )
+    closes_fifo = models.BooleanField(
+        default=False, help_text="The oldest position of a symbol has to be closed first."
+    )
+    rollover_time = models.TimeField(default=time(17), help_text="End of the trading day, local time.")
+    rollover_timezone = models.CharField(max_length=64, default="America/New_York")
+    swap_free = models.BooleanField(default=False, help_text="No swap; an admin fee instead.")
+    admin_fee_per_lot = ExactDecimalField(
+        default=Decimal(0), validators=[NOT_NEGATIVE], help_text="Swap-free: per lot and night charged."
+    )
+    admin_fee_after_nights = models.PositiveSmallIntegerField(
+        default=0, help_text="Swap-free: nights before the admin fee begins."
+    )
     is_active = models.BooleanField(default=True)
 
     class Meta:
@@ -70,7 +144,7 @@ class TradingGroup(models.Model):
                 name="group_markup_not_negative",
             ),
         ]
-        triggers = [bumps_terms_version("group_terms")]
+        triggers = [bumps_terms_version("group_terms"), keeps_history("group_history")]
 
     def __str__(self) -> str:
         return self.name
@@ -98,6 +172,15 @@ class GroupSymbol(models.Model):
     leverage_max = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
     volume_min = ExactDecimalField(null=True, blank=True)
     volume_max = ExactDecimalField(null=True, blank=True)
+    commission_minimum = ExactDecimalField(null=True, blank=True, validators=[NOT_NEGATIVE])
+    margin_schedule = models.ForeignKey(
+        MarginSchedule, null=True, blank=True, on_delete=models.PROTECT, related_name="group_symbols"
+    )
+    stop_level_points = models.PositiveIntegerField(null=True, blank=True)
+    freeze_level_points = models.PositiveIntegerField(null=True, blank=True)
+    swap_mode = models.CharField(max_length=8, choices=Symbol.SwapMode.choices, blank=True)
+    swap_long = ExactDecimalField(null=True, blank=True)
+    swap_short = ExactDecimalField(null=True, blank=True)
 
     class Meta:
         ordering = ["group", "symbol"]
@@ -109,7 +192,35 @@ class GroupSymbol(models.Model):
                 name="group_symbol_markup_not_negative",
             ),
         ]
-        triggers = [bumps_terms_version("group_symbol_terms")]
+        triggers = [bumps_terms_version("group_symbol_terms"), keeps_history("group_symbol_history")]
 
     def __str__(self) -> str:
         return f"{self.group} {self.symbol}"
+
+
+class CommissionTier(models.Model):
+    """
+    A commission value for larger deals: the highest tier that a deal's size reaches replaces the rule's value.
+
+    Sizes are lots, or notional in the group's currency for the rule per million. Without a symbol the tier
+    belongs to the group's own rule; with one, to that symbol's in the group.
+    """
+
+    group = models.ForeignKey(TradingGroup, on_delete=models.CASCADE, related_name="commission_tiers")
+    symbol = models.ForeignKey(
+        Symbol, null=True, blank=True, on_delete=models.CASCADE, related_name="commission_tiers"
+    )
+    from_size = ExactDecimalField(validators=[NOT_NEGATIVE])
+    value = ExactDecimalField(validators=[NOT_NEGATIVE])
+
+    class Meta:
+        ordering = ["group", "symbol", "from_size"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["group", "symbol", "from_size"], nulls_distinct=False, name="commission_tier_unique"
+            )
+        ]
+        triggers = [bumps_terms_version("tier_terms"), keeps_history("tier_history")]
+
+    def __str__(self) -> str:
+        return f"{self.group} from {self.from_size}: {self.value}"

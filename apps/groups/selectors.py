@@ -2,21 +2,26 @@
 
 import threading
 from dataclasses import dataclass
+from decimal import Decimal
 
 from django.db import connection
 
+from apps.groups.domain.schedules import MarginSchedule, ScheduleKind
 from apps.groups.domain.terms import (
+    AdminFee,
     Commission,
     CommissionCharge,
     CommissionMode,
     GroupSpec,
     Override,
     PositionMode,
+    Rollover,
     Terms,
     price_profiles,
     resolve,
 )
-from apps.groups.models import GroupSymbol, TradingGroup
+from apps.groups.models import CommissionTier, GroupSymbol, TradingGroup
+from apps.groups.models import MarginSchedule as ScheduleRow
 from apps.market.domain.symbols import SymbolSpec
 from apps.market.selectors.symbols import symbol_specs
 
@@ -32,6 +37,12 @@ OVERRIDES = (
     "leverage_max",
     "volume_min",
     "volume_max",
+    "commission_minimum",
+    "stop_level_points",
+    "freeze_level_points",
+    "swap_mode",
+    "swap_long",
+    "swap_short",
 )
 
 
@@ -79,13 +90,18 @@ def load_terms() -> TermsBook:
     """Read all terms. The version is read first: what changes meanwhile is seen again at the next version."""
     version = terms_version()
     symbols = symbol_specs()
-    groups = {group.id: _group_spec(group) for group in TradingGroup.objects.all()}
+    schedules = _schedules()
+    tiers = _commission_tiers()
+    groups = {row.pk: _group_spec(row, schedules, tiers) for row in TradingGroup.objects.all()}
     names = {spec.id: name for name, spec in symbols.items()}
     overrides = {
-        (row.group_id, names[row.symbol_id]): Override(**{name: getattr(row, name) for name in OVERRIDES})
+        (row.group_id, names[row.symbol_id]): _override(row, schedules, tiers)
         for row in GroupSymbol.objects.all()
         if row.symbol_id in names
     }
+    for (group_id, symbol_id), own in tiers.items():  # tiers of a symbol without other terms of its own
+        if symbol_id is not None and symbol_id in names:
+            overrides.setdefault((group_id, names[symbol_id]), Override(commission_tiers=own))
     terms: dict[int, dict[str, Terms]] = {}
     for group in groups.values():
         resolved = (
@@ -102,7 +118,39 @@ def load_terms() -> TermsBook:
     )
 
 
-def _group_spec(group: TradingGroup) -> GroupSpec:
+Schedules = dict[int, MarginSchedule | None]
+Tiers = dict[tuple[int, int | None], tuple[tuple[Decimal, Decimal], ...]]
+
+
+def _schedules() -> Schedules:
+    return {
+        row.pk: MarginSchedule.of(
+            name=row.name,
+            kind=ScheduleKind(row.kind),
+            is_pooled=row.is_pooled,
+            bands=[(band.up_to, band.value) for band in row.bands.all()],
+        )
+        for row in ScheduleRow.objects.prefetch_related("bands")
+    }
+
+
+def _commission_tiers() -> Tiers:
+    found: Tiers = {}
+    for row in CommissionTier.objects.order_by("from_size"):
+        key = (row.group_id, row.symbol_id)
+        found[key] = (*found.get(key, ()), (row.from_size, row.value))
+    return found
+
+
+def _override(row: GroupSymbol, schedules: Schedules, tiers: Tiers) -> Override:
+    return Override(
+        **{name: getattr(row, name) for name in OVERRIDES},
+        commission_tiers=tiers.get((row.group_id, row.symbol_id), ()),
+        margin_schedule=schedules[row.margin_schedule_id] if row.margin_schedule_id else None,
+    )
+
+
+def _group_spec(group: TradingGroup, schedules: Schedules, tiers: Tiers) -> GroupSpec:
     return GroupSpec(
         id=group.pk,
         name=group.name,
@@ -117,7 +165,16 @@ def _group_spec(group: TradingGroup) -> GroupSpec:
             mode=CommissionMode(group.commission_mode),
             value=group.commission_value,
             charge=CommissionCharge(group.commission_charge),
+            minimum=group.commission_minimum,
+            tiers=tiers.get((group.pk, None), ()),
         ),
         positions_max=group.positions_max,
         is_active=group.is_active,
+        orders_max=group.orders_max,
+        allows_hedging=group.allows_hedging,
+        closes_fifo=group.closes_fifo,
+        rollover=Rollover(time=group.rollover_time, timezone=group.rollover_timezone),
+        swap_free=group.swap_free,
+        admin_fee=AdminFee(per_lot=group.admin_fee_per_lot, after_nights=group.admin_fee_after_nights),
+        margin_schedule=schedules[group.margin_schedule_id] if group.margin_schedule_id else None,
     )

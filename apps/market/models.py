@@ -3,7 +3,8 @@
 from decimal import Decimal
 
 import pgtrigger
-from django.core.validators import MinValueValidator
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
@@ -36,16 +37,57 @@ def bumps_terms_version(name: str) -> pgtrigger.Trigger:
     )
 
 
+def keeps_history(name: str) -> pgtrigger.Trigger:
+    """Return the trigger that keeps what a row was before each change: terms can be read as of then."""
+    return pgtrigger.Trigger(
+        name=name,
+        level=pgtrigger.Row,
+        when=pgtrigger.After,
+        operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
+        func="""
+            INSERT INTO market_configurationchange (table_name, row_id, at, before)
+            VALUES (
+                TG_TABLE_NAME,
+                CASE WHEN TG_OP = 'DELETE' THEN OLD.id ELSE NEW.id END,
+                clock_timestamp(),
+                CASE WHEN TG_OP = 'INSERT' THEN NULL ELSE to_jsonb(OLD) END
+            );
+            RETURN NULL;
+        """,
+    )
+
+
+class ConfigurationChange(models.Model):
+    """What a row of configuration was before one change (null: it did not exist). Triggers alone write it."""
+
+    table_name = models.CharField(max_length=63)
+    row_id = models.BigIntegerField()
+    at = models.DateTimeField()
+    before = models.JSONField(null=True)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["table_name", "at"], name="configuration_change_by_at")]
+
+    def __str__(self) -> str:
+        return f"{self.table_name} {self.row_id} at {self.at:%Y-%m-%d %H:%M:%S}"
+
+
 class TradingSession(models.Model):
     """A weekly calendar in a named time zone; symbols point at one."""
 
     name = models.CharField(max_length=40, unique=True)
     timezone = models.CharField(max_length=64, default="America/New_York")
     always_open = models.BooleanField(default=False)
+    exchange = models.CharField(
+        max_length=12,
+        blank=True,
+        help_text="Exchange calendar that names the holidays, for example XNYS; empty: entered by hand.",
+    )
 
     class Meta:
         ordering = ["name"]
-        triggers = [bumps_terms_version("session_terms")]
+        triggers = [bumps_terms_version("session_terms"), keeps_history("session_history")]
 
     def __str__(self) -> str:
         return self.name
@@ -74,7 +116,7 @@ class SessionHours(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["session", "weekday", "opens_at"], name="session_hours_unique")
         ]
-        triggers = [bumps_terms_version("hours_terms")]
+        triggers = [bumps_terms_version("hours_terms"), keeps_history("hours_history")]
 
     def __str__(self) -> str:
         return f"{self.get_weekday_display()} {self.opens_at:%H:%M}-{self.closes_at:%H:%M}"
@@ -87,14 +129,22 @@ class Holiday(models.Model):
     date = models.DateField()
     name = models.CharField(max_length=80, blank=True)
     closes_at = models.TimeField(null=True, blank=True, help_text="Early close; empty: closed all day.")
+    is_imported = models.BooleanField(
+        default=False, editable=False, help_text="Taken from the session's exchange calendar."
+    )
 
     class Meta:
         ordering = ["session", "date"]
         constraints = [models.UniqueConstraint(fields=["session", "date"], name="holiday_unique")]
-        triggers = [bumps_terms_version("holiday_terms")]
+        triggers = [bumps_terms_version("holiday_terms"), keeps_history("holiday_history")]
 
     def __str__(self) -> str:
         return f"{self.date} {self.name}".strip()
+
+
+def usual_swap_days() -> list[int]:
+    """Return one day for each trading day, three on Wednesday for the weekend's value dates."""
+    return [1, 1, 3, 1, 1, 0, 0]
 
 
 class Symbol(models.Model):
@@ -122,6 +172,12 @@ class Symbol(models.Model):
         CLOSE_ONLY = "close_only", "Close only"
         DISABLED = "disabled", "Disabled"
 
+    class SwapMode(models.TextChoices):
+        NONE = "none", "None"
+        POINTS = "points", "Points per lot"
+        MONEY = "money", "Money per lot, in the group's currency"
+        PERCENT = "percent", "Percent a year of the position's value"
+
     name = models.CharField(max_length=32, unique=True)
     description = models.CharField(max_length=120, blank=True)
     asset_class = models.CharField(max_length=12, choices=AssetClass.choices, db_index=True)
@@ -138,6 +194,11 @@ class Symbol(models.Model):
     margin_mode = models.CharField(max_length=14, choices=MarginMode.choices, default=MarginMode.FOREX)
     margin_rate_buy = ExactDecimalField(default=Decimal(1), validators=[POSITIVE])
     margin_rate_sell = ExactDecimalField(default=Decimal(1), validators=[POSITIVE])
+    margin_rate_pending = ExactDecimalField(
+        default=Decimal(0),
+        validators=[MinValueValidator(Decimal(0))],
+        help_text="Share of a position's margin that a working order reserves; 0: none.",
+    )
     margin_initial = ExactDecimalField(default=Decimal(0), help_text="Fixed mode: amount per lot.")
     hedged_contract_size = ExactDecimalField(
         null=True, blank=True, help_text="Contract for covered volume; empty: the contract size; 0: none."
@@ -145,6 +206,21 @@ class Symbol(models.Model):
     tick_size = ExactDecimalField(default=Decimal(0), help_text="Index mode only.")
     tick_price = ExactDecimalField(default=Decimal(0), help_text="Index mode only.")
     trade_mode = models.CharField(max_length=12, choices=TradeMode.choices, default=TradeMode.FULL)
+    stop_level_points = models.PositiveIntegerField(
+        default=0, help_text="Least distance of pending prices, SL and TP from the market."
+    )
+    freeze_level_points = models.PositiveIntegerField(
+        default=0, help_text="Within this distance of the market an order or stop cannot be changed."
+    )
+    swap_mode = models.CharField(max_length=8, choices=SwapMode.choices, default=SwapMode.NONE)
+    swap_long = ExactDecimalField(default=Decimal(0), help_text="For a buy; negative: the client pays.")
+    swap_short = ExactDecimalField(default=Decimal(0), help_text="For a sell; negative: the client pays.")
+    swap_multipliers = ArrayField(
+        models.PositiveSmallIntegerField(validators=[MaxValueValidator(10)]),
+        size=7,
+        default=usual_swap_days,
+        help_text="Days charged at the rollover of Monday to Sunday.",
+    )
     quote_age_max_s = models.PositiveIntegerField(
         default=30, help_text="Older quotes are refused while in session."
     )
@@ -162,8 +238,9 @@ class Symbol(models.Model):
             models.CheckConstraint(
                 condition=Q(volume_max__gte=models.F("volume_min")), name="symbol_volume_range"
             ),
+            models.CheckConstraint(condition=Q(swap_multipliers__len=7), name="symbol_seven_swap_days"),
         ]
-        triggers = [bumps_terms_version("symbol_terms")]
+        triggers = [bumps_terms_version("symbol_terms"), keeps_history("symbol_history")]
 
     def __str__(self) -> str:
         return self.name

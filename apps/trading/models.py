@@ -1,5 +1,6 @@
 """Orders, deals and positions. Written by the executor alone; ids are tickets from one sequence."""
 
+import pgtrigger
 from django.db import models
 from django.db.models import Q
 
@@ -34,6 +35,21 @@ class Order(models.Model):
         REJECTED = "rejected", "Rejected"
         EXPIRED = "expired", "Expired"
 
+    class TimeInForce(models.TextChoices):
+        GTC = "gtc", "Good till canceled"
+        DAY = "day", "Day"
+        GTD = "gtd", "Good till date"
+        IOC = "ioc", "Immediate or cancel"
+        FOK = "fok", "Fill or kill"
+
+    class Reason(models.TextChoices):
+        CLIENT = "client", "Client"
+        STAFF = "staff", "Staff"
+        SYSTEM = "system", "System"
+        STOP_LOSS = "stop_loss", "Stop loss"
+        TAKE_PROFIT = "take_profit", "Take profit"
+        STOP_OUT = "stop_out", "Stop out"
+
     id = models.BigIntegerField(primary_key=True)
     account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="orders")
     symbol = models.ForeignKey(Symbol, on_delete=models.PROTECT, related_name="orders")
@@ -48,6 +64,23 @@ class Order(models.Model):
     deviation = models.PositiveIntegerField(null=True, blank=True, help_text="Points.")
     stop_loss = ExactDecimalField(null=True, blank=True)
     take_profit = ExactDecimalField(null=True, blank=True)
+    stop_limit_price = ExactDecimalField(
+        null=True, blank=True, help_text="Stop limit: the limit that becomes active at the price."
+    )
+    trailing_points = models.PositiveIntegerField(null=True, blank=True)
+    time_in_force = models.CharField(max_length=3, choices=TimeInForce.choices, default=TimeInForce.GTC)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    activated_at = models.DateTimeField(
+        null=True, blank=True, help_text="Stop limit: when its stop was reached."
+    )
+    reason = models.CharField(max_length=12, choices=Reason.choices, default=Reason.CLIENT)
+    margin_rate = ExactDecimalField(
+        null=True, blank=True, help_text="Working order: margin currency to account currency."
+    )
+    terms = models.TextField(blank=True, help_text="Working order: contract terms that its margin follows.")
+    trigger = models.JSONField(
+        null=True, blank=True, help_text="What set it off: the price it waited for, the quote, the slippage."
+    )
     reject_reason = models.CharField(max_length=24, blank=True)
     requote_price = ExactDecimalField(null=True, blank=True, help_text="Price offered instead of a fill.")
     position_id = models.BigIntegerField(null=True, blank=True, db_index=True)
@@ -57,6 +90,10 @@ class Order(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        permissions = [
+            ("modify_order", "Can change working orders"),
+            ("cancel_order", "Can cancel working orders"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["account", "client_order_id"], name="order_client_order_id_unique"
@@ -72,6 +109,21 @@ class Order(models.Model):
                 name="order_working",
                 condition=Q(status__in=["working", "partially_filled"]),
             ),
+            models.Index(
+                fields=["account"],
+                name="order_working_by_account",
+                condition=Q(status__in=["working", "partially_filled"]),
+            ),
+        ]
+        triggers = [
+            pgtrigger.Trigger(
+                name="order_final",
+                level=pgtrigger.Row,
+                when=pgtrigger.Before,
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(old__status__in=["filled", "canceled", "rejected", "expired"]),
+                func="RAISE EXCEPTION 'order % is final', OLD.id;",
+            )
         ]
 
     def __str__(self) -> str:
@@ -149,9 +201,51 @@ class Position(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        permissions = [("close_position", "Can close positions at the market")]
+        permissions = [
+            ("close_position", "Can close positions at the market"),
+            ("modify_position", "Can change stop loss, take profit and trailing stop"),
+        ]
         constraints = [models.CheckConstraint(condition=Q(volume__gt=0), name="position_volume_positive")]
         indexes = [models.Index(fields=["symbol", "account"], name="position_by_symbol")]
 
     def __str__(self) -> str:
         return f"#{self.id} {self.side} {self.volume} {self.symbol}"
+
+
+class SwapCharge(models.Model):
+    """What one position was charged (negative) or paid for one night, with everything it follows from."""
+
+    class Kind(models.TextChoices):
+        SWAP = "swap", "Swap"
+        ADMIN_FEE = "admin_fee", "Admin fee (swap-free)"
+
+    event_id = models.BigIntegerField(help_text="Event of the journal that booked it.")
+    account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="swap_charges")
+    symbol = models.ForeignKey(Symbol, on_delete=models.PROTECT, related_name="swap_charges")
+    position_id = models.BigIntegerField()
+    date = models.DateField(help_text="Trading day that ended with the rollover.")
+    rolled_at = models.DateTimeField(help_text="The rollover's instant: its positions, terms and rates hold.")
+    kind = models.CharField(max_length=9, choices=Kind.choices)
+    side = models.CharField(max_length=4, choices=Side.choices)
+    volume = ExactDecimalField(help_text="Lots open at that instant.")
+    mode = models.CharField(max_length=8)
+    value = ExactDecimalField(help_text="Points, money per lot or percent a year.")
+    multiplier = models.PositiveSmallIntegerField(help_text="Days charged.")
+    price = ExactDecimalField(null=True, help_text="Percent: the price that valued the position.")
+    rate = ExactDecimalField(help_text="To the account currency.")
+    amount = ExactDecimalField(help_text="Account currency, booked.")
+    is_settled = models.BooleanField(
+        help_text="The position was closed by then: booked to the balance at once."
+    )
+    terms_version = models.BigIntegerField()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["position_id", "date"], name="swap_once_per_position_and_day")
+        ]
+        indexes = [models.Index(fields=["account", "-id"], name="swap_by_account")]
+        triggers = append_only("swap_append_only")
+
+    def __str__(self) -> str:
+        return f"position {self.position_id} {self.date}: {self.amount}"

@@ -6,11 +6,14 @@ Inheritance: a value set for the symbol in the group wins, else the group's, els
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import time
 from decimal import Decimal
 from enum import StrEnum
+from typing import TypeVar
 
+from apps.groups.domain.schedules import MarginSchedule
 from apps.market.domain.quotes import Quote
-from apps.market.domain.symbols import SymbolSpec, TradeMode
+from apps.market.domain.symbols import SwapMode, SymbolSpec, TradeMode
 
 MILLION = Decimal(1_000_000)
 
@@ -41,26 +44,59 @@ class CommissionCharge(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Commission:
-    """A commission rule."""
+    """
+    A commission rule: a value, replaced by that of the highest tier a deal reaches, and a least amount.
+
+    `tiers` are (size from which, value) by ascending size: lots, or notional for the rule per million.
+    """
 
     mode: CommissionMode = CommissionMode.NONE
     value: Decimal = Decimal(0)
     charge: CommissionCharge = CommissionCharge.BOTH
+    minimum: Decimal = Decimal(0)
+    tiers: tuple[tuple[Decimal, Decimal], ...] = ()
 
-    def due(self, *, is_entry: bool, volume_lots: Decimal, notional: Decimal) -> Decimal:
-        """Return the commission of one deal, unrounded; it and `notional` are in the group's currency."""
-        if self.charge is not CommissionCharge.BOTH and is_entry is not (
-            self.charge is CommissionCharge.ENTRY
-        ):
-            return Decimal(0)
+    def charges(self, *, is_entry: bool) -> bool:
+        """Say whether entries (or exits) pay."""
+        if self.mode is CommissionMode.NONE:
+            return False
+        return self.charge is CommissionCharge.BOTH or is_entry is (self.charge is CommissionCharge.ENTRY)
+
+    def value_for(self, *, volume_lots: Decimal, notional: Decimal) -> Decimal:
+        """Return the value that holds for a deal of this size."""
+        size = notional if self.mode is CommissionMode.PER_MILLION else volume_lots
+        return next((value for start, value in reversed(self.tiers) if size >= start), self.value)
+
+    def due(self, *, value: Decimal, volume_lots: Decimal, notional: Decimal) -> Decimal:
+        """
+        Return the commission of lots that pay at `value`, unrounded and without the minimum.
+
+        It and `notional` are in the group's currency.
+        """
         match self.mode:
             case CommissionMode.PER_LOT:
-                return self.value * volume_lots
+                return value * volume_lots
             case CommissionMode.PER_MILLION:
-                return self.value * notional / MILLION
+                return value * notional / MILLION
             case CommissionMode.PER_DEAL:
-                return self.value
+                return value
         return Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Rollover:
+    """When a group's trading day ends: a wall-clock time of a named zone, so it follows daylight saving."""
+
+    time: time = time(17)
+    timezone: str = "America/New_York"
+
+
+@dataclass(frozen=True, slots=True)
+class AdminFee:
+    """What a swap-free group charges instead of swaps: per lot and night, once `after_nights` have passed."""
+
+    per_lot: Decimal = Decimal(0)
+    after_nights: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +115,13 @@ class GroupSpec:
     commission: Commission
     positions_max: int
     is_active: bool
+    orders_max: int = 500
+    allows_hedging: bool = True
+    closes_fifo: bool = False
+    rollover: Rollover = Rollover()
+    swap_free: bool = False
+    admin_fee: AdminFee = AdminFee()
+    margin_schedule: MarginSchedule | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +139,24 @@ class Override:
     leverage_max: int | None = None
     volume_min: Decimal | None = None
     volume_max: Decimal | None = None
+    commission_minimum: Decimal | None = None
+    commission_tiers: tuple[tuple[Decimal, Decimal], ...] = ()
+    margin_schedule: MarginSchedule | None = None
+    stop_level_points: int | None = None
+    freeze_level_points: int | None = None
+    swap_mode: str = ""
+    swap_long: Decimal | None = None
+    swap_short: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SwapRule:
+    """Overnight financing of one symbol in one group; multipliers are those of Monday to Sunday."""
+
+    mode: SwapMode
+    long: Decimal
+    short: Decimal
+    multipliers: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -118,6 +179,10 @@ class Terms:
     leverage_max: int
     volume_min: Decimal
     volume_max: Decimal
+    margin_schedule: MarginSchedule | None
+    stop_level_points: int
+    freeze_level_points: int
+    swap: SwapRule
 
     @property
     def profile(self) -> tuple[Decimal, Decimal]:
@@ -150,14 +215,33 @@ def resolve(*, symbol: SymbolSpec, group: GroupSpec, override: Override | None, 
             mode=CommissionMode(own.commission_mode or rule.mode),
             value=_first(own.commission_value, rule.value),
             charge=CommissionCharge(own.commission_charge or rule.charge),
+            minimum=_first(own.commission_minimum, rule.minimum),
+            tiers=own.commission_tiers or (() if _sets_own_rule(own) else rule.tiers),
         ),
         leverage_max=own.leverage_max or group.leverage_max,
         volume_min=_first(own.volume_min, symbol.volume_min),
         volume_max=_first(own.volume_max, symbol.volume_max),
+        margin_schedule=own.margin_schedule or group.margin_schedule,
+        stop_level_points=_first(own.stop_level_points, symbol.stop_level_points),
+        freeze_level_points=_first(own.freeze_level_points, symbol.freeze_level_points),
+        swap=SwapRule(
+            mode=SwapMode(own.swap_mode or symbol.swap_mode),
+            long=_first(own.swap_long, symbol.swap_long),
+            short=_first(own.swap_short, symbol.swap_short),
+            multipliers=symbol.swap_multipliers,
+        ),
     )
 
 
-def _first(own: Decimal | None, inherited: Decimal) -> Decimal:
+def _sets_own_rule(own: Override) -> bool:
+    """A symbol with its own mode or value does not take over tiers that were made for the group's."""
+    return bool(own.commission_mode) or own.commission_value is not None
+
+
+T = TypeVar("T", Decimal, int)
+
+
+def _first(own: T | None, inherited: T) -> T:
     return inherited if own is None else own
 
 

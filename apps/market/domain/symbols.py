@@ -28,6 +28,18 @@ class TradeMode(StrEnum):
     DISABLED = "disabled"
 
 
+class SwapMode(StrEnum):
+    """What a swap's value means (see trading/domain/swaps.py)."""
+
+    NONE = "none"
+    POINTS = "points"
+    MONEY = "money"
+    PERCENT = "percent"
+
+
+USUAL_SWAP_DAYS = (1, 1, 3, 1, 1, 0, 0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SymbolSpec:
     """One symbol: sizes in base units and lots, prices with `digits` decimals."""
@@ -52,6 +64,13 @@ class SymbolSpec:
     trade_mode: TradeMode
     quote_age_max_ms: int
     calendar: Calendar
+    margin_rate_pending: Decimal = Decimal(0)
+    stop_level_points: int = 0
+    freeze_level_points: int = 0
+    swap_mode: SwapMode = SwapMode.NONE
+    swap_long: Decimal = Decimal(0)
+    swap_short: Decimal = Decimal(0)
+    swap_multipliers: tuple[int, ...] = USUAL_SWAP_DAYS
     description: str = ""
     asset_class: str = "forex"
 

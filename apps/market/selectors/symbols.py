@@ -6,7 +6,7 @@ from decimal import Decimal
 from django.conf import settings
 
 from apps.market.domain.sessions import Calendar, ClosedDay, Hours
-from apps.market.domain.symbols import MarginMode, SymbolSpec, TradeMode
+from apps.market.domain.symbols import MarginMode, SwapMode, SymbolSpec, TradeMode
 from apps.market.models import Symbol, TermsVersion, TradingSession
 
 DEMO_SESSION_NAME = "Demo session (always open)"
@@ -89,6 +89,13 @@ def _spec(row: Symbol, calendar: Calendar) -> SymbolSpec:
         trade_mode=TradeMode(row.trade_mode) if row.is_active else TradeMode.DISABLED,
         quote_age_max_ms=row.quote_age_max_s * 1000,
         calendar=calendar,
+        margin_rate_pending=row.margin_rate_pending,
+        stop_level_points=row.stop_level_points,
+        freeze_level_points=row.freeze_level_points,
+        swap_mode=SwapMode(row.swap_mode),
+        swap_long=row.swap_long,
+        swap_short=row.swap_short,
+        swap_multipliers=tuple(row.swap_multipliers),
         description=row.description,
         asset_class=row.asset_class,
     )

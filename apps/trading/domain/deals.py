@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from apps.accounts.domain import ledger
-from apps.groups.domain.terms import Commission, CommissionCharge, CommissionMode, Terms
+from apps.groups.domain.terms import Commission, Terms
 from apps.market.domain.symbols import MarginMode
 from apps.trading.domain import profit
 from apps.trading.domain.orders import Deal, Entry, Position, Side
@@ -113,23 +113,17 @@ def commission_due(
     Return the booked commission of one deal that opens `entering` lots and closes `leaving` lots (a positive
     amount).
 
-    A deal that does both pays a per-deal fee once.
+    The lots that the rule charges are taken together: they find the tier, and a per-deal fee or the minimum
+    is paid once.
     """
-    if rule.mode is CommissionMode.NONE:
-        return booked(ZERO, currency)
-    if entering and leaving and rule.mode is CommissionMode.PER_DEAL:
-        leaving = ZERO if rule.charge is not CommissionCharge.EXIT else leaving
-        entering = ZERO if rule.charge is CommissionCharge.EXIT else entering
-    parts = ((True, entering), (False, leaving))
-    due = sum(
-        (
-            rule.due(is_entry=is_entry, volume_lots=lots, notional=lots * notional_per_lot)
-            for is_entry, lots in parts
-            if lots
-        ),
-        ZERO,
+    lots = (entering if rule.charges(is_entry=True) else ZERO) + (
+        leaving if rule.charges(is_entry=False) else ZERO
     )
-    return booked(due, currency)
+    if not lots:
+        return booked(ZERO, currency)
+    notional = lots * notional_per_lot
+    value = rule.value_for(volume_lots=lots, notional=notional)
+    return booked(max(rule.due(value=value, volume_lots=lots, notional=notional), rule.minimum), currency)
 
 
 def markup_earned(*, terms: Terms, side: Side, volume: Decimal, rate: Decimal, currency: str) -> Decimal:

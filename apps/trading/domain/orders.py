@@ -8,6 +8,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
+from apps.groups.domain.schedules import MarginSchedule
 from apps.groups.domain.terms import Terms
 from apps.market.domain.symbols import MarginMode, SymbolSpec
 from rtx.kernel.money import ZERO, plain, rounded
@@ -25,6 +26,36 @@ class Side(StrEnum):
         return Side.SELL if self is Side.BUY else Side.BUY
 
 
+class OrderType(StrEnum):
+    """How an order asks to be filled."""
+
+    MARKET = "market"
+    LIMIT = "limit"
+    STOP = "stop"
+    STOP_LIMIT = "stop_limit"
+
+
+class TimeInForce(StrEnum):
+    """How long an order may wait."""
+
+    GTC = "gtc"
+    DAY = "day"
+    GTD = "gtd"
+    IOC = "ioc"
+    FOK = "fok"
+
+
+class OrderReason(StrEnum):
+    """Who or what an order comes from."""
+
+    CLIENT = "client"
+    STAFF = "staff"
+    SYSTEM = "system"
+    STOP_LOSS = "stop_loss"
+    TAKE_PROFIT = "take_profit"
+    STOP_OUT = "stop_out"
+
+
 class OrderStatus(StrEnum):
     """Where an order stands in its life."""
 
@@ -37,12 +68,45 @@ class OrderStatus(StrEnum):
     EXPIRED = "expired"
 
 
+# The order lifecycle. What has no row is final; `working` to `working` is a modification or an activation.
+TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
+    OrderStatus.NEW: frozenset(
+        {
+            OrderStatus.WORKING,
+            OrderStatus.FILLED,
+            OrderStatus.PARTIALLY_FILLED,
+            OrderStatus.CANCELED,
+            OrderStatus.REJECTED,
+        }
+    ),
+    OrderStatus.WORKING: frozenset(
+        {
+            OrderStatus.WORKING,
+            OrderStatus.PARTIALLY_FILLED,
+            OrderStatus.FILLED,
+            OrderStatus.CANCELED,
+            OrderStatus.REJECTED,
+            OrderStatus.EXPIRED,
+        }
+    ),
+    OrderStatus.PARTIALLY_FILLED: frozenset(
+        {
+            OrderStatus.PARTIALLY_FILLED,
+            OrderStatus.FILLED,
+            OrderStatus.CANCELED,
+            OrderStatus.EXPIRED,
+        }
+    ),
+}
+
+
 class Entry(StrEnum):
     """What a deal does to its position."""
 
     IN = "in"
     OUT = "out"
     INOUT = "inout"
+    OUT_BY = "out_by"
 
 
 class RejectReason(StrEnum):
@@ -58,6 +122,8 @@ class RejectReason(StrEnum):
     INVALID_PRICE = "invalid_price"
     REQUOTE = "requote"
     LIMIT_POSITIONS = "limit_positions"
+    HEDGING_PROHIBITED = "hedging_prohibited"
+    FIFO_VIOLATION = "fifo_violation"
     ACCOUNT_DISABLED = "account_disabled"
     POSITION_NOT_FOUND = "position_not_found"
 
@@ -79,6 +145,8 @@ class ContractTerms:
     digits: int
     margin_currency: str
     profit_currency: str
+    rate_pending: Decimal = ZERO
+    schedule: MarginSchedule | None = None
 
     @classmethod
     def of(cls, terms: Terms, *, account_leverage: int) -> "ContractTerms":
@@ -104,6 +172,17 @@ class ContractTerms:
         return _decoded(text)
 
 
+EXACT = (
+    "contract_size",
+    "hedged_contract_size",
+    "rate_buy",
+    "rate_sell",
+    "initial",
+    "tick_factor",
+    "rate_pending",
+)
+
+
 @lru_cache(maxsize=4096)
 def _contract_terms(terms: Terms, leverage: int) -> ContractTerms:
     symbol = terms.symbol
@@ -120,34 +199,39 @@ def _contract_terms(terms: Terms, leverage: int) -> ContractTerms:
         digits=symbol.digits,
         margin_currency=symbol.margin_currency,
         profit_currency=symbol.profit_currency,
+        rate_pending=symbol.margin_rate_pending,
+        schedule=terms.margin_schedule,
     )
 
 
 @lru_cache(maxsize=4096)
 def _encoded(terms: ContractTerms) -> str:
-    return json.dumps(
-        {
-            "mode": terms.mode.value,
-            "contract_size": plain(terms.contract_size),
-            "hedged_contract_size": plain(terms.hedged_contract_size),
-            "leverage": terms.leverage,
-            "rate_buy": plain(terms.rate_buy),
-            "rate_sell": plain(terms.rate_sell),
-            "initial": plain(terms.initial),
-            "tick_factor": plain(terms.tick_factor),
-            "digits": terms.digits,
-            "margin_currency": terms.margin_currency,
-            "profit_currency": terms.profit_currency,
-        },
-        separators=(",", ":"),
-    )
+    kept: dict[str, Any] = {
+        "mode": terms.mode.value,
+        "contract_size": plain(terms.contract_size),
+        "hedged_contract_size": plain(terms.hedged_contract_size),
+        "leverage": terms.leverage,
+        "rate_buy": plain(terms.rate_buy),
+        "rate_sell": plain(terms.rate_sell),
+        "initial": plain(terms.initial),
+        "tick_factor": plain(terms.tick_factor),
+        "digits": terms.digits,
+        "margin_currency": terms.margin_currency,
+        "profit_currency": terms.profit_currency,
+    }
+    if terms.rate_pending:
+        kept["rate_pending"] = plain(terms.rate_pending)
+    if terms.schedule is not None:
+        kept["schedule"] = terms.schedule.as_json()
+    return json.dumps(kept, separators=(",", ":"))
 
 
 @lru_cache(maxsize=4096)
 def _decoded(text: str) -> ContractTerms:
     kept: dict[str, Any] = json.loads(text)
-    exact = ("contract_size", "hedged_contract_size", "rate_buy", "rate_sell", "initial", "tick_factor")
-    kept.update({name: Decimal(kept[name]) for name in exact}, mode=MarginMode(kept["mode"]))
+    kept.update({name: Decimal(kept[name]) for name in EXACT if name in kept}, mode=MarginMode(kept["mode"]))
+    if "schedule" in kept:
+        kept["schedule"] = MarginSchedule.from_json(kept["schedule"])
     return ContractTerms(**kept)
 
 
@@ -191,27 +275,64 @@ class Deal:
 
 @dataclass(slots=True, kw_only=True)
 class Order:
-    """One instruction and its fate. Volumes in lots."""
+    """
+    One instruction and its fate. Volumes in lots.
+
+    `price` is what a market order asked for, else the price a pending one waits for: the limit, or the stop.
+    A stop limit whose stop was reached (`activated_at`) waits for `stop_limit_price`. `trigger` tells what
+    set a pending order, SL or TP off. `margin_rate` and `terms` are what a working order's margin follows.
+    """
 
     id: int
     client_order_id: str
     symbol: str
     side: Side
-    type: str
+    type: OrderType
     volume: Decimal
     status: OrderStatus
     created_at: datetime
     price: Decimal | None = None
     deviation: int | None = None
+    stop_limit_price: Decimal | None = None
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
+    trailing_points: int | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
+    expires_at: datetime | None = None
+    activated_at: datetime | None = None
+    reason: OrderReason = OrderReason.CLIENT
     comment: str = ""
     filled_volume: Decimal = ZERO
     average_price: Decimal | None = None
     reject_reason: RejectReason | None = None
     requote_price: Decimal | None = None
     position_id: int | None = None
+    margin_rate: Decimal | None = None
+    terms: ContractTerms | None = None
+    trigger: dict[str, Any] | None = None
     deals: list[Deal] = field(default_factory=list)
+
+    def move(self, status: OrderStatus) -> None:
+        """
+        Step to the next status of the order's life.
+
+        :raises ValueError: the lifecycle has no such step (a broken invariant, never a caller's mistake).
+        """
+        if status not in TRANSITIONS.get(self.status, frozenset()):
+            raise ValueError(f"order {self.id} cannot go from {self.status} to {status}")
+        self.status = status
+
+    @property
+    def waits_for(self) -> Decimal | None:
+        """The price that sets the order off next."""
+        return self.price if self.activated_at is None else self.stop_limit_price
+
+    @property
+    def waits_as(self) -> OrderType:
+        """As what the order waits: a stop limit is a stop first, then a limit."""
+        if self.type is not OrderType.STOP_LIMIT:
+            return self.type
+        return OrderType.STOP if self.activated_at is None else OrderType.LIMIT
 
 
 @dataclass(slots=True, kw_only=True)
