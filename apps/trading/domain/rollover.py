@@ -34,13 +34,18 @@ def day_ending(rollover: Rollover, *, on: date) -> TradingDay:
     (17:00 in New York) ends its own.
     """
     ended = on - DAY if rollover.time < NOON else on
-    return TradingDay(date=ended, rolled_at=_rolled_at(rollover, on))
+    return TradingDay(date=ended, rolled_at=_instant_on(rollover, on))
+
+
+def rolled_at(rollover: Rollover, day: date) -> datetime:
+    """Return the rollover that ends a trading day, in UTC."""
+    return _instant_on(rollover, day + DAY if rollover.time < NOON else day)
 
 
 def next_day(rollover: Rollover, *, after: datetime) -> TradingDay:
     """Return the first trading day that ends after the aware instant `after`."""
     local = after.astimezone(ZoneInfo(rollover.timezone)).date() - DAY
-    while _rolled_at(rollover, local) <= after:
+    while _instant_on(rollover, local) <= after:
         local += DAY
     return day_ending(rollover, on=local)
 
@@ -59,5 +64,5 @@ def days_within(rollover: Rollover, *, after: datetime, until: datetime) -> Iter
 
 
 @lru_cache(maxsize=4096)
-def _rolled_at(rollover: Rollover, on: date) -> datetime:
+def _instant_on(rollover: Rollover, on: date) -> datetime:
     return instant(on, rollover.time, ZoneInfo(rollover.timezone))
