@@ -49,6 +49,7 @@ class AccountEvent(models.Model):
     class Meta:
         ordering = ["account", "seq"]
         constraints = [models.UniqueConstraint(fields=["account", "seq"], name="event_seq_unique")]
+        indexes = [models.Index(fields=["xact", "id"], name="event_by_transaction")]
         triggers = append_only("event_append_only")
 
     def __str__(self) -> str:
