@@ -8,7 +8,7 @@ from decimal import Decimal
 from apps.groups.domain.terms import Terms
 from apps.market.domain.quotes import Quote
 from apps.market.domain.symbols import TradeMode
-from apps.trading.domain.orders import RejectReason, Side
+from apps.trading.domain.orders import Order, OrderReason, OrderType, RejectReason, Side
 from apps.trading.domain.pricing import MarketView
 from rtx.kernel.actor import ActorKind
 from rtx.kernel.money import ZERO
@@ -72,17 +72,99 @@ def slips(*, fill: Decimal, wanted: Decimal | None, deviation: int | None, side:
 
 
 def stops(
-    *, side: Side, quote: Quote, stop_loss: Decimal | None, take_profit: Decimal | None, terms: Terms
+    *, side: Side, price: Decimal, stop_loss: Decimal | None, take_profit: Decimal | None, terms: Terms
 ) -> RejectReason | None:
     """
-    Say whether SL and TP lie on their sides of the price that would close: bid for a buy, ask for a sell.
+    Say whether SL and TP lie on their sides of `price`, at least the stop level away.
+
+    `price` is what would close a position now (bid for a buy, ask for a sell), or what a pending order waits
+    for.
     """
     if not on_grid(stop_loss, terms=terms) or not on_grid(take_profit, terms=terms):
         return RejectReason.INVALID_STOPS
-    price = quote.bid if side is Side.BUY else quote.ask
     sign = 1 if side is Side.BUY else -1
-    if stop_loss is not None and (price - stop_loss) * sign <= ZERO:
-        return RejectReason.INVALID_STOPS
-    if take_profit is not None and (take_profit - price) * sign <= ZERO:
-        return RejectReason.INVALID_STOPS
+    least = terms.stop_level_points * terms.symbol.point
+    for distance in (
+        None if stop_loss is None else (price - stop_loss) * sign,
+        None if take_profit is None else (take_profit - price) * sign,
+    ):
+        if distance is not None and (distance <= ZERO or distance < least):
+            return RejectReason.INVALID_STOPS
     return None
+
+
+def closing_price(side: Side, quote: Quote) -> Decimal:
+    """Return what closes a position now: bid for a buy, ask for a sell."""
+    return quote.bid if side is Side.BUY else quote.ask
+
+
+def opening_price(side: Side, quote: Quote) -> Decimal:
+    """Return what opens a position now: ask for a buy, bid for a sell."""
+    return quote.ask if side is Side.BUY else quote.bid
+
+
+def reached(*, waits_as: OrderType, side: Side, price: Decimal, quote: Quote) -> bool:
+    """
+    Say whether a quote sets a pending order off: buys look at ask, sells at bid.
+
+    A limit is reached at its price or better, a stop at its price or worse.
+    """
+    offered = opening_price(side, quote)
+    better = offered <= price if side is Side.BUY else offered >= price
+    return offered == price or better is (waits_as is OrderType.LIMIT)
+
+
+def stop_reached(*, kind: OrderReason, side: Side, level: Decimal, quote: Quote) -> bool:
+    """Say whether a quote sets a position's SL or TP off: a buy looks at bid, a sell at ask."""
+    price = closing_price(side, quote)
+    if price == level:
+        return True
+    falls = price < level
+    return falls is ((side is Side.BUY) is (kind is OrderReason.STOP_LOSS))
+
+
+def pending_prices(order: Order, *, quote: Quote, terms: Terms) -> RejectReason | None:
+    """
+    Say whether an order's prices make sense at a quote.
+
+    A stop lies beyond the market by the stop level, a limit that does not fill at once as well; the limit of
+    a stop limit lies at its stop or on the better side of it.
+    """
+    price, limit = order.price, order.stop_limit_price
+    if price is None or not on_grid(price, terms=terms) or not on_grid(limit, terms=terms):
+        return RejectReason.INVALID_PRICE
+    if limit is not None and (limit > price if order.side is Side.BUY else limit < price):
+        return RejectReason.INVALID_PRICE
+    waits_for = order.waits_for
+    assert waits_for is not None
+    is_reached = reached(waits_as=order.waits_as, side=order.side, price=waits_for, quote=quote)
+    if order.waits_as is OrderType.STOP:
+        return RejectReason.INVALID_PRICE if is_reached or _is_near(order, quote, terms) else None
+    return RejectReason.INVALID_PRICE if not is_reached and _is_near(order, quote, terms) else None
+
+
+def _is_near(order: Order, quote: Quote, terms: Terms) -> bool:
+    assert order.waits_for is not None
+    distance = abs(order.waits_for - opening_price(order.side, quote))
+    return distance < terms.stop_level_points * terms.symbol.point
+
+
+def is_frozen(level: Decimal | None, *, price: Decimal, terms: Terms) -> bool:
+    """Say whether the market is too near to a waiting price for it to be changed (freeze level)."""
+    if level is None or not terms.freeze_level_points:
+        return False
+    return abs(level - price) <= terms.freeze_level_points * terms.symbol.point
+
+
+def trailed(
+    *, side: Side, price: Decimal, stop_loss: Decimal | None, trailing_points: int | None, terms: Terms
+) -> Decimal | None:
+    """Return the stop loss after a trailing stop followed `price` (what would close): it never loosens."""
+    if trailing_points is None:
+        return stop_loss
+    distance = trailing_points * terms.symbol.point
+    wanted = price - distance if side is Side.BUY else price + distance
+    wanted = max(wanted, terms.symbol.point)
+    if stop_loss is None:
+        return wanted
+    return max(stop_loss, wanted) if side is Side.BUY else min(stop_loss, wanted)

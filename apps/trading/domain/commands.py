@@ -19,7 +19,7 @@ from apps.trading.domain.orders import Order, OrderReason, OrderType, RejectReas
 from rtx.kernel.actor import Actor
 from rtx.kernel.money import plain
 
-_IDENTITY = frozenset({"command_id", "actor"})
+_IDENTITY = frozenset({"command_id", "actor", "raw", "unwatched_ms"})
 
 
 def order_command_id(*, account_id: int, client_order_id: str) -> UUID:
@@ -52,7 +52,7 @@ class Command:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of the command's kind and content, without its id and actor: 32 hex digits."""
+        """A hash of kind and content, without id, actor and the quote of a trigger: 32 hex digits."""
         parts = [type(self).__name__]
         for name in _content_fields(type(self)):
             value = getattr(self, name)

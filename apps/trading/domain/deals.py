@@ -11,7 +11,7 @@ from apps.groups.domain.terms import Commission, Terms
 from apps.market.domain.symbols import MarginMode
 from apps.trading.domain import profit
 from apps.trading.domain.orders import Deal, Entry, Position, Side
-from rtx.kernel.money import ZERO, booked
+from rtx.kernel.money import ZERO, booked, text
 
 ONE = Decimal(1)
 
@@ -27,8 +27,8 @@ class Settlement:
 
 def settle(deal: Deal, *, position: Position | None, currency: str) -> Settlement:
     """
-    Return what a deal makes of a position: IN adds, OUT reduces, INOUT closes it and opens the rest the other
-    way.
+    Return what a deal makes of a position: IN adds, OUT and OUT_BY reduce, INOUT closes it and opens the
+    rest the other way.
 
     :raises ValueError: the deal does not fit the position (a broken invariant, never a caller's mistake).
     """
@@ -38,7 +38,7 @@ def settle(deal: Deal, *, position: Position | None, currency: str) -> Settlemen
     if position is None or position.side is deal.side:
         raise ValueError(f"deal {deal.id} closes nothing")
     closed = min(position.volume, deal.volume)
-    if deal.entry is Entry.OUT and deal.volume > position.volume:
+    if deal.entry in (Entry.OUT, Entry.OUT_BY) and deal.volume > position.volume:
         raise ValueError(f"deal {deal.id} closes more than position {position.id} holds")
     full = closed == position.volume
     cost = position.cost if full else position.cost * closed / position.volume
@@ -77,6 +77,7 @@ def _opened(deal: Deal, *, volume: Decimal) -> Position:
         opened_at=deal.at,
         stop_loss=deal.stop_loss,
         take_profit=deal.take_profit,
+        trailing_points=deal.trailing_points,
         commission=deal.commission,
     )
 
@@ -95,6 +96,7 @@ def _added(deal: Deal, position: Position | None) -> Position:
         last_deal_id=deal.id,
         stop_loss=deal.stop_loss or position.stop_loss,
         take_profit=deal.take_profit or position.take_profit,
+        trailing_points=deal.trailing_points or position.trailing_points,
         commission=position.commission + deal.commission,
     )
 
@@ -108,10 +110,10 @@ def lines(deal: Deal) -> list[ledger.Line]:
 
 def commission_due(
     rule: Commission, *, entering: Decimal, leaving: Decimal, notional_per_lot: Decimal, currency: str
-) -> Decimal:
+) -> tuple[Decimal, str]:
     """
     Return the booked commission of one deal that opens `entering` lots and closes `leaving` lots (a positive
-    amount).
+    amount), and the rule as it was applied: mode, value, charge and, when it counted, the minimum.
 
     The lots that the rule charges are taken together: they find the tier, and a per-deal fee or the minimum
     is paid once.
@@ -120,10 +122,14 @@ def commission_due(
         leaving if rule.charges(is_entry=False) else ZERO
     )
     if not lots:
-        return booked(ZERO, currency)
+        return booked(ZERO, currency), f"{rule.mode}:{text(rule.value)}:{rule.charge}"
     notional = lots * notional_per_lot
     value = rule.value_for(volume_lots=lots, notional=notional)
-    return booked(max(rule.due(value=value, volume_lots=lots, notional=notional), rule.minimum), currency)
+    due = rule.due(value=value, volume_lots=lots, notional=notional)
+    applied = f"{rule.mode}:{text(value)}:{rule.charge}"
+    if due < rule.minimum:
+        return booked(rule.minimum, currency), f"{applied}:min {text(rule.minimum)}"
+    return booked(due, currency), applied
 
 
 def markup_earned(*, terms: Terms, side: Side, volume: Decimal, rate: Decimal, currency: str) -> Decimal:

@@ -1,8 +1,8 @@
 """
-What an account holds: its money, its positions, its margin, and how events change them. Pure.
+What an account holds: its money, positions, working orders and margin, and how these may change. Pure.
 
 Decides nothing: the account book (book.py) decides and then changes the holdings through this class; the
-journal's replay changes them through the same methods and compares.
+journal's replay (replaying.py) changes them through the same methods and compares.
 """
 
 from collections.abc import Iterable
@@ -11,16 +11,12 @@ from decimal import Decimal
 
 from apps.accounts.domain.ledger import Ledger, Line
 from apps.groups.domain.terms import PositionMode
-from apps.trading.domain import deals, journal, margin, profit
+from apps.trading.domain import deals, margin, profit
 from apps.trading.domain.deals import Settlement
 from apps.trading.domain.journal import Payload
-from apps.trading.domain.orders import ContractTerms, Deal, Position
+from apps.trading.domain.orders import ContractTerms, Deal, Order, Position
 from apps.trading.domain.pricing import MarketView
 from rtx.kernel.money import ZERO, booked, text
-
-
-class Divergence(Exception):
-    """The journal and what is derived from it differ: a broken invariant."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,20 +48,34 @@ class Valuation:
 
 class Holdings:
     """
-    One account with its open positions. `touched` collects the ids of positions changed since it was cleared.
+    One account with its open positions and working orders.
+
+    `touched` and `touched_orders` collect the ids of what changed since they were cleared.
     """
 
-    def __init__(self, *, account: Account, positions: Iterable[Position] = ()) -> None:
+    def __init__(
+        self, *, account: Account, positions: Iterable[Position] = (), orders: Iterable[Order] = ()
+    ) -> None:
         self.account = account
-        self.positions: dict[int, Position] = {position.id: position for position in positions}
+        self.positions: dict[int, Position] = {}
+        self.orders: dict[int, Order] = {}
+        self._by_symbol: dict[str, dict[int, Position]] = {}
+        self._reserving: dict[str, dict[int, Order]] = {}
+        self._needs: dict[str, margin.Need] = {}
+        for position in positions:
+            self._put_position(position)
+        for order in orders:
+            self._put_order(order)
+        for symbol in {*self._by_symbol, *self._reserving}:
+            self._needs[symbol] = margin.need_of(self.of_symbol(symbol), self._orders_of(symbol))
         self.touched: set[int] = set()
-        self._margins: dict[str, Decimal] = {}
-        for symbol in {position.symbol for position in self.positions.values()}:
-            self._margins[symbol] = margin.of_symbol(self.of_symbol(symbol))
+        self.touched_orders: set[int] = set()
+
+    # -- what is held
 
     def of_symbol(self, symbol: str) -> list[Position]:
         """Return the open positions on a symbol, oldest first."""
-        return [position for position in self.positions.values() if position.symbol == symbol]
+        return list(self._by_symbol.get(symbol, {}).values())
 
     def valuation(self, market: MarketView) -> Valuation | None:
         """Value the account at the market's prices; None when a position has no price or no conversion."""
@@ -98,48 +108,22 @@ class Holdings:
         kept = [position for position in self.positions.values() if position.id != deal.position_id]
         return [*kept, result.position] if result.position else kept
 
-    def margin_with(self, positions: Iterable[Position], symbol: str) -> Decimal:
-        """Return the account's booked margin if `positions` were all that is open on `symbol`."""
-        others = sum((need for name, need in self._margins.items() if name != symbol), ZERO)
-        return booked(others + margin.of_symbol(positions), self.account.currency)
-
-    def book_deal(self, deal: Deal, result: Settlement) -> list[Line]:
-        """Make a settled deal true: position, margin, balance. Returns its ledger lines."""
-        deal.profit, deal.swap = result.profit, result.swap
-        if result.position:
-            self.positions[deal.position_id] = result.position
-        else:
-            del self.positions[deal.position_id]
-        self.touched.add(deal.position_id)
-        self._remargin(deal.symbol)
-        lines = deals.lines(deal)
-        self.post(lines)
-        return lines
-
-    def post(self, lines: Iterable[Line]) -> None:
-        """Add the client's lines to balance and credit."""
-        for line in lines:
-            if line.ledger is Ledger.CLIENT:
-                self.account.balance += line.amount
-            elif line.ledger is Ledger.CREDIT:
-                self.account.credit += line.amount
-
-    def set_leverage(self, leverage: int, terms: dict[int, ContractTerms]) -> None:
-        """Change the account's leverage and, per position id, the contract terms that follow from it."""
-        self.account.leverage = leverage
-        for position_id, changed in terms.items():
-            self.positions[position_id] = replace(self.positions[position_id], terms=changed)
-            self.touched.add(position_id)
-        for symbol in list(self._margins):
-            self._remargin(symbol)
-
-    def _remargin(self, symbol: str) -> None:
-        held = self.of_symbol(symbol)
-        if held:
-            self._margins[symbol] = margin.of_symbol(held)
-        else:
-            self._margins.pop(symbol, None)
-        self.account.margin = booked(sum(self._margins.values(), ZERO), self.account.currency)
+    def margin_with(
+        self,
+        symbol: str,
+        *,
+        positions: Iterable[Position] | None = None,
+        without: int = 0,
+        adding: Order | None = None,
+    ) -> Decimal:
+        """
+        Return the account's booked margin if `positions` (the present ones when not given) were open on
+        `symbol`, the order with the id `without` were gone and the order `adding` were working.
+        """
+        waiting = [order for order in self._orders_of(symbol) if order.id != without]
+        held = self.of_symbol(symbol) if positions is None else positions
+        need = margin.need_of(held, [*waiting, adding] if adding else waiting)
+        return self._booked({**self._needs, symbol: need})
 
     def money(self) -> Payload:
         """Return balance, credit and margin as an event carries them."""
@@ -150,52 +134,114 @@ class Holdings:
             "margin": text(account.margin),
         }
 
-    # -- derived again from the journal
-    # -----------------------------------------------------------------------
+    # -- how it changes
 
-    def replay(self, *, seq: int, type_: str, payload: Payload) -> list[Line]:
-        """
-        Derive one event again and return its ledger lines.
-
-        :raises Divergence: the number is out of order, or what is derived differs from what the event says.
-        """
-        account = self.account
-        if seq != account.seq + 1:
-            raise Divergence(f"event {seq} follows event {account.seq}")
-        account.seq = seq
-        lines: list[Line] = []
-        if type_ == "order_filled":
-            lines = self._replay_fill(payload)
-        elif type_ == "balance_changed":
-            lines = journal.balance_lines_read(payload)
-            self.post(lines)
-        elif type_ == "account_changed":
-            self._replay_change(payload)
-        elif type_ not in journal.WITHOUT_EFFECT:
-            raise Divergence(f"event {seq} has the unknown type {type_}")
-        for name, derived in (
-            ("balance", account.balance),
-            ("credit", account.credit),
-            ("margin", account.margin),
-        ):
-            if name in payload and Decimal(payload[name]) != derived:
-                raise Divergence(f"event {seq} says {name} {payload[name]}, derived is {derived}")
+    def book_deal(self, deal: Deal, result: Settlement) -> list[Line]:
+        """Make a settled deal true: position, margin, balance. Returns its ledger lines."""
+        deal.profit, deal.swap = result.profit, result.swap
+        if result.position:
+            self._put_position(result.position)
+        else:
+            self._drop_position(deal.position_id)
+        self.touched.add(deal.position_id)
+        self._remargin(deal.symbol)
+        lines = deals.lines(deal)
+        self.post(lines)
         return lines
 
-    def _replay_fill(self, payload: Payload) -> list[Line]:
-        lines: list[Line] = []
-        order = payload["order"]
-        for kept in order["deals"]:
-            deal = journal.deal_read(kept, house=payload["house"][str(kept["id"])], order=order)
-            held = self.positions.get(deal.position_id)
-            result = deals.settle(deal, position=held, currency=self.account.currency)
-            for name, derived in (("profit", result.profit), ("swap", result.swap)):
-                if Decimal(kept[name]) != derived:
-                    raise Divergence(f"deal {deal.id} says {name} {kept[name]}, derived is {derived}")
-            lines += self.book_deal(deal, result)
-        return lines
+    def put_order(self, order: Order) -> None:
+        """Keep a working order as it now is."""
+        self._put_order(order)
+        self.touched_orders.add(order.id)
+        if order.id in self._reserving.get(order.symbol, {}):
+            self._remargin(order.symbol)
 
-    def _replay_change(self, payload: Payload) -> None:
-        self.account.status = payload.get("status", self.account.status)
-        terms = {int(key): ContractTerms.decoded(kept) for key, kept in payload["house"]["terms"].items()}
-        self.set_leverage(payload.get("leverage", self.account.leverage), terms)
+    def drop_order(self, order_id: int) -> None:
+        """Forget an order that no longer works; one that never did is none of our business."""
+        order = self.orders.pop(order_id, None)
+        if order is None:
+            return
+        self.touched_orders.add(order_id)
+        if self._reserving.get(order.symbol, {}).pop(order_id, None) is not None:
+            self._remargin(order.symbol)
+
+    def change_stops(
+        self,
+        position_id: int,
+        *,
+        stop_loss: Decimal | None,
+        take_profit: Decimal | None,
+        trailing_points: int | None,
+    ) -> Position:
+        """Give a position other stops and return it."""
+        changed = replace(
+            self.positions[position_id],
+            stop_loss=stop_loss,
+            take_profit=take_profit,
+            trailing_points=trailing_points,
+        )
+        self._put_position(changed)
+        self.touched.add(position_id)
+        return changed
+
+    def accrue_swap(self, position_id: int, amount: Decimal) -> bool:
+        """Add a night's swap to a position; False: it is no longer open."""
+        held = self.positions.get(position_id)
+        if held is None:
+            return False
+        self._put_position(replace(held, swap=held.swap + amount))
+        self.touched.add(position_id)
+        return True
+
+    def post(self, lines: Iterable[Line]) -> None:
+        """Add the client's lines to balance and credit."""
+        for line in lines:
+            if line.ledger is Ledger.CLIENT:
+                self.account.balance += line.amount
+            elif line.ledger is Ledger.CREDIT:
+                self.account.credit += line.amount
+
+    def set_leverage(
+        self, leverage: int, terms: dict[int, ContractTerms], order_terms: dict[int, ContractTerms]
+    ) -> None:
+        """Change the leverage and, per position and working order, the contract terms that follow from it."""
+        self.account.leverage = leverage
+        for position_id, changed in terms.items():
+            self._put_position(replace(self.positions[position_id], terms=changed))
+            self.touched.add(position_id)
+        for order_id, changed in order_terms.items():
+            self._put_order(replace(self.orders[order_id], terms=changed))
+            self.touched_orders.add(order_id)
+        for symbol in list(self._needs):
+            self._remargin(symbol)
+
+    def _put_position(self, position: Position) -> None:
+        self.positions[position.id] = position
+        self._by_symbol.setdefault(position.symbol, {})[position.id] = position
+
+    def _drop_position(self, position_id: int) -> None:
+        gone = self.positions.pop(position_id)
+        held = self._by_symbol[gone.symbol]
+        del held[position_id]
+        if not held:
+            del self._by_symbol[gone.symbol]
+
+    def _put_order(self, order: Order) -> None:
+        self.orders[order.id] = order
+        if order.terms is not None and order.terms.rate_pending:
+            self._reserving.setdefault(order.symbol, {})[order.id] = order
+
+    def _orders_of(self, symbol: str) -> list[Order]:
+        """Return the working orders on a symbol that reserve margin."""
+        return list(self._reserving.get(symbol, {}).values())
+
+    def _remargin(self, symbol: str) -> None:
+        held, waiting = self.of_symbol(symbol), self._orders_of(symbol)
+        if held or waiting:
+            self._needs[symbol] = margin.need_of(held, waiting)
+        else:
+            self._needs.pop(symbol, None)
+        self.account.margin = self._booked(self._needs)
+
+    def _booked(self, needs: dict[str, margin.Need]) -> Decimal:
+        return booked(margin.total(needs.values()), self.account.currency)

@@ -10,12 +10,26 @@ from decimal import Decimal
 from typing import Any
 
 from apps.accounts.domain.ledger import BalanceKind, Line, balance_lines
-from apps.trading.domain.orders import ContractTerms, Deal, Entry, Order, Position, Side
+from apps.trading.domain.commands import SwapBooked, SwapDue
+from apps.trading.domain.orders import (
+    ContractTerms,
+    Deal,
+    Entry,
+    Order,
+    OrderReason,
+    OrderStatus,
+    OrderType,
+    Position,
+    Side,
+    TimeInForce,
+)
 from rtx.kernel.money import plain, text
 
 Payload = dict[str, Any]
 
-WITHOUT_EFFECT = frozenset({"account_opened", "order_rejected", "balance_rejected"})
+WITHOUT_EFFECT = frozenset(
+    {"account_opened", "balance_rejected", "order_change_rejected", "position_change_rejected"}
+)
 
 # The order in which fields are shown: the database does not keep it.
 ORDER_FIELDS = (
@@ -27,9 +41,16 @@ ORDER_FIELDS = (
     "filled_volume",
     "price",
     "average_price",
+    "stop_limit_price",
     "stop_loss",
     "take_profit",
+    "trailing_points",
+    "time_in_force",
+    "expires_at",
+    "activated_at",
     "status",
+    "reason",
+    "trigger",
     "reject_reason",
     "requote_price",
     "position_id",
@@ -73,14 +94,21 @@ def order_payload(order: Order) -> Payload:
         "client_order_id": order.client_order_id,
         "symbol": order.symbol,
         "side": order.side.value,
-        "type": order.type,
+        "type": order.type.value,
         "volume": plain(order.volume),
         "filled_volume": plain(order.filled_volume),
         "price": _optional(order.price),
         "average_price": _optional(order.average_price),
+        "stop_limit_price": _optional(order.stop_limit_price),
         "stop_loss": _optional(order.stop_loss),
         "take_profit": _optional(order.take_profit),
+        "trailing_points": order.trailing_points,
+        "time_in_force": order.time_in_force.value,
+        "expires_at": instant(order.expires_at) if order.expires_at else None,
+        "activated_at": instant(order.activated_at) if order.activated_at else None,
         "status": order.status.value,
+        "reason": order.reason.value,
+        "trigger": order.trigger,
         "reject_reason": order.reject_reason.value if order.reject_reason else None,
         "position_id": order.position_id,
         "comment": order.comment,
@@ -128,6 +156,33 @@ def house_payload(deal: Deal) -> Payload:
     }
 
 
+def working_house(order: Order) -> Payload:
+    """Return what only the house may see of a working order."""
+    return {
+        "margin_rate": _optional(order.margin_rate),
+        "terms": order.terms.encoded() if order.terms else None,
+    }
+
+
+def swap_payload(kept: SwapBooked) -> Payload:
+    """Return one position's charge for one night."""
+    due = kept.due
+    return {
+        "position_id": due.position_id,
+        "symbol": due.symbol,
+        "kind": due.kind,
+        "side": due.side.value,
+        "volume": plain(due.volume),
+        "mode": due.mode,
+        "value": text(due.value),
+        "multiplier": due.multiplier,
+        "price": _optional(due.price),
+        "rate": text(due.rate),
+        "amount": text(due.amount),
+        "is_settled": kept.is_settled,
+    }
+
+
 def position_payload(position: Position) -> Payload:
     """Return a position's own values (what moves with the market is added by whoever shows it)."""
     return {
@@ -157,10 +212,10 @@ def balance_lines_read(payload: Payload) -> list[Line]:
 
 def deal_read(kept: Payload, *, house: Payload, order: Payload) -> Deal:
     """Return the deal that its payloads describe, its outcome (profit, swap) not yet computed."""
-    stop_loss, take_profit = order["stop_loss"], order["take_profit"]
     return Deal(
-        stop_loss=None if stop_loss is None else Decimal(stop_loss),
-        take_profit=None if take_profit is None else Decimal(take_profit),
+        stop_loss=_read(order["stop_loss"]),
+        take_profit=_read(order["take_profit"]),
+        trailing_points=order.get("trailing_points"),
         id=kept["id"],
         order_id=kept["order_id"],
         position_id=kept["position_id"],
@@ -184,3 +239,52 @@ def deal_read(kept: Payload, *, house: Payload, order: Payload) -> Deal:
         book=house["book"],
         at=datetime.fromisoformat(kept["at"]),
     )
+
+
+def order_read(kept: Payload, *, house: Payload) -> Order:
+    """Return the working order that its payloads describe."""
+    return Order(
+        id=kept["id"],
+        client_order_id=kept["client_order_id"],
+        symbol=kept["symbol"],
+        side=Side(kept["side"]),
+        type=OrderType(kept["type"]),
+        volume=Decimal(kept["volume"]),
+        status=OrderStatus(kept["status"]),
+        created_at=datetime.fromisoformat(kept["created_at"]),
+        price=_read(kept["price"]),
+        stop_limit_price=_read(kept["stop_limit_price"]),
+        stop_loss=_read(kept["stop_loss"]),
+        take_profit=_read(kept["take_profit"]),
+        trailing_points=kept["trailing_points"],
+        time_in_force=TimeInForce(kept["time_in_force"]),
+        expires_at=datetime.fromisoformat(kept["expires_at"]) if kept["expires_at"] else None,
+        activated_at=datetime.fromisoformat(kept["activated_at"]) if kept["activated_at"] else None,
+        reason=OrderReason(kept["reason"]),
+        comment=kept["comment"],
+        filled_volume=Decimal(kept["filled_volume"]),
+        margin_rate=_read(house["margin_rate"]),
+        terms=ContractTerms.decoded(house["terms"]) if house["terms"] else None,
+    )
+
+
+def swap_read(kept: Payload, *, terms_version: int) -> SwapDue:
+    """Return the charge that its payload describes."""
+    return SwapDue(
+        position_id=kept["position_id"],
+        symbol=kept["symbol"],
+        kind=kept["kind"],
+        side=Side(kept["side"]),
+        volume=Decimal(kept["volume"]),
+        mode=kept["mode"],
+        value=Decimal(kept["value"]),
+        multiplier=kept["multiplier"],
+        price=_read(kept["price"]),
+        rate=Decimal(kept["rate"]),
+        amount=Decimal(kept["amount"]),
+        terms_version=terms_version,
+    )
+
+
+def _read(value: str | None) -> Decimal | None:
+    return None if value is None else Decimal(value)

@@ -124,6 +124,7 @@ class RejectReason(StrEnum):
     LIMIT_POSITIONS = "limit_positions"
     HEDGING_PROHIBITED = "hedging_prohibited"
     FIFO_VIOLATION = "fifo_violation"
+    FROZEN = "frozen"
     ACCOUNT_DISABLED = "account_disabled"
     POSITION_NOT_FOUND = "position_not_found"
 
@@ -269,6 +270,7 @@ class Deal:
     at: datetime
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
+    trailing_points: int | None = None
     profit: Decimal = ZERO
     swap: Decimal = ZERO
 

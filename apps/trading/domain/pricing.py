@@ -91,6 +91,7 @@ class MarketView:
         "_quotes",
         "_symbols",
         "_terms",
+        "_variants",
         "now",
         "now_ms",
         "version",
@@ -113,9 +114,27 @@ class MarketView:
         self._conversions = conversions
         self._client: dict[str, Quote | None] = {}
         self._open: dict[str, bool] = {}
+        self._variants: dict[Quote, MarketView] = {}
         self.now = now
         self.now_ms = now_ms
         self.version = version
+
+    def at(self, raw: Quote) -> "MarketView":
+        """Return the same view with one symbol at another quote: the one that set something off."""
+        if self._quotes.get(raw.symbol) == raw:
+            return self
+        found = self._variants.get(raw)
+        if found is None:
+            found = self._variants[raw] = MarketView(
+                quotes={**self._quotes, raw.symbol: raw},
+                terms=self._terms,
+                symbols=self._symbols,
+                conversions=self._conversions,
+                now=self.now,
+                now_ms=self.now_ms,
+                version=self.version,
+            )
+        return found
 
     def terms(self, symbol: str) -> Terms | None:
         """Return the group's terms of a symbol; None when it is not offered."""

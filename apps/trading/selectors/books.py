@@ -12,7 +12,7 @@ from apps.trading.domain.commands import Outcome
 from apps.trading.domain.holdings import Holdings
 from apps.trading.domain.orders import Position, Side
 from apps.trading.domain.pricing import MarketView
-from apps.trading.models import Order as OrderRow
+from apps.trading.models import Deal as DealRow
 from apps.trading.models import Position as PositionRow
 from apps.trading.selectors.markets import Markets, markets
 from apps.trading.selectors.rows import load_accounts
@@ -29,7 +29,8 @@ def holdings(account_ids: Sequence[int]) -> list[Holdings]:
     with Cursor(connection.connection) as cursor:
         found = load_accounts(cursor, account_ids)
     return [
-        Holdings(account=account, positions=positions) for _, (account, positions) in sorted(found.items())
+        Holdings(account=held.account, positions=held.positions, orders=held.orders)
+        for _, held in sorted(found.items())
     ]
 
 
@@ -104,38 +105,44 @@ def order_answer(outcome: Outcome, *, login: int) -> Payload:
     """
     Return the order of an outcome as the interfaces answer it, the same for a first and a repeated request.
     """
-    order = outcome.payload["order"]
+    return _order_shown(outcome.payload["order"], login=login)
+
+
+def close_all_answer(outcome: Outcome, *, login: int) -> Payload:
+    """Return what became of closing everything: the closing orders, and what stayed open with its reason."""
+    payload = outcome.payload
+    return {
+        "account": login,
+        "orders": [_order_shown(order, login=login) for order in payload.get("orders", [])],
+        "failed": payload.get("failed", []),
+    }
+
+
+def position_answer(outcome: Outcome, *, login: int) -> Payload:
+    """Return the position of an outcome: its own values, without what moves with the market."""
+    return {**outcome.payload["position"], "account": login}
+
+
+def _order_shown(order: Payload, *, login: int) -> Payload:
     shown = {"id": order["id"], "account": login}
     shown |= {name: order[name] for name in journal.ORDER_FIELDS if name in order}
     shown["deals"] = [{name: deal[name] for name in journal.DEAL_FIELDS} for deal in order["deals"]]
     return shown
 
 
-def account_of_position(*, user_id: int, position_id: int) -> int | None:
-    """Return the id of the caller's account that holds an open position, or None."""
-    return (
-        PositionRow.objects.filter(pk=position_id, account__client__user_id=user_id)
-        .values_list("account_id", flat=True)
-        .first()
+def account_of_position(*, user_id: int, position_id: int) -> AccountRef:
+    """
+    Return the client's account that holds a position, or held it: an answer may be asked for again.
+
+    :raises NotFound: unknown, or somebody else's.
+    """
+    mine = {"account__client__user_id": user_id}
+    account_id = (
+        PositionRow.objects.filter(pk=position_id, **mine).values_list("account_id", flat=True).first()
     )
-
-
-def closing_account(*, user_id: int, position_id: int, client_order_id: str) -> AccountRef:
-    """
-    Return the caller's account that a close is about: the one that holds the position, or that closed it by
-    this id.
-
-    :raises NotFound: neither exists.
-    """
-    account_id = account_of_position(user_id=user_id, position_id=position_id)
     if account_id is None:
-        account_id = (
-            OrderRow.objects.filter(
-                account__client__user_id=user_id, client_order_id=client_order_id, position_id=position_id
-            )
-            .values_list("account_id", flat=True)
-            .first()
-        )
+        held = DealRow.objects.filter(position_id=position_id, **mine)
+        account_id = held.values_list("account_id", flat=True).first()
     found = next((a for a in accounts_of(user_id=user_id) if a.id == account_id), None)
     if found is None:
         raise NotFound("There is no such open position.", code="position_not_found")

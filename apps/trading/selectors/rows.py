@@ -1,18 +1,27 @@
 """
-Accounts and positions as the book sees them, read with raw SQL: for the writer path under its lock, and for
-reads.
+Accounts, positions and working orders as the book sees them, read with raw SQL: for the writer path under
+its lock, and for reads.
 
 Takes the caller's cursor; opens no transaction and locks nothing.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg import Cursor
 
 from apps.groups.domain.terms import PositionMode
 from apps.trading.domain.holdings import Account
-from apps.trading.domain.orders import ContractTerms, Position, Side
+from apps.trading.domain.orders import (
+    ContractTerms,
+    Order,
+    OrderReason,
+    OrderStatus,
+    OrderType,
+    Position,
+    Side,
+    TimeInForce,
+)
 
 Rows = Cursor[Any]
 
@@ -28,17 +37,33 @@ POSITIONS = """
     FROM trading_position p JOIN market_symbol y ON y.id = p.symbol_id
     WHERE p.account_id = ANY(%s) ORDER BY p.id
 """
+WORKING = """
+    SELECT o.account_id, o.id, o.client_order_id, y.name, o.side, o.type, o.volume, o.status, o.created_at,
+           o.price, o.stop_limit_price, o.stop_loss, o.take_profit, o.trailing_points, o.time_in_force,
+           o.expires_at, o.activated_at, o.reason, o.comment, o.filled_volume, o.margin_rate, o.terms
+    FROM trading_order o JOIN market_symbol y ON y.id = o.symbol_id
+    WHERE o.account_id = ANY(%s) AND o.status IN ('working', 'partially_filled') ORDER BY o.id
+"""
 
 
-def load_accounts(cursor: Rows, account_ids: Sequence[int]) -> dict[int, tuple[Account, list[Position]]]:
-    """Read accounts with their open positions."""
+class Loaded(NamedTuple):
+    """An account with what it holds, as the database has it."""
+
+    account: Account
+    positions: list[Position]
+    orders: list[Order]
+
+
+def load_accounts(cursor: Rows, account_ids: Sequence[int]) -> dict[int, Loaded]:
+    """Read accounts with their open positions and working orders."""
     cursor.execute(ACCOUNTS, (list(account_ids),), prepare=True)
-    found: dict[int, tuple[Account, list[Position]]] = {
-        row[0]: (account_of(row), []) for row in cursor.fetchall()
-    }
+    found = {row[0]: Loaded(account_of(row), [], []) for row in cursor.fetchall()}
     cursor.execute(POSITIONS, (list(account_ids),), prepare=True)
     for account_id, *row in cursor.fetchall():
-        found[account_id][1].append(position_of(row))
+        found[account_id].positions.append(position_of(row))
+    cursor.execute(WORKING, (list(account_ids),), prepare=True)
+    for account_id, *row in cursor.fetchall():
+        found[account_id].orders.append(order_of(row))
     return found
 
 
@@ -77,4 +102,31 @@ def position_of(row: Sequence[Any]) -> Position:
         trailing_points=row[12],
         swap=row[13],
         commission=row[14],
+    )
+
+
+def order_of(row: Sequence[Any]) -> Order:
+    """Return the working order that a row of WORKING (without its account) describes."""
+    return Order(
+        id=row[0],
+        client_order_id=row[1],
+        symbol=row[2],
+        side=Side(row[3]),
+        type=OrderType(row[4]),
+        volume=row[5],
+        status=OrderStatus(row[6]),
+        created_at=row[7],
+        price=row[8],
+        stop_limit_price=row[9],
+        stop_loss=row[10],
+        take_profit=row[11],
+        trailing_points=row[12],
+        time_in_force=TimeInForce(row[13]),
+        expires_at=row[14],
+        activated_at=row[15],
+        reason=OrderReason(row[16]),
+        comment=row[17],
+        filled_volume=row[18],
+        margin_rate=row[19],
+        terms=ContractTerms.decoded(row[20]) if row[20] else None,
     )

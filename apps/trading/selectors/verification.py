@@ -2,7 +2,7 @@
 Derives accounts again from the journal and compares: state, positions, ledger, deals. Reads one snapshot,
 writes nothing.
 
-The rules are those that booked the events (`Holdings.replay`), fed with nothing but the events.
+The rules are those that booked the events (`Replay.replay`), fed with nothing but the events.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,8 +17,9 @@ from psycopg import Cursor, sql
 
 from apps.accounts.domain.ledger import Ledger
 from apps.groups.domain.terms import PositionMode
-from apps.trading.domain.holdings import Account, Divergence, Holdings
-from apps.trading.domain.orders import Position
+from apps.trading.domain.holdings import Account
+from apps.trading.domain.orders import Order, Position
+from apps.trading.domain.replaying import Divergence, Replay
 from apps.trading.selectors.rows import load_accounts
 from rtx.kernel.money import ZERO
 
@@ -33,6 +34,7 @@ COMPARED = (
     "commission",
     "stop_loss",
     "take_profit",
+    "trailing_points",
     "book",
     "last_deal_id",
     "opened_at",
@@ -50,14 +52,40 @@ DEALS = """
 """
 
 
+ORDERS = "SELECT account_id, id, status FROM trading_order WHERE account_id = ANY(%s)"
+SWAPS = """
+    SELECT account_id, count(*), sum(amount) FROM trading_swapcharge WHERE account_id = ANY(%s) GROUP BY 1
+"""
+WORKING = (
+    "symbol",
+    "side",
+    "type",
+    "volume",
+    "status",
+    "price",
+    "stop_limit_price",
+    "stop_loss",
+    "take_profit",
+    "trailing_points",
+    "time_in_force",
+    "expires_at",
+    "activated_at",
+    "margin_rate",
+    "terms",
+)
+
+
 @dataclass(slots=True)
 class Derived:
     """One account as its journal tells it."""
 
-    holdings: Holdings | None = None
+    holdings: Replay | None = None
     lines: dict[Ledger, Decimal] = field(default_factory=dict)
     deals: int = 0
     deal_money: Decimal = ZERO
+    orders: dict[int, str] = field(default_factory=dict)
+    swaps: int = 0
+    swap_money: Decimal = ZERO
     events: int = 0
 
 
@@ -116,18 +144,28 @@ def verify(cursor: Cursor[Any], ids: Sequence[int]) -> int:
         lines.setdefault(account_id, {})[name] = amount
     cursor.execute(DEALS, (list(ids),))
     deals = {row[0]: (row[1], row[2]) for row in cursor.fetchall()}
+    cursor.execute(SWAPS, (list(ids),))
+    swaps = {row[0]: (row[1], row[2]) for row in cursor.fetchall()}
+    orders: dict[int, dict[int, str]] = {}
+    cursor.execute(ORDERS, (list(ids),))
+    for account_id, order_id, status in cursor.fetchall():
+        orders.setdefault(account_id, {})[order_id] = status
     for account_id in ids:
         if account_id not in stored:
             raise Divergence(f"account id {account_id} has no state")
-        account, positions = stored[account_id]
+        account, positions, working = stored[account_id]
         with _named(account):
             told = derived.get(account_id, Derived())
             _compare_state(account, told)
             _compare_positions(positions, told)
+            _compare_orders(orders.get(account_id, {}), working, told)
             _compare_ledger(lines.get(account_id, {}), told)
             count, money = deals.get(account_id, (0, ZERO))
             _same("number of deals", count, told.deals)
             _same("money of the deals", money, told.deal_money)
+            count, money = swaps.get(account_id, (0, ZERO))
+            _same("number of swap charges", count, told.swaps)
+            _same("sum of swap charges", money, told.swap_money)
     return sum(told.events for told in derived.values())
 
 
@@ -145,17 +183,25 @@ def _replayed(cursor: Cursor[Any], ids: Sequence[int]) -> dict[int, Derived]:
         with _named(told.holdings.account):
             for line in told.holdings.replay(seq=seq, type_=type_, payload=payload):
                 told.lines[line.ledger] = told.lines.get(line.ledger, ZERO) + line.amount
-        if type_ == "order_filled":
-            for deal in payload["order"]["deals"]:
-                told.deals += 1
-                told.deal_money += (
-                    Decimal(deal["profit"]) + Decimal(deal["commission"]) + Decimal(deal["swap"])
-                )
+        _count(told, payload)
     return derived
 
 
-def _opened(account_id: int, payload: dict[str, Any]) -> Holdings:
-    return Holdings(
+def _count(told: Derived, payload: dict[str, Any]) -> None:
+    """Note how an event leaves its orders, and add up its deals and swap charges."""
+    orders = payload.get("orders") or ([payload["order"]] if "order" in payload else [])
+    for order in orders:
+        told.orders[order["id"]] = order["status"]
+        for deal in order["deals"]:
+            told.deals += 1
+            told.deal_money += Decimal(deal["profit"]) + Decimal(deal["commission"]) + Decimal(deal["swap"])
+    for charge in payload.get("charges", ()):
+        told.swaps += 1
+        told.swap_money += Decimal(charge["amount"])
+
+
+def _opened(account_id: int, payload: dict[str, Any]) -> Replay:
+    return Replay(
         account=Account(
             id=account_id,
             login=payload["login"],
@@ -201,6 +247,16 @@ def _compare_positions(positions: Sequence[Position], told: Derived) -> None:
             _same(
                 f"{name} of position {position.id}", getattr(position, name), getattr(own[position.id], name)
             )
+
+
+def _compare_orders(stored: dict[int, str], working: Sequence[Order], told: Derived) -> None:
+    for order_id in stored.keys() | told.orders.keys():
+        _same(f"status of order {order_id}", stored.get(order_id), told.orders.get(order_id))
+    own = told.holdings.orders if told.holdings else {}
+    _same("working orders", [order.id for order in working], sorted(own))
+    for order in working:
+        for name in WORKING:
+            _same(f"{name} of order {order.id}", getattr(order, name), getattr(own[order.id], name))
 
 
 def _compare_ledger(lines: dict[str, Decimal], told: Derived) -> None:

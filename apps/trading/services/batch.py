@@ -22,10 +22,10 @@ from psycopg import Cursor
 from apps.trading import events
 from apps.trading.domain.book import AccountBook
 from apps.trading.domain.commands import ChangeAccount, Command, Outcome
-from apps.trading.domain.orders import RejectReason
+from apps.trading.domain.orders import Order, RejectReason
 from apps.trading.selectors import rows as loaded
 from apps.trading.selectors.markets import Markets, markets
-from apps.trading.services import rows
+from apps.trading.services import order_rows, rows
 from apps.trading.services.rows import EventRow
 from rtx.kernel import bulk, clock
 from rtx.kernel.errors import Conflict, NotFound, RtxError
@@ -33,7 +33,6 @@ from rtx.kernel.errors import Conflict, NotFound, RtxError
 log = logging.getLogger(__name__)
 
 BOOKS_KEPT = 4096
-TICKETS_PER_COMMAND = 4
 ID_BLOCK = 1024
 TICKETS = "trading_ticket"
 EVENT_IDS = "accounts_accountevent_id_seq"
@@ -94,7 +93,8 @@ class _Written:
     """What a batch is about to write."""
 
     now: datetime
-    orders: list[tuple[Any, ...]] = field(default_factory=list)
+    orders: dict[int, tuple[Order, int]] = field(default_factory=dict)
+    swaps: list[tuple[Any, ...]] = field(default_factory=list)
     deals: list[tuple[Any, ...]] = field(default_factory=list)
     events: list[EventRow] = field(default_factory=list)
     lines: list[tuple[Any, ...]] = field(default_factory=list)
@@ -147,6 +147,8 @@ class BatchRunner:
     def _keep(self, used: dict[int, AccountBook]) -> None:
         for account_id, book in used.items():
             book.touched.clear()
+            book.touched_orders.clear()
+            book.made.clear()
             self._books[account_id] = book
             self._books.move_to_end(account_id)
         while len(self._books) > BOOKS_KEPT:
@@ -158,13 +160,13 @@ class BatchRunner:
         submissions: list[Submission],
         used: dict[int, AccountBook],
     ) -> _Written:
-        self._tickets.ensure(cursor, TICKETS_PER_COMMAND * len(submissions))
         self._event_ids.ensure(cursor, len(submissions))
         account_ids = sorted({s.command.account_id for s in submissions})
         locked, version = rows.lock(cursor, account_ids)
         now = clock.now()  # under the lock, so that an account's events never go back in time
         known = rows.known_commands(cursor, [s.command.command_id for s in submissions])
         self._load(cursor, locked, used)
+        self._tickets.ensure(cursor, _tickets_for(submissions, used))
         views = markets(now=now, version=version or None)
         written = _Written(now=now, symbol_ids={name: spec.id for name, spec in views.book.symbols.items()})
         for submission in submissions:
@@ -186,8 +188,13 @@ class BatchRunner:
             else:
                 missing.append(account_id)
         if missing:
-            for account_id, (account, positions) in loaded.load_accounts(cursor, missing).items():
-                used[account_id] = AccountBook(account=account, positions=positions, tickets=self._tickets)
+            for account_id, held in loaded.load_accounts(cursor, missing).items():
+                used[account_id] = AccountBook(
+                    account=held.account,
+                    positions=held.positions,
+                    orders=held.orders,
+                    tickets=self._tickets,
+                )
 
     def _answer(
         self,
@@ -256,23 +263,27 @@ class BatchRunner:
         )
         if isinstance(command, ChangeAccount):
             written.changed_facts.add(account.id)
-        order = outcome.order
-        if order is not None:
+        for order in outcome.orders:
             symbol_id = written.symbol_ids[order.symbol]
-            written.orders.append(rows.order_row(order, account_id=account.id, symbol_id=symbol_id))
+            written.orders[order.id] = (order, account.id)
             written.deals.extend(
-                rows.deal_row(deal, account_id=account.id, symbol_id=symbol_id) for deal in order.deals
+                order_rows.deal_row(deal, account_id=account.id, symbol_id=symbol_id) for deal in order.deals
             )
+        written.swaps.extend(
+            order_rows.swap_row(charge, event=event, symbol_id=written.symbol_ids[charge.due.symbol])
+            for charge in outcome.swaps
+        )
 
     def _write(self, cursor: Cursor[Any], written: _Written, used: dict[int, AccountBook]) -> None:
         if not written.events:
             return
-        if written.orders:
-            bulk.copy(cursor, "trading_order", rows.ORDER_COLUMNS, written.orders)
+        self._write_orders(cursor, written, used)
         if written.deals:
-            bulk.copy(cursor, "trading_deal", rows.DEAL_COLUMNS, written.deals)
+            bulk.copy(cursor, "trading_deal", order_rows.DEAL_COLUMNS, written.deals)
         self._write_positions(cursor, written, used)
         bulk.copy(cursor, "accounts_accountevent", rows.EVENT_COLUMNS, map(rows.event_row, written.events))
+        if written.swaps:
+            bulk.copy(cursor, "trading_swapcharge", order_rows.SWAP_COLUMNS, written.swaps)
         if written.lines:
             bulk.copy(cursor, "accounts_ledgerline", rows.LINE_COLUMNS, written.lines)
         changed = {event.account_id for event in written.events}
@@ -284,6 +295,22 @@ class BatchRunner:
             effect(outcome)
         if events.account_events_appended.receivers:
             events.account_events_appended.send(sender=BatchRunner, events=written.events)
+
+    def _write_orders(self, cursor: Cursor[Any], written: _Written, used: dict[int, AccountBook]) -> None:
+        """Insert the batch's new orders as they end up, and store what became of the others."""
+        new, changed = [], []
+        for order, account_id in written.orders.values():
+            if order.id in used[account_id].made:
+                symbol_id = written.symbol_ids[order.symbol]
+                new.append(
+                    order_rows.order_row(order, account_id=account_id, symbol_id=symbol_id, now=written.now)
+                )
+            else:
+                changed.append(order_rows.order_change(order, now=written.now))
+        if new:
+            bulk.copy(cursor, "trading_order", order_rows.ORDER_COLUMNS, new)
+        if changed:
+            order_rows.write_order_changes(cursor, changed)
 
     def _write_positions(self, cursor: Cursor[Any], written: _Written, used: dict[int, AccountBook]) -> None:
         changed, closed = [], []
@@ -302,3 +329,12 @@ class BatchRunner:
                     )
                 )
         rows.write_positions(cursor, changed=changed, closed=closed)
+
+
+def _tickets_for(submissions: list[Submission], used: dict[int, AccountBook]) -> int:
+    """Return how many numbers the commands of a batch may take, with room for what they open themselves."""
+    asked = 0
+    for submission in submissions:
+        book = used.get(submission.command.account_id)
+        asked += book.tickets_for(submission.command) if book else 0
+    return asked + 2 * len(submissions)

@@ -15,9 +15,8 @@ from psycopg import Cursor
 
 from apps.accounts.domain.ledger import Line
 from apps.trading.domain.holdings import Account
-from apps.trading.domain.orders import Deal, Order, Position
+from apps.trading.domain.orders import Position
 from rtx.kernel import bulk
-from rtx.kernel.clock import from_ms
 
 Rows = Cursor[Any]
 
@@ -29,54 +28,6 @@ KNOWN = """
     SELECT command_id, fingerprint, seq, type, payload::text FROM accounts_accountevent
     WHERE command_id = ANY(%s)
 """
-ORDER_COLUMNS = [
-    "id",
-    "account_id",
-    "symbol_id",
-    "client_order_id",
-    "side",
-    "type",
-    "status",
-    "volume",
-    "filled_volume",
-    "price",
-    "average_price",
-    "deviation",
-    "stop_loss",
-    "take_profit",
-    "reject_reason",
-    "requote_price",
-    "position_id",
-    "comment",
-    "created_at",
-    "updated_at",
-]
-DEAL_COLUMNS = [
-    "id",
-    "order_id",
-    "account_id",
-    "symbol_id",
-    "position_id",
-    "entry",
-    "side",
-    "volume",
-    "price",
-    "profit",
-    "commission",
-    "swap",
-    "markup",
-    "raw_bid",
-    "raw_ask",
-    "client_bid",
-    "client_ask",
-    "quote_at",
-    "profit_rate",
-    "margin_rate",
-    "rule",
-    "terms_version",
-    "book",
-    "created_at",
-]
 EVENT_COLUMNS = [
     "id",
     "account_id",
@@ -180,62 +131,6 @@ def reserve(cursor: Rows, sequence: str, count: int) -> list[int]:
     """Take `count` numbers from a sequence; numbers of a rolled back batch are simply skipped."""
     cursor.execute("SELECT nextval(%s::regclass) FROM generate_series(1, %s)", (sequence, count))
     return [row[0] for row in cursor.fetchall()]
-
-
-def order_row(order: Order, *, account_id: int, symbol_id: int) -> tuple[Any, ...]:
-    """Return an order in the order of ORDER_COLUMNS."""
-    return (
-        order.id,
-        account_id,
-        symbol_id,
-        order.client_order_id,
-        order.side.value,
-        order.type,
-        order.status.value,
-        order.volume,
-        order.filled_volume,
-        order.price,
-        order.average_price,
-        order.deviation,
-        order.stop_loss,
-        order.take_profit,
-        order.reject_reason.value if order.reject_reason else "",
-        order.requote_price,
-        order.position_id,
-        order.comment,
-        order.created_at,
-        order.created_at,
-    )
-
-
-def deal_row(deal: Deal, *, account_id: int, symbol_id: int) -> tuple[Any, ...]:
-    """Return a deal in the order of DEAL_COLUMNS."""
-    return (
-        deal.id,
-        deal.order_id,
-        account_id,
-        symbol_id,
-        deal.position_id,
-        deal.entry.value,
-        deal.side.value,
-        deal.volume,
-        deal.price,
-        deal.profit,
-        deal.commission,
-        deal.swap,
-        deal.markup,
-        deal.raw_bid,
-        deal.raw_ask,
-        deal.client_bid,
-        deal.client_ask,
-        from_ms(deal.quote_time_ms),
-        deal.profit_rate,
-        deal.margin_rate,
-        deal.rule,
-        deal.terms_version,
-        deal.book,
-        deal.at,
-    )
 
 
 def position_row(position: Position, *, account_id: int, symbol_id: int, now: datetime) -> tuple[Any, ...]:

@@ -10,8 +10,9 @@ from django.db import transaction
 
 from apps.accounts.models import AccountEvent
 from apps.groups.models import TradingGroup
-from apps.trading.domain.book import AccountBook, PositionNotFound, SymbolNotOffered
+from apps.trading.domain.book import AccountBook
 from apps.trading.domain.commands import Outcome
+from apps.trading.domain.filling import PositionNotFound, SymbolNotOffered
 from apps.trading.domain.orders import Side
 from apps.trading.models import Deal, Order, Position
 from apps.trading.services import executor

@@ -8,8 +8,8 @@ import pytest
 from apps.accounts.domain.ledger import BalanceKind
 from apps.groups.models import GroupSymbol, TradingGroup
 from apps.market.models import Symbol
-from apps.trading.domain.book import SymbolNotOffered
 from apps.trading.domain.commands import ChangeBalance, balance_command_id
+from apps.trading.domain.filling import SymbolNotOffered
 from apps.trading.domain.orders import Side
 from apps.trading.models import Deal, Order, Position
 from apps.trading.services import executor

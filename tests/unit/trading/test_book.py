@@ -13,8 +13,9 @@ from apps.groups.domain.terms import (
     PositionMode,
 )
 from apps.market.domain.symbols import TradeMode
-from apps.trading.domain.book import AmountInvalid, PositionNotFound, SymbolNotOffered
 from apps.trading.domain.commands import ChangeAccount, ChangeBalance
+from apps.trading.domain.filling import PositionNotFound, SymbolNotOffered
+from apps.trading.domain.operations import AmountInvalid
 from apps.trading.domain.orders import Entry, Side
 from rtx.kernel.actor import Actor
 from tests.factories.books import NOON, TRADER, buy, close, sell

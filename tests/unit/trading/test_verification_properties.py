@@ -15,7 +15,7 @@ from apps.accounts.domain.ledger import BalanceKind, Ledger
 from apps.groups.domain.terms import Commission, CommissionCharge, CommissionMode, PositionMode, resolve
 from apps.market.domain.quotes import Quote
 from apps.trading.domain import margin
-from apps.trading.domain.book import AccountBook, AmountInvalid, PositionNotFound
+from apps.trading.domain.book import AccountBook
 from apps.trading.domain.commands import (
     ChangeAccount,
     ChangeBalance,
@@ -24,9 +24,12 @@ from apps.trading.domain.commands import (
     Outcome,
     PlaceMarket,
 )
-from apps.trading.domain.holdings import Account, Holdings
+from apps.trading.domain.filling import PositionNotFound
+from apps.trading.domain.holdings import Account
+from apps.trading.domain.operations import AmountInvalid
 from apps.trading.domain.orders import Side
 from apps.trading.domain.pricing import ConversionTable, MarketView
+from apps.trading.domain.replaying import Replay
 from rtx.kernel.money import ZERO, booked
 from tests.factories.books import GROUP, NOON, NOON_MS, QUOTES, SYMBOLS, TRADER
 
@@ -182,7 +185,7 @@ def test_the_journal_replays_to_the_same_account(group, steps):
     run = Run(group)
     for _ in run.commands(steps):
         pass
-    again = Holdings(
+    again = Replay(
         account=Account(
             id=1,
             login=100001,

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 from tqdm import tqdm
 
-from apps.trading.domain.holdings import Divergence
+from apps.trading.domain.replaying import Divergence
 from apps.trading.selectors import verification
 
 WORKERS_MAX = 4
