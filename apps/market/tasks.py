@@ -3,7 +3,7 @@
 import structlog
 from celery import shared_task
 
-from apps.market.services import candles, ticks
+from apps.market.services import candles, holidays, ticks
 from rtx.kernel import clock
 
 log = structlog.get_logger(__name__)
@@ -23,3 +23,19 @@ def maintain_tick_partitions() -> None:
     dropped = ticks.maintain_days()
     if dropped:
         log.info("tick_days_dropped", days=[day.isoformat() for day in dropped])
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def sync_holidays() -> None:
+    """Import the holidays of the exchanges that sessions name, and say which calendars run out."""
+    for done in holidays.sync_all(today=clock.now().date()):
+        log.info(
+            "holidays_synced",
+            session=done.session,
+            exchange=done.exchange,
+            added=done.added,
+            changed=done.changed,
+            removed=done.removed,
+        )
+        if done.runs_out:
+            log.warning("exchange_calendar_runs_out", exchange=done.exchange, on=done.known_until.isoformat())

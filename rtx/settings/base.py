@@ -204,6 +204,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": ["rtx.kernel.openapi.completed"],
 }
 
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL)
@@ -230,6 +231,7 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"  # edi
 CELERY_BEAT_SCHEDULE = {
     "market-build-candles": {"task": "apps.market.tasks.build_candles", "schedule": 30.0},
     "market-partitions": {"task": "apps.market.tasks.maintain_tick_partitions", "schedule": 3600.0},
+    "market-sync-holidays": {"task": "apps.market.tasks.sync_holidays", "schedule": 7 * 86_400.0},
     "accounts-purge-tokens": {"task": "apps.accounts.tasks.purge_expired_tokens", "schedule": 3600.0},
 }
 
@@ -255,7 +257,8 @@ EXECUTOR_RESULT_TIMEOUT_S = env.float("RTX_EXECUTOR_RESULT_TIMEOUT_S", default=1
 
 # WebSocket stream.
 STREAM_BUFFER_MAX_BYTES = 1_048_576
-STREAM_REQUESTS_PER_S = env.float("RTX_STREAM_REQUESTS_PER_S", default=200)
+STREAM_REQUESTS_PER_S = env.float("RTX_STREAM_REQUESTS_PER_S", default=200)  # of one socket
+STREAM_USER_REQUESTS_PER_S = env.float("RTX_STREAM_USER_REQUESTS_PER_S", default=500)  # of all a user's
 STREAM_ALLOWED_ORIGINS: list[str] = env.list("STREAM_ALLOWED_ORIGINS", default=[])
 
 DEMO = False

@@ -31,7 +31,11 @@ class Hours:
 
 @dataclass(frozen=True, slots=True)
 class ClosedDay:
-    """A local date without trading, or with an early close."""
+    """
+    A date without trading, or with an early close.
+
+    An opening that runs on over midnight begins the next date's trading: it follows that date's row.
+    """
 
     date: date
     closes_at: time | None = None
@@ -120,13 +124,15 @@ class Calendar:
     def _of_day(
         self, day: date, zone: ZoneInfo, early: dict[date, time | None]
     ) -> Iterator[tuple[datetime, datetime]]:
-        if day in early and early[day] is None:
-            return
-        limit = instant(day, cut, zone, last=True) if (cut := early.get(day)) else None
         weekday = day.weekday()
         for hours in sorted(self.hours, key=lambda entry: entry.opens_at):
             if hours.weekday != weekday:
                 continue
+            date_traded = day + DAY if self._runs_on(hours) else day
+            cut = early.get(date_traded)
+            if cut is None and date_traded in early:
+                continue
+            limit = instant(date_traded, cut, zone, last=True) if cut else None
             opens = instant(day, hours.opens_at, zone)
             if hours.closes_at == MIDNIGHT:
                 closes = instant(day + DAY, MIDNIGHT, zone)
@@ -136,6 +142,13 @@ class Calendar:
                 closes = min(closes, limit)
             if opens < closes:
                 yield opens, closes
+
+    def _runs_on(self, hours: Hours) -> bool:
+        """Say whether an opening begins in the evening and goes on at midnight."""
+        if hours.opens_at == MIDNIGHT or hours.closes_at != MIDNIGHT:
+            return False
+        following = (hours.weekday + 1) % 7
+        return any(next_.weekday == following and next_.opens_at == MIDNIGHT for next_ in self.hours)
 
 
 def instant(day: date, wall: time, zone: ZoneInfo, *, last: bool = False) -> datetime:

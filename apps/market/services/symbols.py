@@ -14,12 +14,15 @@ MIDNIGHT = time(0)
 
 @dataclass(frozen=True, slots=True)
 class SessionPlan:
-    """A session to be: hours are (weekday, opens, closes) in the zone's local time."""
+    """
+    A session to be: hours are (weekday, opens, closes) in local time; `exchange` names its holidays.
+    """
 
     name: str
     timezone: str
     hours: tuple[tuple[int, time, time], ...] = ()
     always_open: bool = False
+    exchange: str = ""
 
 
 def _week_from_sunday(
@@ -35,14 +38,22 @@ def _week_from_sunday(
     return (*days, (4, MIDNIGHT, close))
 
 
-FOREX = SessionPlan("Forex 24/5", "America/New_York", _week_from_sunday(time(17), time(17)))
-METALS = SessionPlan("Metals and oil", "America/New_York", _week_from_sunday(time(18), time(17), time(17)))
+FOREX = SessionPlan("Forex 24/5", "America/New_York", _week_from_sunday(time(17), time(17)), exchange="24/5")
+METALS = SessionPlan(
+    "Metals and oil", "America/New_York", _week_from_sunday(time(18), time(17), time(17)), exchange="CMES"
+)
 CRYPTO = SessionPlan("Crypto 24/7", "UTC", always_open=True)
 NEW_YORK = SessionPlan(
-    "New York stocks", "America/New_York", tuple((day, time(9, 30), time(16)) for day in range(5))
+    "New York stocks",
+    "America/New_York",
+    tuple((day, time(9, 30), time(16)) for day in range(5)),
+    exchange="XNYS",
 )
 FRANKFURT = SessionPlan(
-    "Frankfurt index", "Europe/Berlin", tuple((day, time(1, 15), time(22)) for day in range(5))
+    "Frankfurt index",
+    "Europe/Berlin",
+    tuple((day, time(1, 15), time(22)) for day in range(5)),
+    exchange="XETR",
 )
 SESSIONS = (FOREX, METALS, CRYPTO, NEW_YORK, FRANKFURT)
 
@@ -130,7 +141,8 @@ def seed_demo_symbols() -> list[Symbol]:
 
 def _seed_session(plan: SessionPlan) -> TradingSession:
     session, is_new = TradingSession.objects.get_or_create(
-        name=plan.name, defaults={"timezone": plan.timezone, "always_open": plan.always_open}
+        name=plan.name,
+        defaults={"timezone": plan.timezone, "always_open": plan.always_open, "exchange": plan.exchange},
     )
     if is_new:
         SessionHours.objects.bulk_create(
