@@ -330,7 +330,7 @@ class Desk(Holdings):
         after = self.positions_after(deal, result)
         on_symbol = [position for position in after if position.symbol == deal.symbol]
         need = self.margin_with(deal.symbol, positions=on_symbol, without=deal.order_id)
-        if need <= self.margin_with(deal.symbol, without=deal.order_id):
+        if need <= self.margin_without(deal.order_id):
             return None
         floating = self.floating(after, market)
         if floating is None:

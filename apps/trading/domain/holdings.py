@@ -125,6 +125,13 @@ class Holdings:
         need = margin.need_of(held, [*waiting, adding] if adding else waiting)
         return self._booked({**self._needs, symbol: need})
 
+    def margin_without(self, order_id: int) -> Decimal:
+        """Return the account's booked margin without what one order reserves (if it works and reserves)."""
+        order = self.orders.get(order_id)
+        if order is None or order.terms is None:
+            return self.account.margin
+        return self.margin_with(order.symbol, without=order_id)
+
     def money(self) -> Payload:
         """Return balance, credit and margin as an event carries them."""
         account = self.account

@@ -8,6 +8,7 @@ calculation). A working order reserves the share of a position's margin that its
 schedule makes all of a symbol (or of a pool of symbols) dearer with its size.
 """
 
+import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -92,25 +93,23 @@ def need_of(positions: Iterable[Position], orders: Iterable[Order] = ()) -> Need
     if schedule is not None and schedule.kind is ScheduleKind.NOTIONAL and terms.mode not in HAS_LEVERAGE:
         schedule = None
     by_notional = schedule is not None and schedule.kind is ScheduleKind.NOTIONAL
-    leverage = ONE if by_notional else None
-    amount = _of_positions(held, terms, leverage) + sum(
-        (_of_order(order, terms, leverage) for order in waiting), ZERO
-    )
+    leverage = ONE if by_notional else terms.leverage
+    buys, sells = _side_of(held, Side.BUY), _side_of(held, Side.SELL)
+    amount = _of_positions(buys, sells, terms, leverage)
+    for order in waiting:
+        amount += _of_order(order, terms, leverage)
     if schedule is None:
         return Need(amount)
-    sizes = [_size(side, terms, by_notional=by_notional) for side in _sides(held)]
-    size = max(sizes, default=ZERO) + sum(
-        (
-            order.volume * (_value(terms, order.waits_for, order.margin_rate) if by_notional else ONE)
-            for order in waiting
-        ),
-        ZERO,
-    )
+    if by_notional:
+        size = max(_notional(side, terms) for side in (buys, sells))
+        size += sum((_notional(_waiting_side(order), terms) for order in waiting), ZERO)
+    else:
+        size = max(buys.volume, sells.volume) + sum((order.volume for order in waiting), ZERO)
     return Need(amount, size, schedule, terms.leverage)
 
 
 def _newest_terms(held: list[Position], waiting: list[Order]) -> ContractTerms | None:
-    newest = max(held, key=lambda position: position.last_deal_id, default=None)
+    newest = max(held, key=_last_deal, default=None)
     latest = max(waiting, key=lambda order: order.id, default=None)
     if newest is None:
         return latest.terms if latest else None
@@ -119,40 +118,47 @@ def _newest_terms(held: list[Position], waiting: list[Order]) -> ContractTerms |
     return latest.terms
 
 
-def _sides(held: list[Position]) -> list[list[Position]]:
-    buys = [position for position in held if position.side is Side.BUY]
-    sells = [position for position in held if position.side is Side.SELL]
-    return [side for side in (buys, sells) if side]
+_last_deal = operator.attrgetter("last_deal_id")
 
 
-def _size(side: list[Position], terms: ContractTerms, *, by_notional: bool) -> Decimal:
-    """Return the lots of one side, or its notional in the account's currency."""
-    if not by_notional:
-        return sum((position.volume for position in side), ZERO)
-    return sum(
-        (p.volume * _value(terms, p.cost / p.volume, p.margin_rate) for p in side),
-        ZERO,
-    )
+@dataclass(slots=True)
+class _Side:
+    """One direction of a symbol added up: lots, lots x price, both also x conversion rate."""
+
+    volume: Decimal = ZERO
+    cost: Decimal = ZERO
+    converted_volume: Decimal = ZERO
+    converted_cost: Decimal = ZERO
 
 
-def _value(terms: ContractTerms, price: Decimal | None, margin_rate: Decimal | None) -> Decimal:
-    """Return the notional of one lot in the account's currency."""
+def _side_of(held: list[Position], side: Side) -> _Side:
+    added = _Side()
+    for position in held:
+        if position.side is side:
+            rate = position.margin_rate
+            added.volume += position.volume
+            added.cost += position.cost
+            added.converted_volume += position.volume * rate
+            added.converted_cost += position.cost * rate
+    return added
+
+
+def _waiting_side(order: Order) -> _Side:
+    """Return a working order as if it were filled at the price it waits for."""
+    price, rate = order.waits_for, order.margin_rate
     assert price is not None
-    unit = unit_value(terms=terms, contract_size=terms.contract_size, price=price, leverage=ONE)
-    return unit * (margin_rate or ZERO)
+    assert rate is not None
+    cost = order.volume * price
+    return _Side(order.volume, cost, order.volume * rate, cost * rate)
 
 
-def unit_value(
-    *, terms: ContractTerms, contract_size: Decimal, price: Decimal, leverage: int | None = None
-) -> Decimal:
+def unit_value(*, terms: ContractTerms, contract_size: Decimal, price: Decimal, leverage: int) -> Decimal:
     """
     Return the margin of one lot in the margin currency before margin rate and conversion, unrounded.
 
     forex: contract / leverage; cfd: contract x price; cfd_leverage: contract x price / leverage;
-    fixed: the initial amount; index: contract x price x tick price / tick size. `leverage` replaces the
-    terms' own.
+    fixed: the initial amount; index: contract x price x tick price / tick size.
     """
-    leverage = leverage or terms.leverage
     match terms.mode:
         case MarginMode.FOREX:
             return contract_size / leverage
@@ -167,57 +173,59 @@ def unit_value(
     raise AssertionError(terms.mode)
 
 
-def _of_positions(held: list[Position], terms: ContractTerms, leverage: int | None) -> Decimal:
+def _of_side(side: _Side, terms: ContractTerms, leverage: int) -> Decimal:
+    """Return the margin of one direction in the account's currency before margin rate, unrounded."""
+    if not side.volume:
+        return ZERO
+    if terms.mode in (MarginMode.FOREX, MarginMode.FIXED):
+        unit = unit_value(terms=terms, contract_size=terms.contract_size, price=ZERO, leverage=leverage)
+        return unit * side.converted_volume
+    return unit_value(
+        terms=terms, contract_size=terms.contract_size, price=side.converted_cost, leverage=leverage
+    )
+
+
+def _notional(side: _Side, terms: ContractTerms) -> Decimal:
+    """Return the notional of one direction in the account's currency."""
+    return _of_side(side, terms, ONE)
+
+
+def _of_positions(buys: _Side, sells: _Side, terms: ContractTerms, leverage: int) -> Decimal:
     """
     Return the margin of one symbol's positions before any schedule.
 
     Covered volume is charged once, at the volume-weighted price and conversion of all positions, the hedged
     contract and the mean of both margin rates; the uncovered rest at its own side's.
     """
-    sides = _sides(held)
-    if len(sides) < 2:
-        return _of_side(sides[0], terms, leverage) if sides else ZERO
-    bought, sold = (sum((p.volume for p in side), ZERO) for side in sides)
-    covered = min(bought, sold)
-    larger, larger_volume = (sides[0], bought) if bought > sold else (sides[1], sold)
-    need = covered * _covered_unit(held, terms, bought + sold, leverage)
-    uncovered = larger_volume - covered
+    covered = min(buys.volume, sells.volume)
+    if not covered:
+        return (
+            _of_side(buys, terms, leverage) * terms.rate_buy
+            + _of_side(sells, terms, leverage) * terms.rate_sell
+        )
+    need = covered * _covered_unit(buys, sells, terms, leverage)
+    larger, rate = (buys, terms.rate_buy) if buys.volume > sells.volume else (sells, terms.rate_sell)
+    uncovered = larger.volume - covered
     if uncovered:
-        need += _of_side(larger, terms, leverage) * uncovered / larger_volume
+        need += _of_side(larger, terms, leverage) * rate * uncovered / larger.volume
     return need
 
 
-def _covered_unit(
-    held: list[Position], terms: ContractTerms, volume: Decimal, leverage: int | None
-) -> Decimal:
+def _covered_unit(buys: _Side, sells: _Side, terms: ContractTerms, leverage: int) -> Decimal:
     """Return the margin of one covered lot, in the account's currency."""
     if not terms.hedged_contract_size:
         return ZERO
-    price = sum((p.cost for p in held), ZERO) / volume
-    conversion = sum((p.margin_rate * p.volume for p in held), ZERO) / volume
-    mean_rate = (terms.rate_buy + terms.rate_sell) / 2
+    volume = buys.volume + sells.volume
+    price = (buys.cost + sells.cost) / volume
+    conversion = (buys.converted_volume + sells.converted_volume) / volume
     unit = unit_value(terms=terms, contract_size=terms.hedged_contract_size, price=price, leverage=leverage)
-    return unit * conversion * mean_rate
+    return unit * conversion * (terms.rate_buy + terms.rate_sell) / 2
 
 
-def _of_side(held: list[Position], terms: ContractTerms, leverage: int | None) -> Decimal:
-    """Return the margin of positions that all point the same way."""
-    need = ZERO
-    for position in held:
-        price = position.cost / position.volume
-        unit = unit_value(terms=terms, contract_size=terms.contract_size, price=price, leverage=leverage)
-        need += unit * position.volume * position.margin_rate
-    return need * (terms.rate_buy if held[0].side is Side.BUY else terms.rate_sell)
-
-
-def _of_order(order: Order, terms: ContractTerms, leverage: int | None) -> Decimal:
+def _of_order(order: Order, terms: ContractTerms, leverage: int) -> Decimal:
     """Return what a working order reserves, at the price it waits for."""
-    price = order.waits_for
-    assert price is not None
-    assert order.margin_rate is not None
-    unit = unit_value(terms=terms, contract_size=terms.contract_size, price=price, leverage=leverage)
     rate = terms.rate_buy if order.side is Side.BUY else terms.rate_sell
-    return unit * order.volume * order.margin_rate * rate * terms.rate_pending
+    return _of_side(_waiting_side(order), terms, leverage) * rate * terms.rate_pending
 
 
 def level_pct(*, equity: Decimal, margin: Decimal) -> Decimal | None:

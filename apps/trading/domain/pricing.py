@@ -89,6 +89,7 @@ class MarketView:
         "_conversions",
         "_open",
         "_quotes",
+        "_rates",
         "_symbols",
         "_terms",
         "_variants",
@@ -114,6 +115,7 @@ class MarketView:
         self._conversions = conversions
         self._client: dict[str, Quote | None] = {}
         self._open: dict[str, bool] = {}
+        self._rates: dict[tuple[str, str, bool, bool], Decimal | None] = {}
         self._variants: dict[Quote, MarketView] = {}
         self.now = now
         self.now_ms = now_ms
@@ -179,6 +181,12 @@ class MarketView:
         """
         if source == target:
             return ONE
+        key = (source, target, selling, fresh)
+        if key not in self._rates:
+            self._rates[key] = self._rate(source, target, selling=selling, fresh=fresh)
+        return self._rates[key]
+
+    def _rate(self, source: str, target: str, *, selling: bool, fresh: bool) -> Decimal | None:
         path = self._conversions.path(source, target)
         if path is None:
             return None
