@@ -2,9 +2,12 @@
 
 import threading
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
+from typing import TypeVar
 
 from django.db import connection
+from django.db.models import Model
 
 from apps.groups.domain.schedules import MarginSchedule, ScheduleKind
 from apps.groups.domain.terms import (
@@ -20,9 +23,10 @@ from apps.groups.domain.terms import (
     price_profiles,
     resolve,
 )
-from apps.groups.models import CommissionTier, GroupSymbol, TradingGroup
+from apps.groups.models import CommissionTier, GroupSymbol, MarginBand, TradingGroup
 from apps.groups.models import MarginSchedule as ScheduleRow
 from apps.market.domain.symbols import SymbolSpec
+from apps.market.selectors import history
 from apps.market.selectors.symbols import symbol_specs
 
 OVERRIDES = (
@@ -86,17 +90,35 @@ def terms_book(version: int | None = None) -> TermsBook:
         return _current
 
 
-def load_terms() -> TermsBook:
-    """Read all terms. The version is read first: what changes meanwhile is seen again at the next version."""
+def terms_book_at(at: datetime) -> TermsBook:
+    """
+    Return the terms as of an instant.
+
+    When they have changed since, they are read back from the history and carry the version 0: the instant
+    names them.
+    """
     version = terms_version()
-    symbols = symbol_specs()
-    schedules = _schedules()
-    tiers = _commission_tiers()
-    groups = {row.pk: _group_spec(row, schedules, tiers) for row in TradingGroup.objects.all()}
+    present = terms_book(version)
+    if not history.has_changed_since(at):
+        return present
+    return load_terms(at)
+
+
+def load_terms(at: datetime | None = None) -> TermsBook:
+    """
+    Read all terms, the present ones or those of an instant.
+
+    The version is read first: what changes meanwhile is seen again at the next version.
+    """
+    version = terms_version() if at is None else 0
+    symbols = symbol_specs() if at is None else history.symbol_specs_at(at)
+    schedules = _schedules(at)
+    tiers = _commission_tiers(at)
+    groups = {row.pk: _group_spec(row, schedules, tiers) for row in _rows(TradingGroup, at)}
     names = {spec.id: name for name, spec in symbols.items()}
     overrides = {
         (row.group_id, names[row.symbol_id]): _override(row, schedules, tiers)
-        for row in GroupSymbol.objects.all()
+        for row in _rows(GroupSymbol, at)
         if row.symbol_id in names
     }
     for (group_id, symbol_id), own in tiers.items():  # tiers of a symbol without other terms of its own
@@ -122,21 +144,32 @@ Schedules = dict[int, MarginSchedule | None]
 Tiers = dict[tuple[int, int | None], tuple[tuple[Decimal, Decimal], ...]]
 
 
-def _schedules() -> Schedules:
+Row = TypeVar("Row", bound=Model)
+
+
+def _rows(model: type[Row], at: datetime | None) -> list[Row]:
+    """Return all rows of a table, as they are or as they were."""
+    return list(model._default_manager.all()) if at is None else history.rows_as_of(model, at=at)
+
+
+def _schedules(at: datetime | None) -> Schedules:
+    bands: dict[int, list[tuple[Decimal | None, Decimal]]] = {}
+    for band in _rows(MarginBand, at):
+        bands.setdefault(band.schedule_id, []).append((band.up_to, band.value))
     return {
         row.pk: MarginSchedule.of(
             name=row.name,
             kind=ScheduleKind(row.kind),
             is_pooled=row.is_pooled,
-            bands=[(band.up_to, band.value) for band in row.bands.all()],
+            bands=bands.get(row.pk, ()),
         )
-        for row in ScheduleRow.objects.prefetch_related("bands")
+        for row in _rows(ScheduleRow, at)
     }
 
 
-def _commission_tiers() -> Tiers:
+def _commission_tiers(at: datetime | None) -> Tiers:
     found: Tiers = {}
-    for row in CommissionTier.objects.order_by("from_size"):
+    for row in sorted(_rows(CommissionTier, at), key=lambda tier: tier.from_size):
         key = (row.group_id, row.symbol_id)
         found[key] = (*found.get(key, ()), (row.from_size, row.value))
     return found

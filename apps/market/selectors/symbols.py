@@ -1,5 +1,6 @@
 """Reads of symbols: the catalog as the domain sees it. The demo's always-open switch acts here."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -7,16 +8,16 @@ from django.conf import settings
 
 from apps.market.domain.sessions import Calendar, ClosedDay, Hours
 from apps.market.domain.symbols import MarginMode, SwapMode, SymbolSpec, TradeMode
-from apps.market.models import Symbol, TermsVersion, TradingSession
+from apps.market.models import Holiday, SessionHours, Symbol, TermsVersion, TradingSession
 
 DEMO_SESSION_NAME = "Demo session (always open)"
-_DEMO_CALENDAR = Calendar(always_open=True)
+DEMO_CALENDAR = Calendar(always_open=True)
 
 
 def symbol_specs() -> dict[str, SymbolSpec]:
     """Return every symbol by name; one that is not active cannot be traded but still values its positions."""
     calendars = session_calendars()
-    return {row.name: _spec(row, calendars[row.session_id]) for row in Symbol.objects.order_by("name")}
+    return {row.name: spec_of(row, calendars[row.session_id]) for row in Symbol.objects.order_by("name")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,10 @@ def session_calendars() -> dict[int, Calendar]:
     """Return the calendar of every session by its id; all always open when the demo's setting says so."""
     sessions = TradingSession.objects.prefetch_related("hours", "holidays")
     if settings.SESSIONS_ALWAYS_OPEN:
-        return {session.pk: _DEMO_CALENDAR for session in sessions}
-    return {session.pk: _calendar(session) for session in sessions}
+        return {session.pk: DEMO_CALENDAR for session in sessions}
+    return {
+        session.pk: calendar_of(session, session.hours.all(), session.holidays.all()) for session in sessions
+    }
 
 
 def session_label(session: TradingSession) -> str:
@@ -57,16 +60,27 @@ def session_label(session: TradingSession) -> str:
     return DEMO_SESSION_NAME if settings.SESSIONS_ALWAYS_OPEN else session.name
 
 
-def _calendar(session: TradingSession) -> Calendar:
+def calendar_of(
+    session: TradingSession, hours: Iterable[SessionHours], holidays: Iterable[Holiday]
+) -> Calendar:
+    """Return a session's calendar from its rows."""
     return Calendar(
         timezone=session.timezone,
         always_open=session.always_open,
-        hours=tuple(Hours(row.weekday, row.opens_at, row.closes_at) for row in session.hours.all()),
-        holidays=tuple(ClosedDay(row.date, row.closes_at) for row in session.holidays.all()),
+        hours=tuple(
+            sorted(
+                (Hours(row.weekday, row.opens_at, row.closes_at) for row in hours),
+                key=lambda entry: (entry.weekday, entry.opens_at),
+            )
+        ),
+        holidays=tuple(
+            sorted((ClosedDay(row.date, row.closes_at) for row in holidays), key=lambda closed: closed.date)
+        ),
     )
 
 
-def _spec(row: Symbol, calendar: Calendar) -> SymbolSpec:
+def spec_of(row: Symbol, calendar: Calendar) -> SymbolSpec:
+    """Return a symbol's facts from its row."""
     covered = row.hedged_contract_size
     return SymbolSpec(
         id=row.pk,
