@@ -6,11 +6,13 @@ Numbers in a request body are read as Decimals, never as float.
 """
 
 import logging
+import re
 import sys
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import msgspec
 import orjson
@@ -27,6 +29,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 
+from rtx.kernel import jsontext
 from rtx.kernel.errors import Forbidden, Invalid, NotFound, RtxError, TooManyRequests, Unavailable
 from rtx.kernel.limits import TokenBucket, Verdict
 from rtx.kernel.money import text
@@ -37,7 +40,15 @@ BODY_MAX_BYTES = 65_536
 EXPONENT_MAX = 18
 PROBLEM = "application/problem+json"
 
-PositiveDecimal = Decimal
+PLAIN_DECIMAL = r"^[0-9]+(\.[0-9]+)?$"
+PositiveDecimal = Annotated[
+    Decimal,
+    msgspec.Meta(
+        description="A positive number as plain text (a JSON number is read exactly too).",
+        extra_json_schema={"pattern": PLAIN_DECIMAL},
+    ),
+]
+_plain_text = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 
 class TooLarge(Invalid):
@@ -57,11 +68,6 @@ class RateLimited(TooManyRequests):
 
     def __init__(self, verdict: Verdict) -> None:
         super().__init__("Too many requests, slow down.", retry_after_s=verdict.retry_after_s)
-        self.headers = {
-            "RateLimit-Limit": str(verdict.limit),
-            "RateLimit-Remaining": str(verdict.remaining),
-            "RateLimit-Reset": str(verdict.reset_s),
-        }
 
 
 class StrictJSONParser(parsers.BaseParser):
@@ -122,21 +128,29 @@ class Input(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
         :raises Invalid: it is no JSON object of this form; `errors` names the field.
         """
+        given: Any = data
         try:
             if isinstance(data, bytes):
                 found = msgspec.json.decode(data or b"{}", type=cls)
+                given = jsontext.decoded(data or b"{}")
             else:
                 found = msgspec.convert(data, type=cls, strict=True)
         except msgspec.ValidationError as error:
             reason, _, where = str(error).partition(" - at `$")
             field = where.strip("`.") or "body"
             raise Invalid(f"{field}: {reason}", errors={field: [reason]}) from None
+        except jsontext.DuplicateName as error:
+            field = error.name[:64]
+            raise Invalid(f"{field} is given twice.", errors={field: ["is given twice"]}) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise Invalid("The body is not valid JSON.", code="malformed_json") from None
         for name in found.__struct_fields__:
             value = getattr(found, name)
             if isinstance(value, Decimal):
                 _check_decimal(name, value)
+                _check_plain(name, given.get(name))
+            elif isinstance(value, datetime):
+                setattr(found, name, _in_utc(name, value))
         return found
 
 
@@ -148,6 +162,34 @@ def _check_decimal(name: str, value: Decimal) -> None:
         raise Invalid(f"{name} must be positive.", errors={name: ["must be positive"]})
     if exponent < -EXPONENT_MAX or value.adjusted() >= EXPONENT_MAX or len(value.as_tuple().digits) > 28:
         raise Invalid(f"{name} is out of range.", errors={name: ["is out of range"]})
+
+
+def _check_plain(name: str, given: Any) -> None:
+    """Refuse what only Python reads as a number: blanks, underscores, signs, exponents in a text."""
+    if isinstance(given, str) and not _plain_text.fullmatch(given):
+        raise Invalid(f"{name} is not a plain number.", errors={name: ["must be digits with a point"]})
+
+
+def _in_utc(name: str, value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise Invalid(f"{name} is out of range.", errors={name: ["is out of range"]}) from None
+
+
+def instant_of(given: str | None, name: str) -> datetime | None:
+    """
+    Return an instant of a query, RFC 3339, UTC when it names no offset; None when it is absent.
+
+    :raises Invalid: it is not one.
+    """
+    if given is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(given.replace(" ", "+"))
+        return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise Invalid(f"{name} is not an instant.", errors={name: ["must be RFC 3339"]}) from None
 
 
 def problem(error: RtxError, *, request_id: str = "") -> dict[str, Any]:
@@ -179,8 +221,6 @@ def problem_handler(error: Exception, context: dict[str, Any]) -> Response | Non
     response = Response(problem(known, request_id=request_id), status=int(known.status), content_type=PROBLEM)
     if isinstance(known, TooManyRequests):
         response["Retry-After"] = str(known.retry_after_s)
-        for name, value in getattr(known, "headers", {}).items():
-            response[name] = value
     elif isinstance(known, Unavailable):
         response["Retry-After"] = "1"
     if int(known.status) == 401:
@@ -214,23 +254,46 @@ def as_rtx_error(error: Exception) -> RtxError | None:
     return None
 
 
-class UserThrottle(BaseThrottle):
+class BucketThrottle(BaseThrottle):
+    """
+    Limits the requests of whoever `key` names, and says so in every answer: `RateLimit-*` headers.
+    """
+
+    _bucket: ClassVar[TokenBucket]
+
+    def key(self, request: Request) -> str | None:
+        """Return whose bucket a request is taken from; None: it is not limited."""
+        raise NotImplementedError
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        """
+        Take one request from a bucket.
+
+        :raises RateLimited: it is empty.
+        """
+        key = self.key(request)
+        if key is not None:
+            verdict = self._bucket.take(key)
+            view.headers.update(
+                {
+                    "RateLimit-Limit": str(verdict.limit),
+                    "RateLimit-Remaining": str(verdict.remaining),
+                    "RateLimit-Reset": str(verdict.reset_s),
+                }
+            )
+            if verdict.retry_after_s:
+                raise RateLimited(verdict)
+        return True
+
+
+class UserThrottle(BucketThrottle):
     """Limits each user's requests."""
 
     _bucket = TokenBucket(rate=settings.RATE_API_PER_S, burst=settings.RATE_API_BURST)
 
-    def allow_request(self, request: Request, view: Any) -> bool:
-        """
-        Take one request from the user's bucket.
-
-        :raises RateLimited: it is empty.
-        """
-        user = request.user
-        if user is not None:
-            verdict = self._bucket.take(str(user.pk))
-            if verdict.retry_after_s:
-                raise RateLimited(verdict)
-        return True
+    def key(self, request: Request) -> str | None:
+        """Return the user's id."""
+        return None if request.user is None else str(request.user.pk)
 
 
 class CursorPagination(pagination.CursorPagination):

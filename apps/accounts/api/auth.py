@@ -8,7 +8,6 @@ from msgspec import Struct
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from apps.accounts.api.authentication import caller
@@ -17,9 +16,12 @@ from apps.accounts.services import tickets, tokens, users
 from rtx.kernel import openapi
 from rtx.kernel.errors import NotAuthenticated
 from rtx.kernel.limits import TokenBucket
-from rtx.kernel.rest import RateLimited
+from rtx.kernel.rest import BucketThrottle
 
 
+@openapi.example(
+    {"access": "eyJhbGciOiJIUzI1NiIs...", "refresh": "eyJhbGciOiJIUzI1NiIs...", "expires_in": 900}
+)
 class TokenPairOut(Struct):
     """What a login or a refresh answers; `expires_in` is in seconds."""
 
@@ -28,6 +30,7 @@ class TokenPairOut(Struct):
     expires_in: int
 
 
+@openapi.example({"ticket": "gJ0cXv2m8PqRr5b7nTzK1w", "expires_in": 30})
 class TicketOut(Struct):
     """A ticket for `/ws?ticket=`; `expires_in` is in seconds."""
 
@@ -35,21 +38,14 @@ class TicketOut(Struct):
     expires_in: int
 
 
-class AddressThrottle(BaseThrottle):
+class AddressThrottle(BucketThrottle):
     """Limits the authentication requests of one address."""
 
     _bucket = TokenBucket(rate=settings.RATE_LOGIN_PER_S, burst=settings.RATE_LOGIN_BURST)
 
-    def allow_request(self, request: Request, view: Any) -> bool:
-        """
-        Take one request from the address's bucket.
-
-        :raises RateLimited: it is empty.
-        """
-        verdict = self._bucket.take(request.META.get("REMOTE_ADDR", ""))
-        if verdict.retry_after_s:
-            raise RateLimited(verdict)
-        return True
+    def key(self, request: Request) -> str:
+        """Return the address."""
+        return str(request.META.get("REMOTE_ADDR", ""))
 
 
 class AuthView(APIView):
@@ -76,7 +72,9 @@ class LoginView(OpenAuthView):
         operation_id="login",
         auth=[],
         request=openapi.body(LoginIn),
-        responses=openapi.responses(200, openapi.of(TokenPairOut), 400, 503),
+        responses=openapi.responses(
+            200, openapi.of(TokenPairOut), 400, openapi.error(401, "invalid_credentials")
+        ),
     )
     def post(self, request: Request) -> Response:
         """Exchange e-mail and password for an access token and a refresh token."""
@@ -93,7 +91,9 @@ class RefreshView(OpenAuthView):
         operation_id="refresh",
         auth=[],
         request=openapi.body(RefreshIn),
-        responses=openapi.responses(200, openapi.of(TokenPairOut), 400, 503),
+        responses=openapi.responses(
+            200, openapi.of(TokenPairOut), 400, openapi.error(401, "invalid_refresh_token")
+        ),
     )
     def post(self, request: Request) -> Response:
         """Return a new pair. A repeat within 10 s gets the same pair, a later one ends the login."""
@@ -108,7 +108,9 @@ class LogoutView(AuthView):
     @extend_schema(
         operation_id="logout",
         request=openapi.body(LogoutIn),
-        responses=openapi.responses(204, None, 400, 503),
+        responses=openapi.responses(
+            204, None, 400, openapi.error(401, "not_authenticated", "invalid_token", "invalid_refresh_token")
+        ),
     )
     def post(self, request: Request) -> Response:
         """End the login of the access token, or of the refresh token in the body."""
@@ -129,7 +131,12 @@ class PasswordView(AuthView):
     @extend_schema(
         operation_id="change_password",
         request=openapi.body(PasswordIn),
-        responses=openapi.responses(204, None, 400, 503),
+        responses=openapi.responses(
+            204,
+            None,
+            openapi.error(400, "invalid", "malformed_json", "weak_password"),
+            openapi.error(401, "not_authenticated", "invalid_token", "invalid_credentials"),
+        ),
     )
     def post(self, request: Request) -> Response:
         """Set a new password; every token of the user ends, also this one."""
@@ -142,7 +149,7 @@ class TicketView(AuthView):
     """Open a WebSocket."""
 
     @extend_schema(
-        operation_id="ws_ticket", request=None, responses=openapi.responses(200, openapi.of(TicketOut), 503)
+        operation_id="ws_ticket", request=None, responses=openapi.responses(200, openapi.of(TicketOut))
     )
     def post(self, request: Request) -> Response:
         """Return a ticket for `/ws?ticket=`: good once, for 30 seconds."""

@@ -1,7 +1,6 @@
 """Trader REST: candles. Bid prices as the feed gave them, the same for every group."""
 
-from datetime import UTC, datetime
-from typing import Literal
+from datetime import datetime
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from msgspec import Struct
@@ -15,9 +14,19 @@ from apps.market.selectors import candles, symbols
 from rtx.kernel import clock, openapi
 from rtx.kernel.errors import Invalid, NotFound
 from rtx.kernel.money import text
-from rtx.kernel.rest import CursorPagination
+from rtx.kernel.rest import CursorPagination, instant_of
 
 
+@openapi.example(
+    {
+        "time": "2026-01-05T10:00:00Z",
+        "open": "1.10001",
+        "high": "1.10020",
+        "low": "1.09995",
+        "close": "1.10013",
+        "ticks": 61,
+    }
+)
 class CandleOut(Struct):
     """One candle; decimals are strings, `ticks` is 0 when it came from a recording of bars."""
 
@@ -50,7 +59,12 @@ class CandlesView(APIView):
             OpenApiParameter("limit", int, description="Candles per page, up to 2000."),
             OpenApiParameter("cursor", str),
         ],
-        responses=openapi.responses(200, openapi.page(CandleOut), 400, 404),
+        responses=openapi.responses(
+            200,
+            openapi.page(CandleOut),
+            openapi.error(400, "invalid"),
+            openapi.error(404, "symbol_not_found"),
+        ),
     )
     def get(self, request: Request) -> Response:
         """List candles, newest first; the last one is the running one."""
@@ -62,7 +76,10 @@ class CandlesView(APIView):
         if not symbols.is_known(name):
             raise NotFound("No such symbol.", code="symbol_not_found")
         found = candles.candles_of(
-            symbol=name, interval=interval, since=_instant(request, "from"), until=_instant(request, "to")
+            symbol=name,
+            interval=interval,
+            since=instant_of(request.query_params.get("from"), "from"),
+            until=instant_of(request.query_params.get("to"), "to"),
         )
         pages = CandlePages()
         rows = pages.paginate_queryset(found, request, view=self) or []
@@ -78,19 +95,3 @@ def _shown(row: Candle) -> dict[str, str | int]:
         "close": text(row.close),
         "ticks": row.ticks,
     }
-
-
-def _instant(request: Request, name: Literal["from", "to"]) -> datetime | None:
-    """
-    Return an instant of the query: RFC 3339, UTC when it names no offset.
-
-    :raises Invalid: it is not one.
-    """
-    given = request.query_params.get(name)
-    if given is None:
-        return None
-    try:
-        instant = datetime.fromisoformat(given.replace(" ", "+"))
-        return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise Invalid(f"{name} is not an instant.", errors={name: ["must be RFC 3339"]}) from None

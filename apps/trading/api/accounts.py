@@ -1,20 +1,34 @@
 """Trader REST: accounts, what they may trade and at which prices, deals and the journal."""
 
+from dataclasses import replace
+
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.accounts.selectors.accounts import accounts_of, owned
-from apps.trading.api.orders import ACCOUNT
-from apps.trading.api.outputs import AccountOut, DealOut, EventOut, QuoteOut, SymbolOut
-from apps.trading.api.queries import caller_id, chosen, integer, login_of
+from apps.trading.api.outputs import AccountDealOut, AccountOut, EventOut, QuoteOut, SymbolOut
+from apps.trading.api.queries import (
+    ACCOUNT,
+    PAGES,
+    PERIOD,
+    SYMBOL_PARAMETER,
+    caller_id,
+    chosen,
+    integer,
+    rows_of,
+)
 from apps.trading.selectors import books, history, offers
 from rtx.kernel import openapi
 from rtx.kernel.errors import NotFound
 from rtx.kernel.rest import CursorPagination
 
 EVENTS_PER_PAGE = 500
+NO_ACCOUNT = openapi.error(404, "account_not_found")
+BAD_QUERY = openapi.error(400, "invalid")
+BAD_CHOICE = openapi.error(400, "invalid", "no_account")
+POSITION = OpenApiParameter("position_id", int, description="Only deals of this position.")
 
 
 class AccountsView(APIView):
@@ -30,7 +44,9 @@ class AccountsView(APIView):
 class AccountView(APIView):
     """One trading account of the caller."""
 
-    @extend_schema(operation_id="get_account", responses=openapi.responses(200, openapi.of(AccountOut), 404))
+    @extend_schema(
+        operation_id="get_account", responses=openapi.responses(200, openapi.of(AccountOut), NO_ACCOUNT)
+    )
     def get(self, request: Request, login: int) -> Response:
         """Return one account, valued at the present prices."""
         account = owned(user_id=caller_id(request), login=login)
@@ -43,7 +59,7 @@ class SymbolsView(APIView):
     @extend_schema(
         operation_id="list_symbols",
         parameters=[ACCOUNT],
-        responses=openapi.responses(200, openapi.page(SymbolOut), 400, 404),
+        responses=openapi.responses(200, openapi.page(SymbolOut), BAD_CHOICE, NO_ACCOUNT),
     )
     def get(self, request: Request) -> Response:
         """List the symbols of the account's group (the caller's first account when none is named)."""
@@ -56,7 +72,12 @@ class SymbolView(APIView):
     @extend_schema(
         operation_id="get_symbol",
         parameters=[ACCOUNT],
-        responses=openapi.responses(200, openapi.of(SymbolOut), 400, 404),
+        responses=openapi.responses(
+            200,
+            openapi.of(SymbolOut),
+            BAD_CHOICE,
+            openapi.error(404, "symbol_not_found", "account_not_found"),
+        ),
     )
     def get(self, request: Request, symbol: str) -> Response:
         """Return one symbol with the terms of the account's group."""
@@ -73,7 +94,7 @@ class QuotesView(APIView):
     @extend_schema(
         operation_id="list_quotes",
         parameters=[ACCOUNT, OpenApiParameter("symbols", str, description="Names, separated by commas.")],
-        responses=openapi.responses(200, openapi.page(QuoteOut), 400, 404),
+        responses=openapi.responses(200, openapi.page(QuoteOut), BAD_CHOICE, NO_ACCOUNT),
     )
     def get(self, request: Request) -> Response:
         """List the present prices of the named symbols, or of all; a symbol without a price is left out."""
@@ -89,13 +110,14 @@ class DealsView(APIView):
 
     @extend_schema(
         operation_id="list_deals",
-        parameters=[ACCOUNT],
-        responses=openapi.responses(200, openapi.page(DealOut), 400, 404),
+        parameters=[ACCOUNT, SYMBOL_PARAMETER, POSITION, *PERIOD, *PAGES],
+        responses=openapi.responses(200, openapi.page(AccountDealOut), BAD_QUERY, NO_ACCOUNT),
     )
     def get(self, request: Request) -> Response:
         """List the caller's deals, newest first."""
         pages = CursorPagination()
-        found = history.deals(user_id=caller_id(request), login=login_of(request))
+        wanted = replace(rows_of(request), position_id=integer(request, "position_id"))
+        found = history.deals(user_id=caller_id(request), wanted=wanted)
         rows = pages.paginate_queryset(found, request, view=self)
         return pages.get_paginated_response(
             [{"account": deal.account.login, **history.deal_view(deal)} for deal in rows or []]
@@ -108,7 +130,7 @@ class EventsView(APIView):
     @extend_schema(
         operation_id="list_events",
         parameters=[ACCOUNT, OpenApiParameter("since", int, description="Only events after this seq.")],
-        responses=openapi.responses(200, openapi.page(EventOut), 400, 404),
+        responses=openapi.responses(200, openapi.page(EventOut), BAD_CHOICE, NO_ACCOUNT),
     )
     def get(self, request: Request) -> Response:
         """List an account's events in order; `next` goes on where the page ends."""

@@ -1,23 +1,75 @@
-"""Trader REST: orders and positions."""
+"""Trader REST: orders."""
+
+from dataclasses import replace
+from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.accounts.selectors.accounts import owned
-from apps.trading.api.inputs import ClosePositionIn, MarketOrderIn
-from apps.trading.api.outputs import OrderOut, PositionOut
-from apps.trading.api.queries import account_ids, caller_id, login_of, status_of
-from apps.trading.selectors import books, history
-from apps.trading.services import orders, positions
+from apps.trading.api import operations
+from apps.trading.api.inputs import CancelOrderIn, ChangeOrderIn, MarketOrderIn, PendingOrderIn
+from apps.trading.api.operations import Asked, Operation
+from apps.trading.api.outputs import OrderOut
+from apps.trading.api.queries import (
+    ACCOUNT,
+    IDEMPOTENCY_KEY,
+    PAGES,
+    PERIOD,
+    SYMBOL_PARAMETER,
+    caller_id,
+    choice,
+    key_of,
+    rows_of,
+)
+from apps.trading.domain.orders import OrderStatus, OrderType
+from apps.trading.selectors import history
+from apps.trading.services import executor
 from rtx.kernel import openapi
 from rtx.kernel.actor import Actor
-from rtx.kernel.errors import NotFound
-from rtx.kernel.rest import CursorPagination
+from rtx.kernel.errors import RtxError
+from rtx.kernel.rest import CursorPagination, Input
 
-ACCOUNT = OpenApiParameter("account", int, description="Login of one of the caller's accounts.")
-STATUS = OpenApiParameter("status", str, description="Only orders of this status.")
+ORDER_INPUT = openapi.error(400, "invalid", "malformed_json", "invalid_time_in_force", "invalid_order_type")
+NO_ACCOUNT = openapi.error(404, "account_not_found")
+NO_SYMBOL = openapi.error(404, "account_not_found", "symbol_not_found")
+NO_ORDER = openapi.error(404, "order_not_found")
+REUSED = openapi.error(409, "client_order_id_reused")
+REFUSED = (
+    "invalid_price",
+    "invalid_stops",
+    "invalid_volume",
+    "frozen",
+    "no_money",
+    "off_quotes",
+    "account_disabled",
+)
+STATUS = OpenApiParameter("status", str, enum=list(OrderStatus), description="Only orders of this status.")
+TYPE = OpenApiParameter("type", str, enum=list(OrderType), description="Only orders of this type.")
+
+
+def performed(request: Request, operation: Operation, body: type[Input], *, target: int | None = None) -> Any:
+    """
+    Run one operation of a REST request and return its answer; `target` is the id in the address, if it has
+    one.
+
+    :raises RtxError: as the input, the account's lookup and the service do.
+    """
+    given = body.validated(request.data)
+    key = key_of(request, given) if operation.is_keyed else None
+    user_id = caller_id(request)
+    if target is None:
+        target = operation.target_of(given)
+    account = operations.account_of(operation, user_id=user_id, given=given, target=target)
+    asked = Asked(account_id=account.id, actor=Actor.of(request), given=given, target=target, key=key)
+    try:
+        outcome = executor.run(operation.command(asked))
+    except RtxError as error:
+        if operation.instead is None:
+            raise
+        return operation.instead(user_id, target, error)
+    return operation.answer(outcome, account.login)
 
 
 class MarketOrderView(APIView):
@@ -26,14 +78,27 @@ class MarketOrderView(APIView):
     @extend_schema(
         operation_id="place_market_order",
         request=openapi.body(MarketOrderIn),
-        responses=openapi.responses(201, openapi.of(OrderOut), 400, 404, 409, 503),
+        responses=openapi.responses(201, openapi.of(OrderOut), 400, NO_SYMBOL, REUSED),
     )
     def post(self, request: Request) -> Response:
         """Place a market order; a refusal is an order with status `rejected` and a reason."""
-        order = MarketOrderIn.validated(request.data)
-        account = owned(user_id=caller_id(request), login=order.account)
-        outcome = orders.place_market(account_id=account.id, order=order.to_domain(), actor=Actor.of(request))
-        return Response(books.order_answer(outcome, login=account.login), status=201)
+        return Response(performed(request, operations.MARKET, MarketOrderIn), status=201)
+
+
+class PendingOrderView(APIView):
+    """Place a pending order."""
+
+    @extend_schema(
+        operation_id="place_pending_order",
+        request=openapi.body(PendingOrderIn),
+        responses=openapi.responses(201, openapi.of(OrderOut), ORDER_INPUT, NO_SYMBOL, REUSED),
+    )
+    def post(self, request: Request) -> Response:
+        """
+        Leave a limit, stop or stop limit order. A limit at or through the market fills at once; a refusal
+        is an order with status `rejected` and a reason.
+        """
+        return Response(performed(request, operations.PENDING, PendingOrderIn), status=201)
 
 
 class OrdersView(APIView):
@@ -41,13 +106,17 @@ class OrdersView(APIView):
 
     @extend_schema(
         operation_id="list_orders",
-        parameters=[ACCOUNT, STATUS],
-        responses=openapi.responses(200, openapi.page(OrderOut), 400, 404),
+        parameters=[ACCOUNT, STATUS, TYPE, SYMBOL_PARAMETER, *PERIOD, *PAGES],
+        responses=openapi.responses(200, openapi.page(OrderOut), openapi.error(400, "invalid"), NO_ACCOUNT),
     )
     def get(self, request: Request) -> Response:
         """List the caller's orders, newest first."""
-        login = login_of(request)
-        found = history.orders(user_id=caller_id(request), login=login, status=status_of(request))
+        wanted = replace(
+            rows_of(request),
+            status=choice(request, "status", OrderStatus),
+            type=choice(request, "type", OrderType),
+        )
+        found = history.orders(user_id=caller_id(request), wanted=wanted)
         pages = CursorPagination()
         rows = pages.paginate_queryset(found, request, view=self)
         return pages.get_paginated_response([history.order_view(order) for order in rows or []])
@@ -56,64 +125,43 @@ class OrdersView(APIView):
 class OrderView(APIView):
     """One order of the caller."""
 
-    @extend_schema(operation_id="get_order", responses=openapi.responses(200, openapi.of(OrderOut), 404))
+    @extend_schema(operation_id="get_order", responses=openapi.responses(200, openapi.of(OrderOut), NO_ORDER))
     def get(self, request: Request, order_id: int) -> Response:
         """Return one order with its deals."""
-        order = history.orders(user_id=caller_id(request)).filter(pk=order_id).first()
-        if order is None:
-            raise NotFound("There is no such order.")
-        return Response(history.order_view(order))
-
-
-class PositionsView(APIView):
-    """The caller's open positions."""
+        found = history.order(user_id=caller_id(request), order_id=order_id)
+        return Response(history.order_view(found))
 
     @extend_schema(
-        operation_id="list_positions",
-        parameters=[ACCOUNT],
-        responses=openapi.responses(200, openapi.page(PositionOut), 400, 404),
+        operation_id="modify_order",
+        parameters=[IDEMPOTENCY_KEY],
+        request=openapi.body(ChangeOrderIn),
+        responses=openapi.responses(
+            200,
+            openapi.of(OrderOut),
+            ORDER_INPUT,
+            NO_ORDER,
+            openapi.error(409, "order_not_working", "client_order_id_reused", *REFUSED),
+        ),
     )
-    def get(self, request: Request) -> Response:
-        """List open positions, oldest first, valued at the present prices; never more than one page."""
-        found = books.position_views(account_ids(request))
-        return Response({"results": found, "next": None})
-
-
-class PositionView(APIView):
-    """One open position of the caller."""
+    def patch(self, request: Request, order_id: int) -> Response:
+        """
+        Change a working order: what is absent stays, null removes. A refused change is a 409 whose code is
+        the reason.
+        """
+        return Response(performed(request, operations.MODIFY_ORDER, ChangeOrderIn, target=order_id))
 
     @extend_schema(
-        operation_id="get_position", responses=openapi.responses(200, openapi.of(PositionOut), 404)
+        operation_id="cancel_order",
+        parameters=[IDEMPOTENCY_KEY],
+        request=None,
+        responses=openapi.responses(
+            200,
+            openapi.of(OrderOut),
+            400,
+            NO_ORDER,
+            openapi.error(409, "order_not_working", "client_order_id_reused", "frozen", "account_disabled"),
+        ),
     )
-    def get(self, request: Request, position_id: int) -> Response:
-        """Return one open position at the present prices."""
-        account_id = books.account_of_position(user_id=caller_id(request), position_id=position_id)
-        found = books.position_views([account_id], position_id=position_id) if account_id else []
-        if not found:
-            raise NotFound("There is no such open position.", code="position_not_found")
-        return Response(found[0])
-
-
-class ClosePositionView(APIView):
-    """Close a position."""
-
-    @extend_schema(
-        operation_id="close_position",
-        request=openapi.body(ClosePositionIn),
-        responses=openapi.responses(201, openapi.of(OrderOut), 400, 404, 409, 503),
-    )
-    def post(self, request: Request, position_id: int) -> Response:
-        """Close a position at the market, or `volume` lots of it; a refusal is a rejected order."""
-        close = ClosePositionIn.validated(request.data)
-        user_id = caller_id(request)
-        account = books.closing_account(
-            user_id=user_id, position_id=position_id, client_order_id=close.client_order_id
-        )
-        outcome = positions.close(
-            account_id=account.id,
-            position_id=position_id,
-            volume=close.volume,
-            client_order_id=close.client_order_id,
-            actor=Actor.of(request),
-        )
-        return Response(books.order_answer(outcome, login=account.login), status=201)
+    def delete(self, request: Request, order_id: int) -> Response:
+        """Take a working order back. An order that is canceled already is answered as it is."""
+        return Response(performed(request, operations.CANCEL, CancelOrderIn, target=order_id))

@@ -33,6 +33,7 @@ from apps.trading.consumers.hub import QuoteHub
 from apps.trading.consumers.threads import off_loop
 from apps.trading.selectors import stream as journal
 from rtx.kernel import clock
+from rtx.kernel.limits import TokenBucket
 
 if TYPE_CHECKING:
     from apps.trading.consumers.session import Session
@@ -60,6 +61,9 @@ class StreamProcess:
         self.bus = AccountBus(settings.REDIS_URL, self._account_message)
         self.accounts = AccountFeed(wakeups=self.bus, read_events=_read_events, read_seqs=_read_seqs)
         self.sessions: set[Session] = set()
+        self.user_requests = TokenBucket(
+            rate=settings.STREAM_USER_REQUESTS_PER_S, burst=int(settings.STREAM_USER_REQUESTS_PER_S * 2)
+        )
         self.is_draining = False
         self.conflated = 0  # of sockets that are gone
         self.closed: Counter[int] = Counter()

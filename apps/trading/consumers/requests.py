@@ -10,11 +10,22 @@ from typing import Any
 
 import msgspec
 
+from rtx.kernel import jsontext
+
 ID_MAX_CHARS = 64
 SYMBOLS_MAX = 500
 SEQ_MAX = 2**63 - 1
 
-NOT_YET_SUPPORTED = ("order.pending", "order.cancel", "order.modify", "position.modify")
+TRADES = (
+    "order.market",
+    "order.pending",
+    "order.modify",
+    "order.cancel",
+    "position.modify",
+    "position.close",
+    "position.close_by",
+    "position.close_all",
+)
 
 
 class RequestError(Exception):
@@ -77,8 +88,7 @@ OPERATIONS: Mapping[str, type[Request]] = {
     "ping": Ping,
     "subscribe": Subscribe,
     "unsubscribe": Unsubscribe,
-    "order.market": Trade,
-    "position.close": Trade,
+    **dict.fromkeys(TRADES, Trade),
 }
 SUPPORTED = tuple(sorted(OPERATIONS))
 
@@ -87,10 +97,12 @@ def decode(text: str | bytes) -> Request:
     """
     Return the request that a frame carries.
 
-    :raises RequestError: `malformed`, `unknown_op`, `not_supported` or `invalid`.
+    :raises RequestError: `malformed`, `unknown_op` or `invalid`.
     """
     try:
-        message = msgspec.json.decode(text)
+        message = jsontext.decoded(text if isinstance(text, bytes) else text.encode())
+    except jsontext.DuplicateName as error:
+        raise RequestError("malformed", f"`{error.name[:ID_MAX_CHARS]}` is given twice") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError("malformed", f"not JSON: {error}") from error
     if not isinstance(message, dict):
@@ -117,9 +129,6 @@ def _checked_id(value: Any) -> str | int | None:
 
 
 def _no_operation(op: Any, request_id: str | int | None) -> RequestError:
-    if op in NOT_YET_SUPPORTED:
-        detail = f"{op} is not supported over WebSocket yet"
-        return RequestError("not_supported", detail, request_id=request_id, supported=SUPPORTED)
     shown = op if isinstance(op, str) and len(op) <= ID_MAX_CHARS else "this"
     return RequestError(
         "unknown_op", f"{shown} is not an operation", request_id=request_id, supported=SUPPORTED

@@ -162,9 +162,23 @@ class Session:
                 request = decode(text)
                 if self.process.is_draining:
                     raise RequestError("unavailable", "restarting", request_id=request.id)
+                self._count_for_user(request)
                 await self._handle(request)
             except RequestError as error:
                 self._refuse(error.request_id, error)
+
+    def _count_for_user(self, request: Request) -> None:
+        """
+        Take the request from what all sockets of the user may ask of this process.
+
+        :raises RequestError: nothing is left; the socket stays open.
+        """
+        verdict = self.process.user_requests.take(str(self.granted().user_id))
+        if verdict.retry_after_s:
+            detail = "too many requests of this user, slow down"
+            raise RequestError(
+                "rate_limit", detail, request_id=request.id, retry_after_s=verdict.retry_after_s
+            )
 
     async def _handle(self, request: Request) -> None:
         match request:

@@ -8,60 +8,50 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from apps.trading.api.inputs import ClosePositionIn, MarketOrderIn
+from apps.trading.api import operations
+from apps.trading.api.operations import OPERATIONS, Asked
 from apps.trading.consumers import access
-from apps.trading.consumers.requests import RequestError, Trade
+from apps.trading.consumers.requests import Trade
 from apps.trading.consumers.threads import off_loop
 from apps.trading.domain.commands import Command, Outcome
-from apps.trading.selectors import books
-from apps.trading.services import executor, orders, positions
+from apps.trading.services import executor
+from rtx.kernel.errors import RtxError
 
 if TYPE_CHECKING:
     from apps.trading.consumers.session import Session
 
 
-class PositionCloseIn(ClosePositionIn, kw_only=True):
-    """`position.close`: as over REST, where the position stands in the address."""
-
-    position_id: int
-
-
 async def perform(session: "Session", request: Trade) -> dict[str, Any]:
     """
-    Run a trading request and return its outcome: an order, refused ones included.
+    Run a trading request and return its outcome, refused orders included.
 
-    :raises RtxError: as the services do.
+    :raises RtxError: as the input, the account's lookup and the service do.
     """
-    if request.op == "order.market":
-        return await _place_market(session, request)
-    if request.op == "position.close":
-        return await _close_position(session, request)
-    raise RequestError("not_supported", f"{request.op} is not supported")
-
-
-async def _place_market(session: "Session", request: Trade) -> dict[str, Any]:
-    order = MarketOrderIn.validated(bytes(request.data))
-    account_id = await access.account_id(session.granted(), order.account)
-    command = orders.market_command(account_id=account_id, order=order.to_domain(), actor=session.actor())
-    return books.order_answer(await _outcome(command), login=order.account)
-
-
-async def _close_position(session: "Session", request: Trade) -> dict[str, Any]:
-    close = PositionCloseIn.validated(bytes(request.data))
-    account = await off_loop(
-        books.closing_account,
-        user_id=session.granted().user_id,
-        position_id=close.position_id,
-        client_order_id=close.client_order_id,
-    )
-    command = positions.close_command(
-        account_id=account.id,
-        position_id=close.position_id,
-        volume=close.volume,
-        client_order_id=close.client_order_id,
+    operation = OPERATIONS[request.op]
+    given: Any = operation.input.validated(bytes(request.data))
+    grant = session.granted()
+    target = operation.target_of(given)
+    if operation.find is None:
+        account_id, login = await access.account_id(grant, given.account), given.account
+    else:
+        account = await off_loop(
+            operations.account_of, operation, user_id=grant.user_id, given=given, target=target
+        )
+        account_id, login = account.id, account.login
+    asked = Asked(
+        account_id=account_id,
         actor=session.actor(),
+        given=given,
+        target=target,
+        key=given.client_order_id,
     )
-    return books.order_answer(await _outcome(command), login=account.login)
+    try:
+        outcome = await _outcome(operation.command(asked))
+    except RtxError as error:
+        if operation.instead is None:
+            raise
+        return await off_loop(operation.instead, grant.user_id, target, error)
+    return operation.answer(outcome, login)
 
 
 async def _outcome(command: Command) -> Outcome:

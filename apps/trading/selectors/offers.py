@@ -3,6 +3,7 @@
 from typing import Any
 
 from apps.groups.domain.terms import Terms
+from apps.market.domain.symbols import SwapMode
 from apps.trading.selectors.markets import Markets, markets
 from rtx.kernel import clock
 from rtx.kernel.clock import from_ms, rfc3339
@@ -27,6 +28,8 @@ def symbol_view(terms: Terms, views: Markets) -> Payload:
         "volume_min": plain(terms.volume_min),
         "volume_max": plain(terms.volume_max),
         "volume_step": plain(symbol.volume_step),
+        "stop_level_points": terms.stop_level_points,
+        "freeze_level_points": terms.freeze_level_points,
         "margin_mode": symbol.margin_mode.value,
         "leverage": terms.leverage_max,
         "trade_mode": terms.trade_mode.value,
@@ -47,9 +50,40 @@ def symbol_view(terms: Terms, views: Markets) -> Payload:
             "mode": terms.commission.mode.value,
             "value": text(terms.commission.value),
             "charge": terms.commission.charge.value,
+            "minimum": text(terms.commission.minimum),
+            "tiers": [
+                {"from": plain(start), "value": text(value)} for start, value in terms.commission.tiers
+            ],
             "currency": terms.group.currency,
         },
-        "swap": None,
+        "swap": _swap(terms),
+    }
+
+
+def _swap(terms: Terms) -> Payload | None:
+    """Return what a night costs or pays; None: nothing. A swap-free group charges its fee instead."""
+    group, swap = terms.group, terms.swap
+    rollover = {
+        "rollover_time": group.rollover.time.strftime("%H:%M"),
+        "timezone": group.rollover.timezone,
+    }
+    if group.swap_free:
+        fee = group.admin_fee
+        return {
+            "mode": "admin_fee",
+            "per_lot": text(fee.per_lot),
+            "after_nights": fee.after_nights,
+            "currency": group.currency,
+            **rollover,
+        }
+    if swap.mode is SwapMode.NONE:
+        return None
+    return {
+        "mode": swap.mode.value,
+        "long": text(swap.long),
+        "short": text(swap.short),
+        "multipliers": list(swap.multipliers),
+        **rollover,
     }
 
 

@@ -98,6 +98,12 @@ BAD_FIELDS = [
     ("volume", '"' + "9" * 5_000 + '"'),
     ("volume", '"0.' + "1" * 40 + '"'),
     ("volume", '"1\\u0000"'),
+    ("volume", '" 1"'),
+    ("volume", '"1_0"'),
+    ("volume", '"+1"'),
+    ("volume", '"1e0"'),
+    ("volume", '"1", "volume": "1"'),
+    ("client_order_id", '"#7"'),
     ("price", '"0"'),
     ("price", '"NaN"'),
     ("price", "-1.1"),
@@ -189,10 +195,11 @@ def test_an_order_that_the_rules_refuse_is_an_order(trader, holder):
 
 def test_numbers_may_be_text_or_exact_json_numbers(trader, holder):
     one = trader.call("POST", MARKET, _with(holder, "volume", "0.10"))
-    same = trader.call("POST", MARKET, _with(holder, "volume", '"1E-1"'))
+    same = trader.call("POST", MARKET, _with(holder, "volume", '"0.1"'))
+    third = trader.call("POST", MARKET, _with(holder, "volume", "1E-1"))
 
-    assert (one.status_code, same.status_code) == (201, 201)
-    assert json.loads(one.content) == json.loads(same.content)
+    assert (one.status_code, same.status_code, third.status_code) == (201, 201, 201)
+    assert json.loads(one.content) == json.loads(same.content) == json.loads(third.content)
     assert json.loads(one.content)["volume"] == "0.1"
 
 
@@ -221,7 +228,7 @@ def test_somebody_elses_order_and_position_are_not_found(group, trader):
     placed = json.loads(Trader(other.token).call("POST", MARKET, json.dumps(order_body(other))).content)
     close = json.dumps({"client_order_id": "steal"})
 
-    is_problem(trader.call("GET", f"/api/orders/{placed['id']}"), 404, "not_found")
+    is_problem(trader.call("GET", f"/api/orders/{placed['id']}"), 404, "order_not_found")
     position = f"/api/positions/{placed['position_id']}"
     is_problem(trader.call("GET", position), 404, "position_not_found")
     is_problem(trader.call("POST", f"{position}/close", close), 404, "position_not_found")

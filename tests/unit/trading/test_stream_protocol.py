@@ -4,9 +4,10 @@ from decimal import Decimal
 
 import pytest
 
+from apps.trading.api.operations import OPERATIONS
 from apps.trading.consumers import frames
 from apps.trading.consumers.limits import RequestBudget
-from apps.trading.consumers.requests import Ping, RequestError, Subscribe, Trade, decode
+from apps.trading.consumers.requests import TRADES, Ping, RequestError, Subscribe, Trade, decode
 
 
 @pytest.mark.parametrize(
@@ -67,14 +68,16 @@ def test_numbers_of_an_order_stay_as_they_were_written():
         ("null", "malformed", None),
         ('"ping"', "malformed", None),
         ('{"op":"ping","id":NaN}', "malformed", None),
-        ('{"op":"ping","id":1e999}', "malformed", None),
+        ('{"op":"ping","id":1e999}', "invalid", None),
+        ('{"op":"ping","id":1,"id":2}', "malformed", None),
+        ('{"op":"order.market","id":1,"data":{"side":"buy","side":"sell"}}', "malformed", None),
         (b'{"op":"\xff"}', "malformed", None),
         ("[" * 100_000, "malformed", None),
         ("{}", "unknown_op", None),
         ('{"op":7,"id":3}', "unknown_op", 3),
         ('{"op":["ping"],"id":3}', "unknown_op", 3),
         ('{"op":"drop table","id":3}', "unknown_op", 3),
-        ('{"op":"order.pending","id":4,"data":{}}', "not_supported", 4),
+        ('{"op":"order.pending","id":4}', "invalid", 4),
         ('{"op":"ping","id":true}', "invalid", None),
         ('{"op":"ping","id":1.5}', "invalid", None),
         ('{"op":"ping","id":{}}', "invalid", None),
@@ -98,13 +101,30 @@ def test_anything_else_is_refused_with_a_stable_code(text, code, request_id):
     assert (refused.value.code, refused.value.request_id) == (code, request_id)
 
 
-def test_an_operation_of_later_work_names_what_there_is():
+def test_an_unknown_operation_names_what_there_is():
     with pytest.raises(RequestError) as refused:
-        decode('{"op":"order.modify","id":1,"data":{}}')
+        decode('{"op":"order.replace","id":1,"data":{}}')
 
     assert refused.value.more == {
-        "supported": ("auth", "order.market", "ping", "position.close", "subscribe", "unsubscribe")
+        "supported": (
+            "auth",
+            "order.cancel",
+            "order.market",
+            "order.modify",
+            "order.pending",
+            "ping",
+            "position.close",
+            "position.close_all",
+            "position.close_by",
+            "position.modify",
+            "subscribe",
+            "unsubscribe",
+        )
     }
+
+
+def test_what_can_be_traded_is_what_rest_offers():
+    assert set(OPERATIONS) == set(TRADES)
 
 
 def test_a_budget_of_requests_refills_with_time():
