@@ -54,6 +54,7 @@ class Entry:
     One waiting price. `price` is the client's, `raw` the feed's that reaches it (infinite: any does).
 
     `activates`: a stop limit that becomes a limit. After `expires_at` nothing is reached any more.
+    `distance`: how far a trailing stop stays behind the price.
     """
 
     key: Key
@@ -64,6 +65,7 @@ class Entry:
     raw: Decimal
     expires_at: datetime | None = None
     activates: bool = False
+    distance: Decimal | None = None
 
     def is_reached_by(self, quote: Quote) -> bool:
         """Say whether a raw quote reaches the price."""
@@ -130,7 +132,8 @@ def of_position(position: GuardedPosition, terms: Terms) -> Iterator[Entry]:
         else:  # the price that pulls the stop by one point
             way = (position.trailing_points + 1) * terms.symbol.point
             price = position.stop_loss + way if is_buy else position.stop_loss - way
-        yield _entry(key, kept, terms, reach=in_favor, price=price)
+        distance = position.trailing_points * terms.symbol.point
+        yield _entry(key, kept, terms, reach=in_favor, price=price, distance=distance)
 
 
 def _entry(
@@ -142,12 +145,35 @@ def _entry(
     price: Decimal,
     expires_at: datetime | None = None,
     activates: bool = False,
+    distance: Decimal | None = None,
 ) -> Entry:
     if reach.value[0]:
         raw = price - terms.markup_ask_points * terms.symbol.point
     else:
         raw = price + terms.markup_bid_points * terms.symbol.point
-    return Entry(key, account_id, terms.symbol.name, reach, price, raw, expires_at, activates)
+    return Entry(key, account_id, terms.symbol.name, reach, price, raw, expires_at, activates, distance)
+
+
+def first_to_reach(entry: Entry, quotes: Iterable[Quote]) -> Quote | None:
+    """
+    Return the quote that sets an entry off among quotes in order of arrival.
+
+    It is the first that reaches it. A trailing stop is pulled by the best one before the price fell back by
+    the stop's distance: then the stop that the best one made was hit, and what came later counts no more.
+    """
+    coming = iter(quotes)
+    best = next((quote for quote in coming if entry.is_reached_by(quote)), None)
+    if best is None or entry.distance is None:
+        return best
+    is_ask, rises = entry.reach.value
+    for quote in coming:
+        price, top = (quote.ask, best.ask) if is_ask else (quote.bid, best.bid)
+        gained = price - top if rises else top - price
+        if gained <= -entry.distance:
+            return best
+        if gained > 0:
+            best = quote
+    return best
 
 
 class _Rung:

@@ -175,6 +175,32 @@ def test_expiry_and_activation_stay_with_the_entry():
     assert (entry.activates, entry.expires_at, entry.account_id) == (True, NOON, 7)
 
 
+def test_of_several_quotes_the_first_that_reaches_an_order_sets_it_off():
+    entry = triggers.of_order(order(SELL, OrderType.STOP, "1.10000"), terms())
+    quotes = [quote("1.10001", "1.2"), quote("1.09990", "1.2"), quote("1.09000", "1.2")]
+
+    assert triggers.first_to_reach(entry, quotes) == quotes[1]
+    assert triggers.first_to_reach(entry, quotes[:1]) is None
+
+
+@pytest.mark.parametrize(
+    ("side", "bids", "chosen"),
+    [
+        (BUY, ["1.10000", "1.10050", "1.10080", "1.10070"], 2),  # the best one
+        (BUY, ["1.10050", "1.10000", "1.09950", "1.10200"], 0),  # fell back by 100 points: then it was hit
+        (SELL, ["1.10000", "1.09900", "1.09850", "1.09860"], 2),
+        (SELL, ["1.09900", "1.09950", "1.10000", "1.09000"], 0),
+    ],
+)
+def test_of_several_quotes_the_best_before_a_fall_pulls_a_trailing_stop(side, bids, chosen):
+    stop = "1.09910" if side is BUY else "1.10090"
+    held = GuardedPosition(id=5, account_id=7, side=side, stop_loss=D(stop), trailing_points=100)
+    entry = next(e for e in triggers.of_position(held, terms()) if e.key.waiting is Waiting.TRAILING)
+    quotes = [quote(bid, bid) for bid in bids]
+
+    assert triggers.first_to_reach(entry, iter(quotes)) == quotes[chosen]
+
+
 PRICES = st.integers(min_value=0, max_value=20).map(lambda points: D("1.10000") + points * D("0.00001"))
 STEPS = st.one_of(
     st.tuples(st.just("put"), st.integers(1, 6), st.sampled_from(list(Reach)), PRICES),
