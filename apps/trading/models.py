@@ -6,6 +6,7 @@ from django.db.models import Q
 
 from apps.accounts.models import TradingAccount
 from apps.accounts.models.journal import append_only
+from apps.groups.models import TradingGroup
 from apps.market.models import Symbol
 from rtx.kernel.fields import ExactDecimalField
 
@@ -249,3 +250,34 @@ class SwapCharge(models.Model):
 
     def __str__(self) -> str:
         return f"position {self.position_id} {self.date}: {self.amount}"
+
+
+class RolloverDay(models.Model):
+    """
+    How far the rollover of one group's trading day has come. A finished day is never looked at again.
+
+    What was charged stands in the journal: this only saves looking for it.
+    """
+
+    group = models.ForeignKey(TradingGroup, on_delete=models.PROTECT, related_name="rollover_days")
+    date = models.DateField(help_text="Trading day that ended.")
+    rolled_at = models.DateTimeField(help_text="The instant whose positions, terms and prices hold.")
+    charges = models.PositiveIntegerField(default=0, help_text="Positions charged or paid.")
+    pending = models.PositiveIntegerField(
+        default=0, help_text="Accounts that still wait for a price or a conversion rate."
+    )
+    reason = models.CharField(max_length=120, blank=True, help_text="What the first of them waits for.")
+    claimed_until = models.DateTimeField(null=True, blank=True, help_text="Somebody works on it until then.")
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-rolled_at", "group"]
+        constraints = [models.UniqueConstraint(fields=["group", "date"], name="rollover_day_unique")]
+        indexes = [
+            models.Index(
+                fields=["rolled_at"], name="rollover_day_open", condition=Q(finished_at__isnull=True)
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.group} {self.date}"
