@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.trading.api import accounts, orders, positions
+from apps.trading.api import accounts, orders, positions, statements
 
 urlpatterns = [
     path("accounts", accounts.AccountsView.as_view()),
@@ -21,4 +21,5 @@ urlpatterns = [
     path("positions/<int:position_id>/close", positions.ClosePositionView.as_view()),
     path("deals", accounts.DealsView.as_view()),
     path("events", accounts.EventsView.as_view()),
+    path("statements", statements.StatementView.as_view()),
 ]
