@@ -237,7 +237,10 @@ CELERY_BEAT_SCHEDULE = {
 
 # What the engine hosts, what guards an order, and where orders are filled: dotted paths, the upper app
 # implements.
-ENGINE_SERVICES: list[str] = ["apps.market.services.feeding.FeedService"]
+ENGINE_SERVICES: list[str] = [
+    "apps.market.services.feeding.FeedService",
+    "apps.trading.services.triggering.TriggerService",
+]
 TRADING_GUARDS: list[str] = []
 
 # Market data. One provider per symbol: `simulated`, or `replay` of recorded ticks in RTX_TICKS_DIR.

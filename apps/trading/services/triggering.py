@@ -109,6 +109,7 @@ class TriggerService:
             "leading": self._leading,
             "fence": self._lease.fence,
             **self._watch.counts(),
+            "terms_version": self._book.version if self._book else None,
             "follow_lag_s": round(time.monotonic() - self._polled_at, 3) if self._leading else None,
             "unsettled": self._follower.ahead if self._follower else 0,
             **self._dispatcher.health(),
