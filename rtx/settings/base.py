@@ -232,6 +232,7 @@ CELERY_BEAT_SCHEDULE = {
     "market-build-candles": {"task": "apps.market.tasks.build_candles", "schedule": 30.0},
     "market-partitions": {"task": "apps.market.tasks.maintain_tick_partitions", "schedule": 3600.0},
     "market-sync-holidays": {"task": "apps.market.tasks.sync_holidays", "schedule": 7 * 86_400.0},
+    "trading-rollover": {"task": "apps.trading.tasks.roll_over", "schedule": 60.0},
     "accounts-purge-tokens": {"task": "apps.accounts.tasks.purge_expired_tokens", "schedule": 3600.0},
 }
 

@@ -53,16 +53,16 @@ def has_changed_since(at: datetime) -> bool:
 
 
 def change_instants(
-    model: type[models.Model], *, row_id: int, after: datetime, until: datetime
-) -> list[datetime]:
-    """Return when a row was made, changed or deleted within (after, until], oldest first."""
-    return list(
-        ConfigurationChange.objects.filter(
-            table_name=model._meta.db_table, row_id=row_id, at__gt=after, at__lte=until
-        )
-        .order_by("id")
-        .values_list("at", flat=True)
-    )
+    model: type[models.Model], *, after: datetime, until: datetime
+) -> dict[int, list[datetime]]:
+    """Return when rows were made, changed or deleted within (after, until], by row, oldest first."""
+    found: dict[int, list[datetime]] = {}
+    changes = ConfigurationChange.objects.filter(
+        table_name=model._meta.db_table, at__gt=after, at__lte=until
+    ).order_by("id")
+    for row_id, at in changes.values_list("row_id", "at"):
+        found.setdefault(row_id, []).append(at)
+    return found
 
 
 def made_at(model: type[models.Model], *, row_id: int) -> datetime | None:

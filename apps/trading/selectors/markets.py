@@ -2,23 +2,28 @@
 Market views for the writer path and for reads: the board's quotes under one group's terms at one instant.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from apps.groups.selectors import TermsBook, terms_book
+from apps.market.domain.quotes import Quote
 from apps.market.services.board import board
 from apps.trading.domain.pricing import ConversionTable, MarketView
 
-_conversions: tuple[int, ConversionTable] | None = None
+_conversions: tuple[TermsBook, ConversionTable] | None = None
 
 
 class Markets:
-    """All groups' views of one instant: quotes are read once, views are made when first asked for."""
+    """
+    All groups' views of one instant: quotes are read once (the board's, when none are given), views are made
+    when first asked for.
+    """
 
-    def __init__(self, *, book: TermsBook, now: datetime) -> None:
+    def __init__(self, *, book: TermsBook, now: datetime, quotes: Mapping[str, Quote] | None = None) -> None:
         self.book = book
         self.now = now
         self._now_ms = int(now.timestamp() * 1000)
-        self._quotes = dict(board().latest)
+        self._quotes = dict(board().latest) if quotes is None else quotes
         self._table = conversions(book)
         self._views: dict[int, MarketView] = {}
 
@@ -39,11 +44,11 @@ class Markets:
 
 
 def conversions(book: TermsBook) -> ConversionTable:
-    """Return the conversion table of a version of the terms, kept until the next one."""
+    """Return the conversion table of a book of terms, kept until another one is asked for."""
     global _conversions
     known = _conversions
-    if known is None or known[0] != book.version:
-        known = _conversions = (book.version, ConversionTable(book.symbols.values()))
+    if known is None or known[0] is not book:
+        known = _conversions = (book, ConversionTable(book.symbols.values()))
     return known[1]
 
 

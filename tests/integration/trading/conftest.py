@@ -5,6 +5,7 @@ import pytest
 from apps.groups.models import TradingGroup
 from apps.market.models import Symbol
 from tests.factories import rows
+from tests.factories.nights import nights as nights
 from tests.factories.rows import Holder
 
 

@@ -1,0 +1,104 @@
+"""
+Accounts and markets as of an instant in the past. Changes nothing; what was, is derived from the journal,
+the tick history and the history of the configuration.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from django.db import connection, transaction
+from psycopg import Cursor
+
+from apps.groups.domain.terms import PositionMode
+from apps.groups.selectors import terms_book_at
+from apps.market.selectors.history_quotes import PastQuote, quotes_at
+from apps.trading.domain.holdings import Account
+from apps.trading.domain.replaying import Replay
+from apps.trading.selectors.markets import Markets
+from apps.trading.selectors.rows import Loaded, load_accounts
+
+# The executor takes an event's time under this lock: once it is ours, no older event can still appear.
+LOCK = """
+    SELECT account_id FROM accounts_accountstate WHERE account_id = ANY(%s) ORDER BY account_id FOR SHARE
+"""
+CHANGED_SINCE = """
+    SELECT DISTINCT account_id FROM accounts_accountevent WHERE account_id = ANY(%s) AND at > %s
+"""
+EVENTS_UNTIL = """
+    SELECT account_id, seq, type, payload::text FROM accounts_accountevent
+    WHERE account_id = ANY(%s) AND at <= %s ORDER BY account_id, seq
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PastMarkets:
+    """Every group's view of an instant, and the quotes it was made of."""
+
+    views: Markets
+    quotes: dict[str, PastQuote]
+
+
+def markets_at(at: datetime) -> PastMarkets:
+    """Return prices, terms and sessions as they were at an instant."""
+    found = quotes_at(at)
+    book = terms_book_at(at)
+    views = Markets(book=book, now=at, quotes={name: past.quote for name, past in found.items()})
+    return PastMarkets(views=views, quotes=found)
+
+
+def accounts_at(account_ids: Sequence[int], *, at: datetime) -> dict[int, Loaded]:
+    """
+    Return accounts with what they held at an instant, by id; one that was not yet opened is left out.
+
+    Holds up the accounts' writers while it reads, so that nothing older than the instant is missed.
+    """
+    with transaction.atomic():
+        cursor = Cursor(connection.connection)
+        cursor.execute(LOCK, (list(account_ids),))
+        return load_accounts_at(cursor, account_ids, at=at)
+
+
+def load_accounts_at(cursor: Cursor[Any], account_ids: Sequence[int], *, at: datetime) -> dict[int, Loaded]:
+    """Read accounts as of an instant: those without an event since as they are, others from the journal."""
+    ids = list(account_ids)
+    cursor.execute(CHANGED_SINCE, (ids, at))
+    changed = {row[0] for row in cursor.fetchall()}
+    found = load_accounts(cursor, ids)
+    if changed:
+        present = {account_id: found.pop(account_id).account for account_id in changed}
+        found.update(_replayed(cursor, present, at))
+    return found
+
+
+def _replayed(cursor: Cursor[Any], present: dict[int, Account], at: datetime) -> dict[int, Loaded]:
+    replays: dict[int, Replay] = {}
+    cursor.execute(EVENTS_UNTIL, (list(present), at))
+    for account_id, seq, type_, payload_text in cursor:
+        payload = orjson.loads(payload_text)
+        if type_ == "account_opened":
+            replays[account_id] = _opened(present[account_id], payload)
+        replays[account_id].replay(seq=seq, type_=type_, payload=payload)
+    return {
+        account_id: Loaded(
+            told.account,
+            sorted(told.positions.values(), key=lambda position: position.id),
+            sorted(told.orders.values(), key=lambda order: order.id),
+        )
+        for account_id, told in replays.items()
+    }
+
+
+def _opened(present: Account, payload: dict[str, Any]) -> Replay:
+    return Replay(
+        account=Account(
+            id=present.id,
+            login=payload["login"],
+            group_id=present.group_id,
+            currency=payload["currency"],
+            position_mode=PositionMode(payload["position_mode"]),
+            leverage=payload["leverage"],
+        )
+    )
