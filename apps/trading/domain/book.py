@@ -2,15 +2,15 @@
 The account book: one trading account with its positions and working orders, as pure rules.
 
 It alone decides what a command does to an account. It knows no database and no clock. The rules of each
-kind of command stand in one file: market_orders.py, pending_orders.py, stops.py, closing.py, operations.py;
-what they share in filling.py. What it decides is an event; replaying.py derives the account again from them.
+kind of command stand in one file: market_orders.py, pending_orders.py, order_triggers.py, stops.py,
+closing.py, operations.py; what they share in filling.py. What it decides is an event; replaying.py derives
+the account again from them.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 
-from apps.trading.domain import closing, market_orders, operations, pending_orders, stops
+from apps.trading.domain import closing, market_orders, operations, order_triggers, pending_orders, stops
 from apps.trading.domain.commands import (
     CancelOrder,
     ChangeAccount,
@@ -39,8 +39,8 @@ HANDLERS: dict[type[Command], Callable[..., Outcome]] = {
     PlacePending: pending_orders.place,
     ModifyOrder: pending_orders.modify,
     CancelOrder: pending_orders.cancel,
-    ExpireOrder: pending_orders.expire,
-    TriggerOrder: pending_orders.trigger,
+    ExpireOrder: order_triggers.expire,
+    TriggerOrder: order_triggers.trigger,
     ModifyPosition: stops.modify,
     TrailStop: stops.trail,
     TriggerStop: stops.trigger,
@@ -83,7 +83,11 @@ class AccountBook(Desk):
         return held is None or held.side is side or volume > held.volume
 
     def refuse(self, command: Command, reason: RejectReason, *, market: MarketView, now: datetime) -> Outcome:
-        """Refuse an order for a reason that lies outside the book (a guard)."""
+        """
+        Refuse an order for a reason that lies outside the book (a guard).
+
+        :raises TriggerVoid: nothing would be set off, so there is nothing to refuse.
+        """
         if isinstance(command, PlaceMarket):
             self.terms_of(command.symbol, market, is_held=False)
             return self.rejected(market_orders.order_of(self, command, now), reason)
@@ -91,7 +95,7 @@ class AccountBook(Desk):
             self.terms_of(command.symbol, market, is_held=False)
             return self.rejected(pending_orders.order_of(self, command, now), reason)
         if isinstance(command, TriggerOrder):
-            return self.rejected(replace(self.working(command.order_id), deals=[]), reason)
+            return order_triggers.trigger(self, command, market, now, refusal=reason)
         raise TypeError(f"only orders are guarded, not {type(command).__name__}")
 
     def tickets_for(self, command: Command) -> int:

@@ -8,10 +8,10 @@ from decimal import Decimal
 from apps.groups.domain.terms import Terms
 from apps.market.domain.quotes import Quote
 from apps.market.domain.symbols import TradeMode
-from apps.trading.domain.orders import Order, OrderReason, OrderType, RejectReason, Side
+from apps.trading.domain.orders import IMMEDIATE, Order, OrderReason, OrderType, Position, RejectReason, Side
 from apps.trading.domain.pricing import MarketView
 from rtx.kernel.actor import ActorKind
-from rtx.kernel.money import ZERO
+from rtx.kernel.money import ZERO, rounded
 
 DISABLED = "disabled"
 CLOSE_ONLY = "close_only"
@@ -93,6 +93,29 @@ def stops(
     return None
 
 
+def trailing(points: int | None, *, terms: Terms) -> RejectReason | None:
+    """Say whether a trailing distance keeps the stop off the market, and at least the stop level away."""
+    if points is not None and (points <= 0 or points < terms.stop_level_points):
+        return RejectReason.INVALID_STOPS
+    return None
+
+
+def order_stops(order: Order, *, at: Decimal | None = None, terms: Terms) -> RejectReason | None:
+    """
+    Say whether a pending order's SL, TP and trailing distance make sense: seen from what it will fill at, or
+    from `at`, what would close it now if it fills now.
+    """
+    seen_from = at or order.stop_limit_price or order.price
+    assert seen_from is not None
+    return trailing(order.trailing_points, terms=terms) or stops(
+        side=order.side,
+        price=seen_from,
+        stop_loss=order.stop_loss,
+        take_profit=order.take_profit,
+        terms=terms,
+    )
+
+
 def closing_price(side: Side, quote: Quote) -> Decimal:
     """Return what closes a position now: bid for a buy, ask for a sell."""
     return quote.bid if side is Side.BUY else quote.ask
@@ -114,6 +137,12 @@ def reached(*, waits_as: OrderType, side: Side, price: Decimal, quote: Quote) ->
     return offered == price or better is (waits_as is OrderType.LIMIT)
 
 
+def is_reached(order: Order, quote: Quote) -> bool:
+    """Say whether a quote sets a working order off."""
+    assert order.waits_for is not None
+    return reached(waits_as=order.waits_as, side=order.side, price=order.waits_for, quote=quote)
+
+
 def stop_reached(*, kind: OrderReason, side: Side, level: Decimal, quote: Quote) -> bool:
     """Say whether a quote sets a position's SL or TP off: a buy looks at bid, a sell at ask."""
     price = closing_price(side, quote)
@@ -127,20 +156,19 @@ def pending_prices(order: Order, *, quote: Quote, terms: Terms) -> RejectReason 
     """
     Say whether an order's prices make sense at a quote.
 
-    A stop lies beyond the market by the stop level, a limit that does not fill at once as well; the limit of
-    a stop limit lies at its stop or on the better side of it.
+    A stop lies beyond the market by the stop level, a limit that will wait as well; the limit of a stop limit
+    lies at its stop or on the better side of it.
     """
     price, limit = order.price, order.stop_limit_price
     if price is None or not on_grid(price, terms=terms) or not on_grid(limit, terms=terms):
         return RejectReason.INVALID_PRICE
     if limit is not None and (limit > price if order.side is Side.BUY else limit < price):
         return RejectReason.INVALID_PRICE
-    waits_for = order.waits_for
-    assert waits_for is not None
-    is_reached = reached(waits_as=order.waits_as, side=order.side, price=waits_for, quote=quote)
+    at_once = is_reached(order, quote)
     if order.waits_as is OrderType.STOP:
-        return RejectReason.INVALID_PRICE if is_reached or _is_near(order, quote, terms) else None
-    return RejectReason.INVALID_PRICE if not is_reached and _is_near(order, quote, terms) else None
+        return RejectReason.INVALID_PRICE if at_once or _is_near(order, quote, terms) else None
+    waits = not at_once and order.time_in_force not in IMMEDIATE
+    return RejectReason.INVALID_PRICE if waits and _is_near(order, quote, terms) else None
 
 
 def _is_near(order: Order, quote: Quote, terms: Terms) -> bool:
@@ -164,7 +192,20 @@ def trailed(
         return stop_loss
     distance = trailing_points * terms.symbol.point
     wanted = price - distance if side is Side.BUY else price + distance
-    wanted = max(wanted, terms.symbol.point)
+    wanted = max(rounded(wanted, terms.symbol.digits), terms.symbol.point)  # a markup may be half a point
     if stop_loss is None:
         return wanted
     return max(stop_loss, wanted) if side is Side.BUY else min(stop_loss, wanted)
+
+
+def first_stop(order: Order, held: Position | None, *, quote: Quote, terms: Terms) -> Decimal | None:
+    """Return the stop that an order which trails begins with; what it joins keeps a nearer one."""
+    joined = held if held is not None and held.side is order.side else None
+    known = joined.stop_loss if joined and order.stop_loss is None else order.stop_loss
+    return trailed(
+        side=order.side,
+        price=closing_price(order.side, quote),
+        stop_loss=known,
+        trailing_points=order.trailing_points,
+        terms=terms,
+    )

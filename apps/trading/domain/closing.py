@@ -9,7 +9,6 @@ from apps.trading.domain.orders import Entry, Order, OrderStatus, Position, Reje
 from apps.trading.domain.pricing import MarketView
 from rtx.kernel.actor import Actor, ActorKind
 from rtx.kernel.errors import Invalid
-from rtx.kernel.money import ZERO
 
 
 class PositionsDoNotMatch(Invalid):
@@ -62,8 +61,13 @@ def _queue_jumped(desk: Desk, held: Position, *, market: MarketView, actor: Acto
     terms = market.terms(held.symbol)
     if terms is None or not terms.group.closes_fifo or actor.kind is ActorKind.SYSTEM:
         return None
-    same_side = (p.id for p in desk.of_symbol(held.symbol) if p.side is held.side)
-    return RejectReason.FIFO_VIOLATION if held.id != min(same_side) else None
+    same_side = (p for p in desk.of_symbol(held.symbol) if p.side is held.side)
+    return None if min(same_side, key=_by_age).id == held.id else RejectReason.FIFO_VIOLATION
+
+
+def _by_age(position: Position) -> tuple[datetime, int]:
+    """Sort by age: numbers alone do not tell it, each process takes them from a block of its own."""
+    return (position.opened_at, position.id)
 
 
 def close_by(desk: Desk, command: CloseBy, market: MarketView, now: datetime) -> Outcome:
@@ -115,7 +119,7 @@ def _both_deals(
     desk: Desk, order: Order, held: Position, opposite: Position, *, market: MarketView
 ) -> list[Filled] | None:
     terms = desk.terms_of(held.symbol, market, is_held=True)
-    price = opposite.open_price
+    price = opposite.cost / opposite.volume  # exact, so that the second deal books nothing
     currency = desk.account.currency
     first = desk.draft(
         order,
@@ -124,7 +128,7 @@ def _both_deals(
         terms=terms,
         market=market,
         entry=Entry.OUT_BY,
-        charged_lots=2 * order.volume,
+        exits_paid=2,
     )
     mirror = Order(
         id=order.id,
@@ -143,7 +147,7 @@ def _both_deals(
         terms=terms,
         market=market,
         entry=Entry.OUT_BY,
-        charged_lots=ZERO,
+        exits_paid=0,
     )
     if first is None or second is None:
         return None
@@ -161,7 +165,7 @@ def close_all(desk: Desk, command: CloseAll, market: MarketView, now: datetime) 
     """Close every position, or those on one symbol, oldest first; one that cannot close now is told so."""
     closed: list[tuple[Order, Filled]] = []
     failed: list[journal.Payload] = []
-    for held in sorted(desk.positions.values(), key=lambda position: position.id):
+    for held in sorted(desk.positions.values(), key=_by_age):
         if command.symbol is not None and held.symbol != command.symbol:
             continue
         made = set(desk.made)

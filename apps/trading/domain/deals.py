@@ -109,17 +109,24 @@ def lines(deal: Deal) -> list[ledger.Line]:
 
 
 def commission_due(
-    rule: Commission, *, entering: Decimal, leaving: Decimal, notional_per_lot: Decimal, currency: str
+    rule: Commission,
+    *,
+    entering: Decimal,
+    leaving: Decimal,
+    notional_per_lot: Decimal,
+    currency: str,
+    exits_paid: int = 1,
 ) -> tuple[Decimal, str]:
     """
     Return the booked commission of one deal that opens `entering` lots and closes `leaving` lots (a positive
     amount), and the rule as it was applied: mode, value, charge and, when it counted, the minimum.
 
     The lots that the rule charges are taken together: they find the tier, and a per-deal fee or the minimum
-    is paid once.
+    is paid once. Where positions close each other, one deal pays for both exits (`exits_paid` 2) and the
+    other for none (0).
     """
     lots = (entering if rule.charges(is_entry=True) else ZERO) + (
-        leaving if rule.charges(is_entry=False) else ZERO
+        leaving if rule.charges(is_entry=False) and exits_paid else ZERO
     )
     if not lots:
         return booked(ZERO, currency), f"{rule.mode}:{text(rule.value)}:{rule.charge}"
@@ -128,8 +135,21 @@ def commission_due(
     due = rule.due(value=value, volume_lots=lots, notional=notional)
     applied = f"{rule.mode}:{text(value)}:{rule.charge}"
     if due < rule.minimum:
-        return booked(rule.minimum, currency), f"{applied}:min {text(rule.minimum)}"
-    return booked(due, currency), applied
+        due, applied = rule.minimum, f"{applied}:min {text(rule.minimum)}"
+    if exits_paid > 1:
+        applied = f"{applied}:x{exits_paid}"
+    return booked(due, currency) * max(exits_paid, 1), applied
+
+
+def lot_notional(terms: Terms, *, price: Decimal, rate: Decimal) -> Decimal:
+    """Return what one lot is worth at a price, in the currency that `rate` leads to."""
+    return terms.symbol.contract_size * price * _tick_factor(terms) * rate
+
+
+def _tick_factor(terms: Terms) -> Decimal:
+    symbol = terms.symbol
+    is_index = symbol.margin_mode is MarginMode.INDEX and symbol.tick_size
+    return symbol.tick_price / symbol.tick_size if is_index else ONE
 
 
 def markup_earned(*, terms: Terms, side: Side, volume: Decimal, rate: Decimal, currency: str) -> Decimal:
@@ -140,5 +160,6 @@ def markup_earned(*, terms: Terms, side: Side, volume: Decimal, rate: Decimal, c
     if not points:
         return ZERO
     symbol = terms.symbol
-    factor = symbol.tick_price / symbol.tick_size if symbol.margin_mode is MarginMode.INDEX else ONE
-    return booked(points * symbol.point * volume * symbol.contract_size * factor * rate, currency)
+    return booked(
+        points * symbol.point * volume * symbol.contract_size * _tick_factor(terms) * rate, currency
+    )

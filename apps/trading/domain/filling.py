@@ -2,7 +2,7 @@
 How an order becomes a deal: who may enter, at which price, with which money. Pure.
 
 The desk is an account that can fill orders. The rules of each command stand beside it: market_orders.py,
-pending_orders.py, stops.py, closing.py, operations.py.
+pending_orders.py, order_triggers.py, stops.py, closing.py, operations.py.
 """
 
 from collections.abc import Iterable, Iterator
@@ -179,15 +179,14 @@ class Desk(Holdings):
             return reason
         quote = market.client(order.symbol)
         assert quote is not None  # the caller has seen it
-        order.stop_loss = checks.trailed(
-            side=order.side,
-            price=checks.closing_price(order.side, quote),
-            stop_loss=order.stop_loss,
-            trailing_points=order.trailing_points,
-            terms=terms,
-        )
+        asked = order.stop_loss
+        if order.trailing_points is not None:
+            order.stop_loss = checks.first_stop(order, held, quote=quote, terms=terms)
         price = checks.opening_price(order.side, quote)
-        return self.fill(order, held=held, price=price, terms=terms, market=market)
+        result = self.fill(order, held=held, price=price, terms=terms, market=market)
+        if isinstance(result, RejectReason):
+            order.stop_loss = asked
+        return result
 
     def entry_refusal(
         self, order: Order, *, held: Position | None, terms: Terms, actor: Actor
@@ -243,13 +242,13 @@ class Desk(Holdings):
         terms: Terms,
         market: MarketView,
         entry: Entry | None = None,
-        charged_lots: Decimal | None = None,
+        exits_paid: int = 1,
     ) -> Deal | None:
         """
         Return the deal that would fill an order, its outcome still open; None when a rate is missing or
         stale.
 
-        `entry` and `charged_lots` (leaving lots that pay commission) are given by a close-by alone.
+        `entry` and `exits_paid` (for how many deals its exit pays commission) are given by a close-by alone.
         """
         account, symbol = self.account, terms.symbol
         leaving = ZERO
@@ -267,8 +266,9 @@ class Desk(Holdings):
         commission, rule = deals.commission_due(
             terms.commission,
             entering=order.volume - leaving,
-            leaving=leaving if charged_lots is None else charged_lots,
-            notional_per_lot=symbol.contract_size * price * profit_rate,
+            leaving=leaving,
+            exits_paid=exits_paid,
+            notional_per_lot=deals.lot_notional(terms, price=price, rate=profit_rate),
             currency=account.currency,
         )
         at_market = entry is not Entry.OUT_BY

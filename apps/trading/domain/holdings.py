@@ -158,9 +158,10 @@ class Holdings:
 
     def put_order(self, order: Order) -> None:
         """Keep a working order as it now is."""
+        had_reserved = order.id in self._reserving.get(order.symbol, {})
         self._put_order(order)
         self.touched_orders.add(order.id)
-        if order.id in self._reserving.get(order.symbol, {}):
+        if had_reserved or order.id in self._reserving.get(order.symbol, {}):
             self._remargin(order.symbol)
 
     def drop_order(self, order_id: int) -> None:
@@ -219,7 +220,7 @@ class Holdings:
         for order_id, changed in order_terms.items():
             self._put_order(replace(self.orders[order_id], terms=changed))
             self.touched_orders.add(order_id)
-        for symbol in list(self._needs):
+        for symbol in {*self._needs, *self._by_symbol, *self._reserving}:
             self._remargin(symbol)
 
     def _put_position(self, position: Position) -> None:
@@ -237,6 +238,8 @@ class Holdings:
         self.orders[order.id] = order
         if order.terms is not None and order.terms.rate_pending:
             self._reserving.setdefault(order.symbol, {})[order.id] = order
+        else:
+            self._reserving.get(order.symbol, {}).pop(order.id, None)
 
     def _orders_of(self, symbol: str) -> list[Order]:
         """Return the working orders on a symbol that reserve margin."""

@@ -29,13 +29,15 @@ class Need:
     What one symbol needs, in the account's currency, unrounded.
 
     With a schedule, `amount` is before it: without leverage when the schedule sets the leverage. `size` is
-    what the schedule's bands measure: lots, or notional in the account's currency.
+    what the schedule's bands measure: lots, or notional in the account's currency. `newest` is the number of
+    the newest deal or order behind it.
     """
 
     amount: Decimal
     size: Decimal = ZERO
     schedule: MarginSchedule | None = None
     leverage_max: int = 1
+    newest: int = 0
 
 
 def total(needs: Iterable[Need]) -> Decimal:
@@ -53,13 +55,16 @@ def total(needs: Iterable[Need]) -> Decimal:
 
 
 def _joined(pool: Need | None, need: Need) -> Need:
+    """Fill one pool together, by the bands of whoever traded last (an edited schedule has two versions)."""
     if pool is None:
         return need
+    latest = pool if pool.newest > need.newest else need
     return Need(
         pool.amount + need.amount,
         pool.size + need.size,
-        need.schedule,
+        latest.schedule,
         min(pool.leverage_max, need.leverage_max),
+        latest.newest,
     )
 
 
@@ -86,7 +91,7 @@ def need_of(positions: Iterable[Position], orders: Iterable[Order] = ()) -> Need
     """
     held = list(positions)
     waiting = [order for order in orders if order.terms is not None and order.terms.rate_pending]
-    terms = _newest_terms(held, waiting)
+    number, terms = _newest_terms(held, waiting)
     if terms is None:
         return Need(ZERO)
     schedule = terms.schedule
@@ -105,17 +110,16 @@ def need_of(positions: Iterable[Position], orders: Iterable[Order] = ()) -> Need
         size += sum((_notional(_waiting_side(order), terms) for order in waiting), ZERO)
     else:
         size = max(buys.volume, sells.volume) + sum((order.volume for order in waiting), ZERO)
-    return Need(amount, size, schedule, terms.leverage)
+    return Need(amount, size, schedule, terms.leverage, number)
 
 
-def _newest_terms(held: list[Position], waiting: list[Order]) -> ContractTerms | None:
+def _newest_terms(held: list[Position], waiting: list[Order]) -> tuple[int, ContractTerms | None]:
+    """Return the number of the newest deal or order, and its terms."""
     newest = max(held, key=_last_deal, default=None)
     latest = max(waiting, key=lambda order: order.id, default=None)
-    if newest is None:
-        return latest.terms if latest else None
-    if latest is None or newest.last_deal_id > latest.id:
-        return newest.terms
-    return latest.terms
+    if newest is not None and (latest is None or newest.last_deal_id > latest.id):
+        return newest.last_deal_id, newest.terms
+    return (latest.id, latest.terms) if latest else (0, None)
 
 
 _last_deal = operator.attrgetter("last_deal_id")

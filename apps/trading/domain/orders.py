@@ -45,6 +45,10 @@ class TimeInForce(StrEnum):
     FOK = "fok"
 
 
+# What fills at once or not at all.
+IMMEDIATE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
+
+
 class OrderReason(StrEnum):
     """Who or what an order comes from."""
 
@@ -323,6 +327,10 @@ class Order:
         if status not in TRANSITIONS.get(self.status, frozenset()):
             raise ValueError(f"order {self.id} cannot go from {self.status} to {status}")
         self.status = status
+
+    def has_expired(self, now: datetime) -> bool:
+        """Say whether the order's time is over."""
+        return self.expires_at is not None and now >= self.expires_at
 
     @property
     def waits_for(self) -> Decimal | None:

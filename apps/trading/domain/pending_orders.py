@@ -1,29 +1,25 @@
 """
-Orders that wait for their price: placing, changing, canceling, expiring, setting off. Pure.
+Orders that wait for their price: placing, changing, canceling. Pure.
 
-The lifecycle stands in orders.py (TRANSITIONS). Who watches the prices is the trigger engine; whether an
-order is really set off is decided here, by the quote that reached it.
+The lifecycle stands in orders.py (TRANSITIONS). What quotes and time do to them: order_triggers.py.
 """
 
 from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
 
 from apps.groups.domain.terms import Terms
 from apps.market.domain.quotes import Quote
-from apps.market.domain.symbols import TradeMode
-from apps.trading.domain import checks, journal
+from apps.trading.domain import checks
 from apps.trading.domain.commands import (
     KEEP,
     CancelOrder,
-    ExpireOrder,
     ModifyOrder,
     Outcome,
     PlacePending,
-    TriggerOrder,
 )
-from apps.trading.domain.filling import REASONS, Desk, TriggerVoid
+from apps.trading.domain.filling import REASONS, Desk, OrderNotWorking
 from apps.trading.domain.orders import (
+    IMMEDIATE,
     ContractTerms,
     Order,
     OrderStatus,
@@ -36,9 +32,6 @@ from apps.trading.domain.pricing import MarketView
 from apps.trading.domain.rollover import next_instant
 from rtx.kernel.actor import Actor, ActorKind
 from rtx.kernel.errors import Invalid
-from rtx.kernel.money import text
-
-IMMEDIATE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 
 
 class TimeInForceInvalid(Invalid):
@@ -135,19 +128,13 @@ def place(desk: Desk, command: PlacePending, market: MarketView, now: datetime) 
         return desk.rejected(order, reason)
     quote = market.client(order.symbol)
     assert quote is not None  # usable
-    reason = _price_refusal(order, quote=quote, terms=terms)
+    fills = is_open and checks.is_reached(order, quote)
+    reason = checks.pending_prices(order, quote=quote, terms=terms) or checks.order_stops(
+        order, at=checks.closing_price(order.side, quote) if fills else None, terms=terms
+    )
     if reason:
         return desk.rejected(order, reason)
-    if is_open and _is_reached(order, quote):
-        reason = checks.stops(
-            side=order.side,
-            price=checks.closing_price(order.side, quote),
-            stop_loss=order.stop_loss,
-            take_profit=order.take_profit,
-            terms=terms,
-        )
-        if reason:
-            return desk.rejected(order, reason)
+    if fills:
         result = desk.enter(order, terms=terms, market=market, actor=command.actor)
         if isinstance(result, RejectReason):
             return desk.rejected(order, result)
@@ -157,31 +144,14 @@ def place(desk: Desk, command: PlacePending, market: MarketView, now: datetime) 
         return desk.ended("order_canceled", order)
     if len(desk.orders) >= terms.group.orders_max:
         return desk.rejected(order, RejectReason.LIMIT_POSITIONS)
-    reason = _reserve(desk, order, terms=terms, market=market)
+    reason = reserve(desk, order, terms=terms, market=market)
     if reason:
         return desk.rejected(order, reason)
     order.move(OrderStatus.WORKING)
     return desk.works("order_placed", order)
 
 
-def _price_refusal(order: Order, *, quote: Quote, terms: Terms) -> RejectReason | None:
-    waits_for = order.price if order.stop_limit_price is None else order.stop_limit_price
-    assert waits_for is not None
-    return checks.pending_prices(order, quote=quote, terms=terms) or checks.stops(
-        side=order.side,
-        price=waits_for,
-        stop_loss=order.stop_loss,
-        take_profit=order.take_profit,
-        terms=terms,
-    )
-
-
-def _is_reached(order: Order, quote: Quote) -> bool:
-    assert order.waits_for is not None
-    return checks.reached(waits_as=order.waits_as, side=order.side, price=order.waits_for, quote=quote)
-
-
-def _reserve(desk: Desk, order: Order, *, terms: Terms, market: MarketView) -> RejectReason | None:
+def reserve(desk: Desk, order: Order, *, terms: Terms, market: MarketView) -> RejectReason | None:
     """Give an order the terms that its margin follows, and see whether the account can carry it."""
     if not terms.symbol.margin_rate_pending:
         return None
@@ -192,8 +162,13 @@ def _reserve(desk: Desk, order: Order, *, terms: Terms, market: MarketView) -> R
     if order.margin_rate is None:
         return RejectReason.OFF_QUOTES
     order.terms = ContractTerms.of(terms, account_leverage=account.leverage)
+    return _lacks_reserve(desk, order, market)
+
+
+def _lacks_reserve(desk: Desk, order: Order, market: MarketView) -> RejectReason | None:
+    """Say whether the account can carry an order as it now is in the place of the one it was."""
     need = desk.margin_with(order.symbol, without=order.id, adding=order)
-    if need <= account.margin:
+    if need <= desk.account.margin:
         return None
     value = desk.valuation(market)
     if value is None:
@@ -202,8 +177,14 @@ def _reserve(desk: Desk, order: Order, *, terms: Terms, market: MarketView) -> R
 
 
 def modify(desk: Desk, command: ModifyOrder, market: MarketView, now: datetime) -> Outcome:
-    """Change a working order, or say why it stays as it is."""
+    """
+    Change a working order, or say why it stays as it is.
+
+    :raises OrderNotWorking: there is none with that id, or its time is over.
+    """
     order = desk.working(command.order_id)
+    if order.has_expired(now):
+        raise OrderNotWorking(f"Order {order.id} has expired.")
     terms = desk.terms_of(order.symbol, market, is_held=True)
     changed = _changed(order, command, terms=terms, now=now)
     reason = _change_refusal(desk, order, changed, terms=terms, market=market, actor=command.actor)
@@ -256,16 +237,12 @@ def _change_refusal(
     assert quote is not None  # usable
     if _is_held_fast(order, quote=quote, terms=terms, actor=actor):
         return RejectReason.FROZEN
-    reason = _price_refusal(changed, quote=quote, terms=terms)
+    if (changed.price, changed.stop_limit_price) != (order.price, order.stop_limit_price):
+        reason = checks.pending_prices(changed, quote=quote, terms=terms)
+    reason = reason or checks.order_stops(changed, terms=terms)
     if reason or changed.terms is None:
         return reason
-    need = desk.margin_with(order.symbol, without=order.id, adding=changed)
-    if need <= desk.account.margin:
-        return None
-    value = desk.valuation(market)
-    if value is None:
-        return RejectReason.OFF_QUOTES
-    return RejectReason.NO_MONEY if value.equity < need else None
+    return _lacks_reserve(desk, changed, market)
 
 
 def _is_held_fast(order: Order, *, quote: Quote, terms: Terms, actor: Actor) -> bool:
@@ -288,113 +265,16 @@ def cancel(desk: Desk, command: CancelOrder, market: MarketView, now: datetime) 
     if (
         terms is not None
         and quote is not None
-        and market.in_session(order.symbol)
+        and not checks.tradable(order.symbol, market=market)
         and _is_held_fast(order, quote=quote, terms=terms, actor=command.actor)
     ):
         return _not_changed(desk, order, RejectReason.FROZEN)
-    return _end(desk, order, OrderStatus.CANCELED, "order_canceled")
+    return end(desk, order, OrderStatus.CANCELED, "order_canceled")
 
 
-def expire(desk: Desk, command: ExpireOrder, market: MarketView, now: datetime) -> Outcome:
-    """
-    End an order whose time is over.
-
-    :raises TriggerVoid: it does not work any more, or its time is not over.
-    """
-    order = _still_working(desk, command.order_id)
-    if order.expires_at is None or now < order.expires_at:
-        raise TriggerVoid(f"Order {order.id} has not expired.")
-    return _end(desk, order, OrderStatus.EXPIRED, "order_expired")
-
-
-def _end(desk: Desk, order: Order, status: OrderStatus, type_: str) -> Outcome:
+def end(desk: Desk, order: Order, status: OrderStatus, type_: str) -> Outcome:
+    """End a working order without a fill."""
     ended = replace(order, deals=[])
     desk.drop_order(order.id)
     ended.move(status)
     return desk.ended(type_, ended)
-
-
-def _still_working(desk: Desk, order_id: int) -> Order:
-    order = desk.orders.get(order_id)
-    if order is None:
-        raise TriggerVoid(f"Order {order_id} is not working any more.")
-    return order
-
-
-def trigger(desk: Desk, command: TriggerOrder, market: MarketView, now: datetime) -> Outcome:
-    """
-    Set off a working order by the quote that reached it: fill it at that quote, or activate its limit.
-
-    What the account may not do (no money, hedging, close only) rejects the order for good.
-
-    :raises TriggerVoid: the order has gone or waits for something else, the quote does not reach it, or the
-        symbol cannot be traded now.
-    """
-    known = _still_working(desk, command.order_id)
-    if known.waits_for != command.armed_price:
-        raise TriggerVoid(f"Order {known.id} waits for another price by now.")
-    order = replace(known, deals=[])
-    if order.expires_at is not None and now >= order.expires_at:
-        return _end(desk, known, OrderStatus.EXPIRED, "order_expired")
-    market = market.at(command.raw)
-    quote = usable_quote(order.symbol, market)
-    if not _is_reached(order, quote):
-        raise TriggerVoid(f"Order {order.id} is not reached by this quote.")
-    if order.waits_as is OrderType.STOP and order.type is OrderType.STOP_LIMIT:
-        order.activated_at = now
-        if not _is_reached(order, quote):
-            order.move(OrderStatus.WORKING)
-            return desk.works("order_activated", order)
-    return enter_triggered(desk, order, command, market=market, quote=quote)
-
-
-def enter_triggered(
-    desk: Desk, order: Order, command: TriggerOrder, *, market: MarketView, quote: Quote
-) -> Outcome:
-    """Fill an order that has been reached, or reject it for good."""
-    assert order.waits_for is not None
-    terms = desk.terms_of(order.symbol, market, is_held=True)
-    order.trigger = trigger_told(
-        kind=order.waits_as.value,
-        level=order.waits_for,
-        fill=checks.opening_price(order.side, quote),
-        side=order.side,
-        quote=quote,
-        point=terms.symbol.point,
-        unwatched_ms=command.unwatched_ms,
-    )
-    result = desk.enter(order, terms=terms, market=market, actor=command.actor)
-    if isinstance(result, RejectReason):
-        if result is RejectReason.OFF_QUOTES:
-            raise TriggerVoid(f"Order {order.id} lacks a conversion rate now.")
-        return desk.rejected(order, result)
-    return desk.filled(order, result)
-
-
-def usable_quote(symbol: str, market: MarketView) -> Quote:
-    """
-    Return the client's quote of a symbol that can be traded now.
-
-    :raises TriggerVoid: it cannot: closed, without a fresh quote, or switched off.
-    """
-    reason = checks.tradable(symbol, market=market)
-    terms, quote = market.terms(symbol), market.client(symbol)
-    if reason or terms is None or quote is None or terms.trade_mode is TradeMode.DISABLED:
-        raise TriggerVoid(f"{symbol} cannot be traded now: {reason or RejectReason.TRADE_DISABLED}.")
-    return quote
-
-
-def trigger_told(
-    *, kind: str, level: Decimal, fill: Decimal, side: Side, quote: Quote, point: Decimal, unwatched_ms: int
-) -> journal.Payload:
-    """Return what set an order off, for the journal; slippage in points, positive: worse for the client."""
-    worse = fill - level if side is Side.BUY else level - fill
-    return {
-        "kind": kind,
-        "price": text(level),
-        "bid": text(quote.bid),
-        "ask": text(quote.ask),
-        "quote_time": quote.time_ms,
-        "slippage_points": int(worse / point),
-        "unwatched_ms": unwatched_ms,
-    }

@@ -6,8 +6,8 @@ from apps.market.domain.quotes import Quote
 from apps.trading.domain import checks, journal
 from apps.trading.domain.commands import KEEP, ModifyPosition, Outcome, TrailStop, TriggerStop
 from apps.trading.domain.filling import Desk, TriggerVoid
+from apps.trading.domain.order_triggers import trigger_told, usable_quote
 from apps.trading.domain.orders import OrderReason, Position, RejectReason
-from apps.trading.domain.pending_orders import trigger_told, usable_quote
 from apps.trading.domain.pricing import MarketView
 from rtx.kernel.actor import ActorKind
 
@@ -55,13 +55,8 @@ def _refusal(desk: Desk, held: Position, command: ModifyPosition, market: Market
         checks.is_frozen(level, price=price, terms=terms) for level in (held.stop_loss, held.take_profit)
     ):
         return RejectReason.FROZEN
-    if (
-        command.trailing_points is not KEEP
-        and command.trailing_points is not None
-        and command.trailing_points < terms.stop_level_points
-    ):
-        return RejectReason.INVALID_STOPS
-    return checks.stops(
+    trailing = None if command.trailing_points is KEEP else command.trailing_points
+    return checks.trailing(trailing, terms=terms) or checks.stops(
         side=held.side,
         price=price,
         stop_loss=None if command.stop_loss is KEEP else command.stop_loss,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -13,7 +14,7 @@ from apps.market.domain.quotes import Quote
 from apps.trading.domain.book import AccountBook
 from apps.trading.domain.holdings import Account
 from apps.trading.domain.pricing import ConversionTable, MarketView
-from tests.factories.books import GROUP, NOON, NOON_MS, QUOTES, SYMBOLS
+from tests.factories.books import GROUP, NOON, QUOTES, SYMBOLS
 
 
 @pytest.fixture
@@ -27,6 +28,7 @@ def make_market() -> Callable[..., MarketView]:
         symbols: dict[str, dict[str, Any]] | None = None,
         age_ms: int = 0,
         overrides: dict[str, Override] | None = None,
+        now: datetime = NOON,
     ) -> MarketView:
         specs = {name: replace(s, **(symbols or {}).get(name, {})) for name, s in SYMBOLS.items()}
         terms_group = replace(GROUP, **(group or {}))
@@ -34,17 +36,18 @@ def make_market() -> Callable[..., MarketView]:
             name: resolve(symbol=s, group=terms_group, override=(overrides or {}).get(name), version=1)
             for name, s in specs.items()
         }
+        now_ms = int(now.timestamp() * 1000)
         shown = {**QUOTES, **(quotes or {})}
         return MarketView(
             quotes={
-                name: Quote(symbol=name, bid=Decimal(bid), ask=Decimal(ask), time_ms=NOON_MS - age_ms)
+                name: Quote(symbol=name, bid=Decimal(bid), ask=Decimal(ask), time_ms=now_ms - age_ms)
                 for name, (bid, ask) in shown.items()
             },
             terms=resolved,
             symbols=specs,
             conversions=ConversionTable(specs.values()),
-            now=NOON,
-            now_ms=NOON_MS,
+            now=now,
+            now_ms=now_ms,
             version=1,
         )
 
