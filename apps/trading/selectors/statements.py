@@ -4,6 +4,7 @@ Reads what a statement is made of, in one snapshot: events, their ledger lines, 
 Adds nothing up itself: `Compiler` does, and compares the journal with the ledger event by event.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -15,10 +16,15 @@ from psycopg import Cursor, ServerCursor
 
 from apps.accounts.models import TradingAccount
 from apps.groups.domain.terms import PositionMode
+from apps.groups.selectors import TermsBook, terms_book_at
+from apps.market.models import ConfigurationChange
+from apps.market.selectors.history_quotes import quotes_at
 from apps.trading.domain.holdings import Account
-from apps.trading.domain.statement_compiler import Compiler, Views
+from apps.trading.domain.pricing import MarketView
+from apps.trading.domain.statement_compiler import Compiler
 from apps.trading.domain.statements import Heading, JournalEvent, Period, Statement, curve_instants, cuts
 from apps.trading.selectors import verification
+from apps.trading.selectors.markets import Markets
 
 ROWS_AT_ONCE = 1000
 TIMES = "SELECT seq, at FROM accounts_accountevent WHERE account_id = %s ORDER BY seq"
@@ -65,9 +71,8 @@ def statement(account: TradingAccount, *, period: Period, now: datetime) -> Stat
     with verification.snapshot() as cursor:
         cursor.execute(TIMES, (account.pk,))
         points = cuts(cursor.fetchall(), curve_instants(period, until=now))
-        compiler = Compiler(
-            account=facts, period=period, points=points, views=_views(account, [point.at for point in points])
-        )
+        views = _Past(group_id=account.group_id, since=period.start)
+        compiler = Compiler(account=facts, period=period, points=points, views=views)
         return compiler.compile(_events(cursor, account.pk, after=points[0].seq, last=points[-1].seq))
 
 
@@ -80,5 +85,24 @@ def _events(cursor: Cursor[Any], account_id: int, *, after: int, last: int) -> I
             yield JournalEvent(seq, type_, at, orjson.loads(payload), client, credit)
 
 
-def _views(account: TradingAccount, instants: list[datetime]) -> Views:
-    return lambda at: None
+class _Past:
+    """
+    The market as one group saw it at instants of the past: the quotes stored then, under the terms of then.
+
+    Terms are read once for each span of time in which no configuration changed.
+    """
+
+    def __init__(self, *, group_id: int, since: datetime) -> None:
+        self._group_id = group_id
+        self._changes = list(
+            ConfigurationChange.objects.filter(at__gt=since).order_by("at").values_list("at", flat=True)
+        )
+        self._books: dict[int, TermsBook] = {}
+
+    def __call__(self, at: datetime) -> MarketView:
+        """Return the group's view of an instant; what has no stored quote has no price in it."""
+        quotes = {name: past.quote for name, past in quotes_at(at).items()}
+        span = bisect_right(self._changes, at)
+        if span not in self._books:
+            self._books[span] = terms_book_at(at)
+        return Markets(book=self._books[span], now=at, quotes=quotes).of_group(self._group_id)

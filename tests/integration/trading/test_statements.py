@@ -15,8 +15,10 @@ from django.core.management import CommandError, call_command
 from apps.accounts.domain.ledger import BalanceKind
 from apps.accounts.models import AccountEvent, LedgerLine
 from apps.accounts.selectors import tokens
+from apps.groups.models import TradingGroup
+from apps.market.models import LastQuote, Symbol
 from apps.trading.domain.orders import Side
-from apps.trading.domain.statements import Difference, Period
+from apps.trading.domain.statements import Difference, Period, Statement
 from apps.trading.selectors import statements
 from apps.trading.services import balances, executor
 from rtx.kernel import clock
@@ -105,6 +107,39 @@ def test_any_cut_chains_opening_and_closing(traded):
     assert [part.opening for part in made[1:]] == [part.closing.money for part in made[:-1]]
     assert made[-1].closing.money == whole.closing.money
     assert [deal for part in made for deal in part.deals] == whole.deals
+
+
+def test_open_positions_are_valued_at_the_quotes_stored_then(traded):
+    symbol = Symbol.objects.get(name="EURUSD")
+    assert statements_now(traded).closing.equity is None  # no quote is stored yet
+
+    LastQuote.objects.create(symbol=symbol, bid=D("1.10300"), ask=D("1.10317"), time=clock.now())
+    found = statements_now(traded)
+
+    assert [(shown.price, shown.profit) for shown in found.positions] == [(D("1.10317"), D("-23.40"))]
+    assert found.closing.floating == D("-23.40")  # sold 0.20 at 1.10200
+    assert found.closing.equity == D("9944.90")  # 9918.30 + 50 credit - 23.40
+    assert found.curve[-1].equity == D("9944.90")
+    assert found.curve[0].equity == D(0)  # before the deposit
+
+
+def test_the_markup_of_then_values_what_was_open_then(traded, group):
+    symbol = Symbol.objects.get(name="EURUSD")
+    LastQuote.objects.create(symbol=symbol, bid=D("1.10300"), ask=D("1.10317"), time=clock.now())
+    before = clock.now()
+    TradingGroup.objects.filter(pk=group.pk).update(markup_ask_points=10)
+
+    then = statements.statement(
+        traded.row, period=Period(before - timedelta(hours=1), before), now=clock.now()
+    )
+
+    assert then.closing.floating == D("-23.40")
+    assert statements_now(traded).closing.floating == D("-25.40")
+
+
+def statements_now(holder: Holder) -> Statement:
+    now = clock.now()
+    return statements.statement(holder.row, period=Period(now - timedelta(hours=1), now), now=now)
 
 
 def test_csv_opens_in_a_spreadsheet(traded):
