@@ -1,234 +1,180 @@
 """Whatever commands come in whatever order: the ledger balances, margin holds, the journal replays."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections import Counter
+from copy import deepcopy
 from decimal import Decimal
 from itertools import count
-from typing import Any
-from uuid import UUID
 
 import orjson
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from apps.accounts.domain.ledger import BalanceKind, Ledger
-from apps.groups.domain.terms import Commission, CommissionCharge, CommissionMode, PositionMode, resolve
-from apps.market.domain.quotes import Quote
+from apps.accounts.domain.ledger import Ledger
+from apps.groups.domain.terms import PositionMode
 from apps.trading.domain import margin
 from apps.trading.domain.book import AccountBook
-from apps.trading.domain.commands import (
-    ChangeAccount,
-    ChangeBalance,
-    ClosePosition,
-    Command,
-    Outcome,
-    PlaceMarket,
-)
-from apps.trading.domain.filling import PositionNotFound
-from apps.trading.domain.holdings import Account
-from apps.trading.domain.operations import AmountInvalid
-from apps.trading.domain.orders import Side
-from apps.trading.domain.pricing import ConversionTable, MarketView
+from apps.trading.domain.orders import TRANSITIONS, OrderStatus, RejectReason
 from apps.trading.domain.replaying import Replay
 from rtx.kernel.money import ZERO, booked
-from tests.factories.books import GROUP, NOON, NOON_MS, QUOTES, SYMBOLS, TRADER
+from tests.factories.books import GROUP
+from tests.factories.walks import Walk, groups, new_account, steps
 
 D = Decimal
-CURRENCIES = ["USD", "EUR", "GBP", "JPY"]
-
-_commissions = st.builds(
-    Commission,
-    st.sampled_from(list(CommissionMode)),
-    st.decimals("0", "20", places=2),
-    st.sampled_from(list(CommissionCharge)),
-)
-_groups = st.builds(
-    lambda mode, currency, commission, bid, ask, leverage: replace(
-        GROUP,
-        position_mode=mode,
-        currency=currency,
-        commission=commission,
-        markup_bid_points=D(bid),
-        markup_ask_points=D(ask),
-        leverage_max=leverage,
-    ),
-    st.sampled_from(list(PositionMode)),
-    st.sampled_from(CURRENCIES),
-    _commissions,
-    st.integers(0, 9),
-    st.integers(0, 9),
-    st.sampled_from([30, 100, 500]),
-)
-_lots = st.integers(1, 300).map(lambda steps: D(steps) / 100)
-_steps = st.lists(
-    st.one_of(
-        st.tuples(st.just("order"), st.sampled_from(sorted(SYMBOLS)), st.sampled_from(list(Side)), _lots),
-        st.tuples(st.just("close"), st.integers(0, 5), st.none() | _lots),
-        st.tuples(
-            st.just("quote"), st.sampled_from(sorted(QUOTES)), st.integers(-300, 300), st.integers(1, 30)
-        ),
-        st.tuples(st.just("money"), st.sampled_from(list(BalanceKind)), st.integers(-900_000, 900_000)),
-        st.tuples(st.just("leverage"), st.sampled_from([10, 50, 200])),
-    ),
-    min_size=1,
-    max_size=25,
-)
-
-
-class Run:
-    """A book driven by random steps, with everything that it said."""
-
-    def __init__(self, group: Any) -> None:
-        self.group = group
-        self.account = Account(
-            id=1,
-            login=100001,
-            group_id=1,
-            currency=group.currency,
-            position_mode=group.position_mode,
-            leverage=100,
-        )
-        self.book = AccountBook(account=self.account, tickets=count(1))
-        self.prices = {name: (D(bid), D(ask)) for name, (bid, ask) in QUOTES.items()}
-        self.outcomes: list[Outcome] = []
-        self._numbers = count(1)
-        self._terms = {
-            name: resolve(symbol=spec, group=group, override=None, version=1)
-            for name, spec in SYMBOLS.items()
-        }
-        self._conversions = ConversionTable(SYMBOLS.values())
-
-    def market(self) -> MarketView:
-        """The present prices."""
-        return MarketView(
-            quotes={name: Quote(name, bid, ask, NOON_MS) for name, (bid, ask) in self.prices.items()},
-            terms=self._terms,
-            symbols=SYMBOLS,
-            conversions=self._conversions,
-            now=NOON,
-            now_ms=NOON_MS,
-            version=1,
-        )
-
-    def commands(self, steps: list[Any]) -> Iterator[tuple[Command, Outcome, Decimal]]:
-        """Apply steps; yield each command with its outcome and the margin before it."""
-        deposit = ("money", BalanceKind.DEPOSIT, 2_000_000)
-        for step in [deposit, *steps]:
-            if step[0] == "quote":
-                self._move(*step[1:])
-                continue
-            command = self._command(*step)
-            before = self.account.margin
-            try:
-                outcome = self.book.apply(command, market=self.market(), now=NOON)
-            except (PositionNotFound, AmountInvalid):
-                continue  # a caller's mistake: no event
-            self.outcomes.append(outcome)
-            yield command, outcome, before
-
-    def _move(self, name: str, points: int, spread: int) -> None:
-        point = SYMBOLS[name].point
-        bid = self.prices[name][0] + points * point
-        self.prices[name] = (bid, bid + spread * point)
-
-    def _command(self, kind: str, *values: Any) -> Command:
-        number = next(self._numbers)
-        base: dict[str, Any] = {"account_id": 1, "command_id": UUID(int=number), "actor": TRADER}
-        if kind == "order":
-            symbol, side, lots = values
-            return PlaceMarket(**base, client_order_id=str(number), symbol=symbol, side=side, volume=lots)
-        if kind == "close":
-            index, lots = values
-            held = sorted(self.book.positions)
-            position = held[index % len(held)] if held else 0
-            return ClosePosition(**base, client_order_id=str(number), position_id=position, volume=lots)
-        if kind == "money":
-            sort, cents = values
-            amount = booked(D(cents) / 100, self.group.currency)
-            return ChangeBalance(**base, kind=sort, amount=amount, reference=str(number))
-        return ChangeAccount(**base, leverage=values[0])
+FORTUNE = D(10) ** 12
+checked = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def _margin_again(book: AccountBook) -> Decimal:
-    symbols = {position.symbol for position in book.positions.values()}
-    need = sum((margin.of_symbol(book.of_symbol(symbol)) for symbol in symbols), ZERO)
-    return booked(need, book.account.currency)
+    """Add the margin up anew from what is held and what waits."""
+    symbols = {held.symbol for held in (*book.positions.values(), *book.orders.values())}
+    needs = [
+        margin.need_of(
+            [p for p in book.positions.values() if p.symbol == symbol],
+            [o for o in book.orders.values() if o.symbol == symbol],
+        )
+        for symbol in symbols
+    ]
+    return booked(margin.total(needs), book.account.currency)
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(_groups, _steps)
+def _rich(book: AccountBook) -> AccountBook:
+    """Return a copy of the book with more money than anything costs."""
+    account = deepcopy(book.account)
+    account.balance += FORTUNE
+    return AccountBook(
+        account=account,
+        positions=deepcopy(list(book.positions.values())),
+        orders=deepcopy(list(book.orders.values())),
+        tickets=count(10**6),
+    )
+
+
+@checked
+@given(groups, steps)
 def test_money_adds_up_after_every_command(group, steps):
-    run = Run(group)
+    walk = Walk(group)
     totals = dict.fromkeys(Ledger, ZERO)
-    for command, outcome, margin_before in run.commands(steps):
+    for _, outcome in walk.taken(steps):
         assert sum((line.amount for line in outcome.lines), ZERO) == 0
         for line in outcome.lines:
             totals[line.ledger] += line.amount
             assert line.amount == booked(line.amount, group.currency)
-        account = run.account
+        account = walk.account
         assert account.balance == totals[Ledger.CLIENT]
         assert account.credit == totals[Ledger.CREDIT]
-        assert account.margin == _margin_again(run.book)
-        assert outcome.seq == account.seq == len(run.outcomes)
+        assert account.margin == _margin_again(walk.book)
+        assert outcome.seq == account.seq == len(walk.outcomes)
         if outcome.refusal:
             assert not outcome.lines
-        elif isinstance(command, PlaceMarket) and account.margin > margin_before:
-            assert run.book.valuation(run.market()).free_margin >= 0
         if group.position_mode is PositionMode.NETTING:
-            held = [position.symbol for position in run.book.positions.values()]
+            held = [position.symbol for position in walk.book.positions.values()]
             assert len(held) == len(set(held))
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(_groups, _steps)
+@checked
+@given(groups, steps)
+def test_free_margin_is_never_decided_wrongly(group, steps):
+    walk = Walk(group)
+    before, margin_before = _rich(walk.book), ZERO
+    for command, outcome in walk.taken(steps):
+        market = walk.market()
+        if outcome.type in ("order_filled", "order_placed") and walk.account.margin > margin_before:
+            assert walk.book.valuation(market).free_margin >= 0
+        if outcome.refusal is RejectReason.NO_MONEY and outcome.order is not None:
+            rich = before.apply(command, market=market, now=walk.now)
+            assert rich.refusal is None
+            assert before.valuation(market).free_margin - FORTUNE < 0
+        before, margin_before = _rich(walk.book), walk.account.margin
+
+
+@checked
+@given(groups, steps)
+def test_no_order_is_in_two_states(group, steps):
+    walk = Walk(group)
+    states: dict[int, OrderStatus] = {}
+    filled: Counter[int] = Counter()
+    for _, outcome in walk.taken(steps):
+        for order in outcome.orders:
+            assert order.status in TRANSITIONS[states.get(order.id, OrderStatus.NEW)]
+            states[order.id] = order.status
+            filled[order.id] += bool(order.deals)
+        working = {key for key, status in states.items() if status is OrderStatus.WORKING}
+        assert set(walk.book.orders) == working
+        assert all(order.status is OrderStatus.WORKING for order in walk.book.orders.values())
+    assert max(filled.values(), default=0) <= 1
+
+
+@checked
+@given(groups, steps)
 def test_the_journal_replays_to_the_same_account(group, steps):
-    run = Run(group)
-    for _ in run.commands(steps):
+    walk = Walk(group)
+    for _ in walk.taken(steps):
         pass
-    again = Replay(
-        account=Account(
-            id=1,
-            login=100001,
-            group_id=1,
-            currency=group.currency,
-            position_mode=group.position_mode,
-            leverage=100,
-        )
-    )
+    again = Replay(account=new_account(group))
 
     lines = []
-    for outcome in run.outcomes:
+    for outcome in walk.outcomes:
         payload = orjson.loads(orjson.dumps(outcome.payload))
         lines.append(again.replay(seq=outcome.seq, type_=outcome.type, payload=payload))
 
-    assert again.account == run.account
-    assert again.positions == run.book.positions
-    assert lines == [outcome.lines for outcome in run.outcomes]
+    assert again.account == walk.account
+    assert again.positions == walk.book.positions
+    assert again.orders == walk.book.orders
+    assert lines == [outcome.lines for outcome in walk.outcomes]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(_groups, _steps)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(groups, steps)
 def test_the_same_commands_give_the_same_events(group, steps):
-    first, second = Run(group), Run(group)
-    for run in (first, second):
-        for _ in run.commands(steps):
+    first, second = Walk(group), Walk(group)
+    for walk in (first, second):
+        for _ in walk.taken(steps):
             pass
 
     assert [o.payload for o in first.outcomes] == [o.payload for o in second.outcomes]
 
 
 def test_random_steps_do_trade():
-    """The properties above would hold for books that never fill anything; these steps do."""
-    run = Run(GROUP)
-    steps: list[Any] = [
-        ("order", "EURUSD", Side.BUY, D(1)),
-        ("quote", "EURUSD", 50, 10),
-        ("order", "EURGBP", Side.SELL, D(1)),
-        ("close", 0, D("0.5")),
+    """The properties above would hold for books that never do anything; these steps reach every event."""
+    from apps.trading.domain.orders import Side, TimeInForce
+
+    gtc, gtd = TimeInForce.GTC, TimeInForce.GTD
+    walk = Walk(GROUP)
+    drawn = [
+        ("market", "EURUSD", Side.BUY, D("0.10"), 100),
+        ("pending", "EURUSD", Side.BUY, D("0.10"), "limit", -50, gtc, 40),
+        ("pending", "EURUSD", Side.SELL, D("0.10"), "stop_limit", -60, gtc, 0),
+        ("pending", "GBPUSD", Side.SELL, D("0.10"), "limit", 50, gtd, 0),
+        ("modify", 0, -5, None),
+        ("quote", "EURUSD", -70, 10),
+        ("trigger", 0),
+        ("trigger", 0),
+        ("expire", 1, 11),
+        ("cancel", 0),
+        ("stops", 0, 50, 30),
+        ("quote", "EURUSD", 20, 10),
+        ("trail", 0),
+        ("swaps", -150),
+        ("quote", "EURUSD", -80, 10),
+        ("stop_hit", 0, True),
+        ("market", "EURUSD", Side.SELL, D("0.30"), 0),
+        ("close_by", 0, 1),
         ("leverage", 50),
-        ("close", 0, None),
+        ("close_all", None),
     ]
 
-    types = [outcome.type for _, outcome, _ in run.commands(steps)]
+    types = [outcome.type for _, outcome in walk.taken(drawn)]
 
-    assert types == ["balance_changed", *["order_filled"] * 3, "account_changed", "order_filled"]
+    assert Counter(types) == {
+        "balance_changed": 1,
+        "order_filled": 4,
+        "order_placed": 3,
+        "order_modified": 1,
+        "order_activated": 1,
+        "order_expired": 1,
+        "order_canceled": 1,
+        "position_modified": 2,
+        "swaps_charged": 1,
+        "positions_closed_by": 1,
+        "account_changed": 1,
+        "positions_closed": 1,
+    }

@@ -1,0 +1,103 @@
+"""Whatever commands come: what the database holds after each adds up, and is what the journal tells."""
+
+from decimal import Decimal
+
+import pytest
+from django.db import connection
+from django.db.models import Sum
+from hypothesis import HealthCheck, Phase, given, settings
+
+from apps.accounts.models import AccountState, LedgerLine
+from apps.groups.models import TradingGroup
+from apps.groups.selectors import terms_book
+from apps.market.domain.quotes import Quote
+from apps.market.services.board import own_board
+from apps.trading.domain import commands as c
+from apps.trading.domain import margin
+from apps.trading.domain.orders import TRANSITIONS, OrderStatus
+from apps.trading.models import Order
+from apps.trading.selectors import books, verification
+from apps.trading.services import executor
+from rtx.kernel import clock
+from rtx.kernel.money import ZERO, booked
+from tests.factories import walks
+from tests.factories.rows import Holder, make_group, make_holder, make_symbols
+from tests.factories.walks import Walk, new_account, steps
+
+D = Decimal
+
+
+class StoredWalk(Walk):
+    """A walk whose commands go through the executor; its book is what the database holds."""
+
+    def __init__(self, group: TradingGroup, holder: Holder) -> None:
+        super().__init__(terms_book().groups[group.pk])
+        self.account = new_account(self.group)
+        self.account.id = holder.id
+        self.now = clock.now()
+        self.status: dict[int, OrderStatus] = {}
+
+    def apply(self, command: c.Command) -> c.Outcome:
+        for name, (bid, ask) in self.prices.items():
+            own_board().put(Quote(name, bid, ask, clock.now_ms()))
+        outcome = executor.run(command)
+        (self.book,) = books.holdings([self.account.id])
+        return outcome
+
+
+@pytest.fixture
+def houses(db: None) -> list[TradingGroup]:
+    make_symbols(margin_rate_pending=1)
+    return [
+        make_group("hedging", commission_mode="per_lot", commission_value=7, markup_ask_points=3),
+        make_group("netting", position_mode="netting", currency="EUR", commission_mode="per_deal"),
+    ]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_the_database_adds_up_after_every_command(houses, which):
+    group = houses[which]
+
+    @settings(
+        max_examples=40,
+        phases=[Phase.explicit, Phase.reuse, Phase.generate],  # a walk is too slow here to shrink
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    )
+    @given(steps)
+    def run(drawn: list[walks.Step]) -> None:
+        holder = make_holder(group=group, balance="0")
+        walk = StoredWalk(group, holder)
+        for _, outcome in walk.taken(drawn):
+            _adds_up(walk, outcome, group.currency)
+        with verification.snapshot() as cursor:
+            assert verification.verify(cursor, [holder.id]) == len(walk.outcomes) + 1  # and the opening
+
+    run()
+    connection.close()
+
+
+def _adds_up(walk: StoredWalk, outcome: c.Outcome, currency: str) -> None:
+    account_id = walk.account.id
+    lines = dict(
+        LedgerLine.objects.filter(account_id=account_id)
+        .values_list("ledger")
+        .annotate(total=Sum("amount"))
+        .values_list("ledger", "total")
+    )
+    state = AccountState.objects.get(account_id=account_id)
+    assert sum(lines.values(), ZERO) == 0
+    assert state.balance == lines.get("client", ZERO)
+    assert state.credit == lines.get("credit", ZERO)
+    needs = [
+        margin.need_of(
+            walk.book.of_symbol(symbol), [o for o in walk.book.orders.values() if o.symbol == symbol]
+        )
+        for symbol in walk.prices
+    ]
+    assert state.margin == booked(margin.total(needs), currency)
+    for order in outcome.orders:
+        assert order.status in TRANSITIONS[walk.status.get(order.id, OrderStatus.NEW)]
+        walk.status[order.id] = order.status
+    stored = dict(Order.objects.filter(account_id=account_id).values_list("id", "status"))
+    assert stored == {key: status.value for key, status in walk.status.items()}
