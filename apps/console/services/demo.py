@@ -20,7 +20,7 @@ from apps.accounts.domain.ledger import BalanceKind
 from apps.accounts.models import Client, TradingAccount, User
 from apps.accounts.services import clients, trading_accounts, users
 from apps.accounts.services.clients import PersonalData
-from apps.console.services import demo_people
+from apps.console.services import demo_orders, demo_people
 from apps.console.services.demo_market import DemoMarket
 from apps.groups.models import TradingGroup
 from apps.groups.services.demo import seed_demo_groups
@@ -94,6 +94,7 @@ def seed(*, say: Say, progress: Callable[[int], None]) -> Logins:
         for wave in range(WAVES):
             _trade(holders, generator, market, opens_only=wave < 2)
             progress(CLIENTS + wave + 1)
+        _leave_orders(holders, generator, market)
     return logins
 
 
@@ -192,6 +193,26 @@ def _trade(holders: list[Holder], generator: random.Random, market: DemoMarket, 
         else:
             command = _order(holder, generator, market)
         waiting.append(executor.submit(command))
+    for future in waiting:
+        future.result(settings.EXECUTOR_RESULT_TIMEOUT_S)
+
+
+def _leave_orders(holders: list[Holder], generator: random.Random, market: DemoMarket) -> None:
+    """Leave orders that wait, and stops on what is open."""
+    market.refresh()
+    lots = market.sized(LOTS)
+    actors = {holder.account.pk: holder.actor for holder in holders}
+    waiting = [
+        executor.submit(
+            demo_orders.pending(account_id, actor=actor, generator=generator, market=market, lots=lots)
+        )
+        for account_id, actor in actors.items()
+        if generator.random() < demo_orders.ORDER_SHARE
+    ]
+    waiting += [
+        executor.submit(command)
+        for command in demo_orders.stops(actors=actors, generator=generator, market=market)
+    ]
     for future in waiting:
         future.result(settings.EXECUTOR_RESULT_TIMEOUT_S)
 

@@ -10,6 +10,7 @@ from apps.market.domain.quotes import Quote
 from apps.market.selectors.symbols import symbol_specs
 from apps.market.services.board import own_board
 from rtx.kernel import clock
+from rtx.kernel.money import rounded
 
 TICK_STEP_MS = 1_000
 WARM_UP_STEPS = 120
@@ -41,6 +42,14 @@ class DemoMarket:
             wanted = Decimal(lots[spec.asset_class])
             found.append((name, max(spec.volume_min, wanted - wanted % spec.volume_step)))
         return found
+
+    def price(self, symbol: str, *, off_pct: Decimal) -> Decimal:
+        """Return a price `off_pct` percent above (or below) the present bid, on the symbol's grid."""
+        return rounded(self._latest[symbol].bid * (1 + off_pct / 100), self._specs[symbol].digits)
+
+    def points(self, symbol: str, *, pct: Decimal) -> int:
+        """Return how many points a percentage of the present bid is."""
+        return int(self._latest[symbol].bid * pct / 100 / self._specs[symbol].point)
 
     def advance(self, steps: int) -> None:
         """Let `steps` seconds pass for the feeds and show the resulting prices with the present time."""
