@@ -8,6 +8,7 @@ is one list of them.
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 from django.db.models import QuerySet
@@ -117,7 +118,7 @@ def order_view(order: Order) -> Payload:
         if value is not None or name not in OPTIONAL:
             shown[name] = value
     shown["reject_reason"] = order.reject_reason or None
-    shown["deals"] = [deal_view(deal) for deal in order.deals.all()]
+    shown["deals"] = [deal_view(deal) for deal in sorted(order.deals.all(), key=attrgetter("pk"))]
     return shown
 
 
