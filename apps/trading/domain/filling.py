@@ -271,7 +271,6 @@ class Desk(Holdings):
             notional_per_lot=deals.lot_notional(terms, price=price, rate=profit_rate),
             currency=account.currency,
         )
-        at_market = entry is not Entry.OUT_BY
         return Deal(
             id=self.ticket(),
             order_id=order.id,
@@ -285,15 +284,7 @@ class Desk(Holdings):
             margin_rate=margin_rate,
             terms=ContractTerms.of(terms, account_leverage=account.leverage),
             commission=-commission,
-            markup=deals.markup_earned(
-                terms=terms,
-                side=order.side,
-                volume=order.volume,
-                rate=profit_rate,
-                currency=account.currency,
-            )
-            if at_market
-            else ZERO,
+            markup=self._markup(order, entry, terms, profit_rate),
             raw_bid=raw.bid,
             raw_ask=raw.ask,
             client_bid=shown.bid,
@@ -306,6 +297,14 @@ class Desk(Holdings):
             stop_loss=order.stop_loss,
             take_profit=order.take_profit,
             trailing_points=order.trailing_points,
+        )
+
+    def _markup(self, order: Order, entry: Entry, terms: Terms, rate: Decimal) -> Decimal:
+        """Return what the markup of a deal is worth; a close-by meets no price of the market."""
+        if entry is Entry.OUT_BY:
+            return ZERO
+        return deals.markup_earned(
+            terms=terms, side=order.side, volume=order.volume, rate=rate, currency=self.account.currency
         )
 
     def _profit_rate(
