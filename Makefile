@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test lint e2e bench verify clean lock
+.PHONY: help env run test lint e2e bench soak verify clean lock
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -69,6 +69,9 @@ e2e: $(STAMP) ## Run the tests in a real browser (needs Chromium)
 
 bench: $(STAMP) ## Measure; ONLY=name measures one figure
 	$(BIN)/python -m tests.perf $(if $(ONLY),--only $(ONLY))
+
+soak: $(STAMP) ## Replay a recorded day at 100x with 200 accounts trading and check everything; ARGS="--minutes 60 --seed 7"
+	$(BIN)/python -m tests.soak $(ARGS)
 
 verify: $(STAMP) ## Derive every balance and position again from the journal of the running demo broker
 	$(BIN)/python -m rtx.local manage verify_books $(ARGS)
