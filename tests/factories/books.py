@@ -256,12 +256,12 @@ def swaps(*due: tuple[int, str], symbol: str = "EURUSD") -> ChargeSwaps:
     return _command(ChargeSwaps, date=date(2026, 11, 17), rolled_at=NOON, charges=charges, actor=ENGINE)
 
 
-def _named(kind: Any, **values: Any) -> Any:
+def _named(kind: Any, /, **values: Any) -> Any:
     command_id = uuid4()
     return _command(kind, command_id=command_id, client_order_id=str(command_id), **values)
 
 
-def _command(kind: Any, **values: Any) -> Any:
+def _command(kind: Any, /, **values: Any) -> Any:
     return kind(**{"account_id": 1, "command_id": uuid4(), "actor": TRADER, **values})
 
 

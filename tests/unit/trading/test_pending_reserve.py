@@ -148,9 +148,10 @@ def test_an_activated_order_reserves_at_its_limit_and_todays_terms(make_book, re
 
 
 @pytest.mark.parametrize(
-    ("balance", "type_"), [("1150.00", "order_activated"), ("1149.99", "order_rejected")]
+    ("balance", "type_", "margin"),
+    [("1150.00", "order_activated", "1150.00"), ("1149.99", "order_rejected", "0")],
 )
-def test_without_money_an_activation_rejects_the_order(make_book, reserving, balance, type_):
+def test_without_money_an_activation_rejects_the_order(make_book, reserving, balance, type_, margin):
     book = make_book(balance=balance)
     book.apply(stop_limit(Side.SELL, "1.09000", "1.15000"), market=reserving(), now=NOON)
 
