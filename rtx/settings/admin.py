@@ -29,6 +29,7 @@ NAVIGATION = [
             _item("Positions", "stacked_line_chart", "trading_position"),
             _item("Orders", "receipt_long", "trading_order"),
             _item("Deals", "handshake", "trading_deal"),
+            _item("Swaps", "bedtime", "trading_swapcharge"),
         ],
     },
     {

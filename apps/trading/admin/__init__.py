@@ -1,9 +1,10 @@
 """
-Admin pages of trading: accounts with their figures, orders, deals and positions. Operated, never edited.
+Admin pages of trading: accounts with their figures, orders, deals, positions and swaps. Operated, never edited.
 """
 
 from apps.trading.admin.accounts import TradingAccountAdmin
 from apps.trading.admin.orders import DealAdmin, OrderAdmin
 from apps.trading.admin.positions import PositionAdmin
+from apps.trading.admin.swaps import SwapChargeAdmin
 
-__all__ = ["DealAdmin", "OrderAdmin", "PositionAdmin", "TradingAccountAdmin"]
+__all__ = ["DealAdmin", "OrderAdmin", "PositionAdmin", "SwapChargeAdmin", "TradingAccountAdmin"]
