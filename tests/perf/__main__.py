@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from rtx.local.home import REPOSITORY
-from tests.perf import fanout, latency, rest_orders, verify, ws_orders
+from tests.perf import fanout, latency, rest_orders, rollover, trigger_burst, verify, ws_orders
 from tests.perf.broker import Broker, Say, broker
 from tests.perf.figures import Figure
 
@@ -32,6 +32,8 @@ def scenarios() -> list[Scenario]:
         ("orders over WebSocket", ws_orders.NAMES, ws_orders.run),
         ("latency at 200 orders/s", latency.NAMES, latency.run),
         ("verify_books", verify.NAMES, verify.run),
+        ("a burst of triggers", trigger_burst.NAMES, trigger_burst.run),
+        ("rollover of 100,000 positions", rollover.NAMES, rollover.run),
         ("quotes to 500 sockets", ("fanout_per_s", "fanout_vs_group_send"), quotes),
     ]
 

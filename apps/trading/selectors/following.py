@@ -34,6 +34,10 @@ SETTLED = f"""
     WHERE (e.xact, e.id) > (%s::xid8, %s) AND e.xact < pg_snapshot_xmin(pg_current_snapshot())
     ORDER BY e.xact, e.id LIMIT %s
 """  # noqa: S608 - built from fixed names
+SETTLED_PLACES = SETTLED.replace(COLUMNS, "e.xact::text, e.id")
+BY_ID = f"""
+    SELECT {COLUMNS} FROM accounts_accountevent e WHERE e.id = ANY(%s) ORDER BY e.xact, e.id
+"""  # noqa: S608 - built from fixed names
 
 
 class Place(NamedTuple):
@@ -75,17 +79,23 @@ def present() -> Place:
 
 def settled_after(place: Place, *, limit: int = PAGE) -> list[JournalEvent]:
     """Return the next events in their final order; fewer than `limit`: there are no more for now."""
-    return _read(SETTLED, place, limit)
+    return _read(SETTLED, [str(place.xact), place.id, limit])
 
 
 def visible_after(place: Place, *, limit: int = PAGE) -> list[JournalEvent]:
     """Return the next events as far as they are visible: others may still appear among them."""
-    return _read(VISIBLE, place, limit)
+    return _read(VISIBLE, [str(place.xact), place.id, limit])
 
 
-def _read(statement: str, place: Place, limit: int) -> list[JournalEvent]:
+def _settled_places(place: Place, limit: int) -> list[Place]:
     with connection.cursor() as cursor:
-        cursor.execute(statement, [str(place.xact), place.id, limit])
+        cursor.execute(SETTLED_PLACES, [str(place.xact), place.id, limit])
+        return [Place(int(xact), id_) for xact, id_ in cursor.fetchall()]
+
+
+def _read(statement: str, given: list[Any]) -> list[JournalEvent]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, given)
         return [
             JournalEvent(Place(int(xact), id_), account_id, seq, type_, at, command_id, payload)
             for xact, id_, account_id, seq, type_, at, command_id, payload in cursor.fetchall()
@@ -116,20 +126,18 @@ class Follower:
 
         :raises django.db.Error: the database is away; the next call continues where this one stood.
         """
-        found = []
-        settled = settled_after(self.settled, limit=limit)
+        settled = _settled_places(self.settled, limit)
+        late = [place.id for place in settled if place.id not in self._seen]
         visible = visible_after(max(self._ahead, self.settled), limit=limit)
-        for event in settled:
-            if event.place.id in self._seen:
-                self._seen.discard(event.place.id)
-            else:
-                found.append(event)
-            self.settled = event.place
-        known = {event.place.id for event in found}
+        seen_now = {event.place.id for event in visible}
+        missed = [id_ for id_ in late if id_ not in seen_now]
+        found = _read(BY_ID, [missed]) if missed else []
+        self._seen.difference_update(place.id for place in settled)
+        if settled:
+            self.settled = settled[-1]
         for event in visible:
             if event.place > self.settled and len(self._seen) < AHEAD_MAX:
                 self._seen.add(event.place.id)
-            if event.place.id not in known:
-                found.append(event)
-            self._ahead = event.place
-        return found
+        if visible:
+            self._ahead = visible[-1].place
+        return found + visible

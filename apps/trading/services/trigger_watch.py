@@ -87,6 +87,7 @@ class Watch:
         ] = {}  # symbols without a tick since we lead: when they were watched last
         self._caused: dict[int, int] = {}  # order or position that was hit -> when that tick came
         self._caused_max = CAUSED_MIN
+        self._settled: dict[Key, Entry] = {}  # what came to its end since the rows were last read
         self._ends: list[tuple[datetime, Key, int]] = []
         self._ending: dict[Key, datetime] = {}
 
@@ -181,6 +182,11 @@ class Watch:
 
     # -- what waits
 
+    def begin_reading(self) -> None:
+        """Say that rows are read from now on, for `update`: what ends meanwhile may still be among them."""
+        with self._lock:
+            self._settled.clear()
+
     def accounts(self) -> list[int]:
         """Return the accounts on which anything waits."""
         with self._lock:
@@ -211,6 +217,9 @@ class Watch:
 
     def _update(self, account_id: int, found: dict[Key, Entry], since: Since | None, hits: list[Hit]) -> None:
         old = self._wanted.get(account_id, {})
+        for key in found.keys() & self._settled.keys():
+            if found[key] == self._settled[key]:
+                del found[key]  # read before it ended
         for key, entry in old.items():
             if key not in found:
                 self._remove(entry)
@@ -293,6 +302,7 @@ class Watch:
                 return False, hits
             if present == hit.entry:
                 del wanted[key]  # what came of it, the journal tells
+                self._settled[key] = present
                 if not wanted:
                     del self._wanted[hit.entry.account_id]
             else:

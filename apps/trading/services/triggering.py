@@ -30,7 +30,7 @@ from rtx.kernel import clock
 
 LEASE_S = 1.5
 FOLLOW_S = 0.025
-FOLLOW_BUSY_S = 0.25  # while much is under way: one account's many events are then read once
+FOLLOW_BUSY_S = 1.0  # while much is under way: the many events of one account are then read once
 BUSY = 256
 TERMS_S = 0.5
 RETRY_S = 0.3
@@ -222,6 +222,7 @@ class TriggerService:
                 touched.setdefault(account_id, [])
             self._asked.clear()
         if touched:
+            self._watch.begin_reading()
             found = waiting_of(touched, book=self._book)
             changes = {account_id: since(events) for account_id, events in touched.items() if events}
             self._dispatcher.offer(self._watch.update(found, changes=changes))
@@ -238,6 +239,7 @@ class TriggerService:
             return
         self._book = terms_book(version)
         self._watch.take_terms(self._book.symbols)
+        self._watch.begin_reading()
         found = all_waiting(book=self._book)
         self._dispatcher.offer(self._watch.update({**{one: {} for one in self._watch.accounts()}, **found}))
 
