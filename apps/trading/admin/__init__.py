@@ -1,5 +1,6 @@
 """
-Admin pages of trading: accounts with their figures, orders, deals, positions and swaps. Operated, never edited.
+Admin pages of trading: accounts with their figures, orders, deals, positions and swaps. Operated, never
+edited.
 """
 
 from apps.trading.admin.accounts import TradingAccountAdmin
