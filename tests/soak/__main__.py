@@ -170,6 +170,7 @@ async def _settled(players: list[Player]) -> str:
     from tests.soak import checks
 
     deadline = time.monotonic() + SETTLE_S
+    await asyncio.gather(*(player.stay_open() for player in players))
     while not await asyncio.to_thread(checks.caught_up, players):
         if time.monotonic() > deadline:
             return f"streams did not bring all events within {SETTLE_S:g} s"

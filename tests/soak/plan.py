@@ -9,7 +9,7 @@ from typing import Any
 
 D = Decimal
 Step = tuple[str, dict[str, Any]]
-DEPOSIT, WITHDRAW = "deposit", "withdraw"
+DEPOSIT, WITHDRAW, RECONNECT = "deposit", "withdraw", "reconnect"
 WEIGHTS = {
     "market": 26,
     "limit": 9,
@@ -24,6 +24,7 @@ WEIGHTS = {
     "close_all": 2,
     DEPOSIT: 2,
     WITHDRAW: 1,
+    RECONNECT: 1,
 }
 POSITIONS_MAX = 12  # with more, traders close rather than open
 DAY = "day"
@@ -81,6 +82,8 @@ class Plan:
         kind = self.random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
         if kind in (DEPOSIT, WITHDRAW):
             return kind, {"amount": str(self.random.randint(100, 200_000) / D(100))}
+        if kind == RECONNECT:
+            return kind, {}
         if kind in ("market", "limit", "stop", "stop_limit") and len(view.positions) > POSITIONS_MAX:
             kind = "close"
         if kind in ("modify_order", "cancel") and not view.orders:

@@ -10,13 +10,16 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from tests.soak.plan import DEPOSIT, WITHDRAW, Plan, View
+from websockets.exceptions import WebSocketException
+
+from tests.soak.plan import DEPOSIT, RECONNECT, WITHDRAW, Plan, View
 from tests.soak.wire import Answer, Rest, Socket
 
 REPEATED = frozenset({"busy", "unavailable", "outcome_unknown", "rate_limit"})  # ask again with the same id
 REPEATS_MAX = 40
 REPEAT_SHARE = 0.03  # so many requests are sent twice although they were answered
 PAUSE_S = 0.25
+CONNECTS_MAX = 20
 
 Quotes = dict[str, tuple[Decimal, Decimal]]
 Pay = Callable[[str, str, str], None]  # kind, amount, reference
@@ -35,7 +38,8 @@ class Record:
     events: list[tuple[int, str]] = field(default_factory=list)  # of the stream, as heard
     problems: list[str] = field(default_factory=list)
     repeats: int = 0
-    lost: int = 0  # requests whose connection broke
+    lost: int = 0  # connections that broke, and requests with them
+    reconnects: int = 0  # on purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +66,35 @@ class Player:
         self._quotes = quotes
         self._pay = pay
         self._rest = Rest(web_port, seat.token)
-        self.socket = Socket(stream_url, seat.token, self._hear)
+        self._stream_url = stream_url
+        self._socket = Socket(stream_url, seat.token, self._hear)
 
     async def open(self) -> None:
-        """Connect and follow the account from its first event on."""
-        await self.socket.open()
-        await self.socket.request(
-            {"op": "subscribe", "channel": "account", "account": self.seat.login, "since": 0}
-        )
+        """
+        Connect and follow the account from the first event that was not heard yet.
+
+        :raises ConnectionError: it did not work, however often it was tried.
+        """
+        for attempt in range(CONNECTS_MAX):
+            await self._socket.close()
+            self._socket = Socket(self._stream_url, self.seat.token, self._hear)
+            since = self.record.events[-1][0] if self.record.events else 0
+            follow = {"op": "subscribe", "channel": "account", "account": self.seat.login, "since": since}
+            try:
+                await self._socket.open()
+                await self._socket.request(follow)
+                return
+            except (OSError, WebSocketException):
+                if attempt + 1 == CONNECTS_MAX:
+                    raise
+                self.record.lost += 1
+                await asyncio.sleep(PAUSE_S)
+
+    async def stay_open(self) -> None:
+        """Connect again when the socket has ended."""
+        if not self._socket.is_open:
+            self.record.lost += 1
+            await self.open()
 
     async def play(self, stopping: asyncio.Event, *, pause_s: float) -> None:
         """Do one thing after the other until told to stop."""
@@ -79,11 +104,15 @@ class Player:
                 return
             except TimeoutError:
                 pass
+            await self.stay_open()
             step = self._plan.step(self.view, self._quotes)
             if step is None:
                 continue
             op, data = step
-            if op in (DEPOSIT, WITHDRAW):
+            if op == RECONNECT:
+                self.record.reconnects += 1
+                await self.open()
+            elif op in (DEPOSIT, WITHDRAW):
                 await self._money(op, data["amount"])
             else:
                 await self._trade(op, data)
@@ -91,7 +120,7 @@ class Player:
     async def close(self) -> None:
         """End all connections."""
         self._rest.close()
-        await self.socket.close()
+        await self._socket.close()
 
     async def _money(self, op: str, amount: str) -> None:
         reference = f"soak-{len(self.record.paid) + 1}"
@@ -120,7 +149,7 @@ class Player:
         is_rest = self._plan.random.random() < 0.5
         for _ in range(REPEATS_MAX):
             try:
-                answer = await (self._rest if is_rest else self.socket).ask(op, data)
+                answer = await (self._rest if is_rest else self._socket).ask(op, data)
             except ConnectionError:
                 self.record.lost += 1
                 is_rest = True  # the socket may be gone for good

@@ -27,6 +27,7 @@ def figures(players: list[Player], options: argparse.Namespace, took_s: float) -
         "requests": asked.total(),
         "requests_per_s": round(asked.total() / took_s, 1),
         "repeated": sum(player.record.repeats for player in players),
+        "reconnected": sum(player.record.reconnects for player in players),
         "connections_lost": sum(player.record.lost for player in players),
         "asked": dict(asked),
         "answered": {f"{op} -> {code}": count for (op, code), count in sorted(answered.items())},
@@ -48,7 +49,7 @@ def show(result: dict[str, Any], say: Callable[[str], None]) -> None:
     say(
         f"{result['accounts']} accounts, seed {result['seed']}: {result['requests']:,} requests in "
         f"{result['took_s']:g} s ({result['requests_per_s']:g}/s), {result['repeated']} sent twice, "
-        f"{result['connections_lost']} connections lost"
+        f"{result['reconnected']} sockets opened again on purpose, {result['connections_lost']} lost"
     )
     for name, times in result["latency_ms"].items():
         shown = ", ".join(f"{key} {value:g} ms" for key, value in times.items() if key != "count")

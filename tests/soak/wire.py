@@ -104,7 +104,12 @@ class Socket:
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._connection: ClientConnection | None = None
         self._listener: asyncio.Task[None] | None = None
-        self.closed_by_server = ""
+        self.ended = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests may be sent and pushes may come."""
+        return self._listener is not None and not self._listener.done()
 
     async def open(self) -> None:
         """Connect and authenticate."""
@@ -134,6 +139,7 @@ class Socket:
             await self._connection.send(json.dumps({"id": number, **message}))
             return await asyncio.wait_for(future, ANSWER_TIMEOUT_S)
         except (ConnectionClosed, TimeoutError) as error:
+            future.cancel()
             raise ConnectionError(f"{message['op']}: {error!r}") from error
         finally:
             self._waiting.pop(number, None)
@@ -157,7 +163,7 @@ class Socket:
                 if future is not None and not future.done():
                     future.set_result(message)
         except ConnectionClosed as error:
-            self.closed_by_server = str(error)
+            self.ended = str(error)
         for future in self._waiting.values():
             if not future.done():
-                future.set_exception(ConnectionError(f"the socket ended: {self.closed_by_server}"))
+                future.set_exception(ConnectionError(f"the socket ended: {self.ended}"))

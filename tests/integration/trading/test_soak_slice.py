@@ -1,4 +1,4 @@
-"""Ten minutes of the recorded day at 100x, 200 accounts trading: nothing differs (`make soak` runs it all)."""
+"""Ten minutes of the recorded day at 100x, 200 accounts trading: nothing differs (`make soak`: a day)."""
 
 import json
 import os
