@@ -323,13 +323,13 @@ class Desk(Holdings):
         Refuse a deal that needs more margin than the account can carry after it.
 
         Free margin after the deal counts everything the deal brings: commission, its opening spread, its
-        margin. The filled order's own reserve is gone by then. A deal that does not raise the margin of what
-        is held is never refused.
+        margin. The filled order's own reserve is gone by then. A deal that raises neither margin nor exposure
+        is never refused; margin alone does not tell, an addition at a better price may lower it.
         """
         after = self.positions_after(deal, result)
         on_symbol = [position for position in after if position.symbol == deal.symbol]
         need = self.margin_with(deal.symbol, positions=on_symbol, without=deal.order_id)
-        if need <= self.margin_without(deal.order_id):
+        if need <= self.margin_without(deal.order_id) and not self.grows(deal.symbol, on_symbol):
             return None
         floating = self.floating(after, market)
         if floating is None:

@@ -14,7 +14,7 @@ from apps.groups.domain.terms import PositionMode
 from apps.trading.domain import deals, margin, profit
 from apps.trading.domain.deals import Settlement
 from apps.trading.domain.journal import Payload
-from apps.trading.domain.orders import ContractTerms, Deal, Order, Position
+from apps.trading.domain.orders import ContractTerms, Deal, Order, Position, Side
 from apps.trading.domain.pricing import MarketView
 from rtx.kernel.money import ZERO, booked, text
 
@@ -107,6 +107,10 @@ class Holdings:
         """Return the positions as they would stand after a deal."""
         kept = [position for position in self.positions.values() if position.id != deal.position_id]
         return [*kept, result.position] if result.position else kept
+
+    def grows(self, symbol: str, after: Iterable[Position]) -> bool:
+        """Say whether `after` would be more net volume on a symbol than what is open, whichever way."""
+        return abs(_net_volume(after)) > abs(_net_volume(self.of_symbol(symbol)))
 
     def margin_with(
         self,
@@ -255,3 +259,7 @@ class Holdings:
 
     def _booked(self, needs: dict[str, margin.Need]) -> Decimal:
         return booked(margin.total(needs.values()), self.account.currency)
+
+
+def _net_volume(positions: Iterable[Position]) -> Decimal:
+    return sum((p.volume if p.side is Side.BUY else -p.volume for p in positions), ZERO)
