@@ -1,16 +1,28 @@
 """Forms of trading groups and their terms per symbol."""
 
+from itertools import pairwise
 from typing import Any
+from zoneinfo import available_timezones
 
 from django import forms
+from django.core.exceptions import ValidationError
+from unfold.widgets import UnfoldAdminSelect2Widget
 
-from apps.groups.models import CommissionMode
+from apps.groups.models import CommissionMode, MarginSchedule
+from apps.market.forms import check_swap
 
 FIXED_ONCE_USED = ("currency", "position_mode")
 
 
 class TradingGroupForm(forms.ModelForm):
     """A group's own terms."""
+
+    rollover_timezone = forms.ChoiceField(
+        choices=lambda: [(name, name) for name in sorted(available_timezones())],
+        widget=UnfoldAdminSelect2Widget,
+        initial="America/New_York",
+        help_text="The rollover keeps its wall-clock time there when clocks change.",
+    )
 
     def clean_currency(self) -> str:
         """Currencies are written in capitals."""
@@ -23,6 +35,8 @@ class TradingGroupForm(forms.ModelForm):
         if call is not None and stop is not None and call < stop:
             self.add_error("margin_call_pct", "The margin call level must not be below the stop-out level.")
         _check_commission(self, data)
+        if data.get("admin_fee_per_lot") and not data.get("swap_free"):
+            self.add_error("admin_fee_per_lot", "Only a swap-free group charges an admin fee.")
         changed = [name for name in FIXED_ONCE_USED if name in self.changed_data and name in data]
         if changed and self.instance.pk and self.instance.trading_accounts.exists():
             for name in changed:
@@ -45,7 +59,64 @@ class GroupSymbolForm(forms.ModelForm):
         if lowest is not None and highest is not None and highest < lowest:
             self.add_error("volume_max", "The largest volume is below the smallest.")
         _check_commission(self, data)
+        check_swap(self, data)
         return data
+
+
+class MarginBandForm(forms.ModelForm):
+    """One band of a margin schedule."""
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a band without width or without margin."""
+        data: dict[str, Any] = super().clean() or {}
+        up_to, value = data.get("up_to"), data.get("value")
+        if up_to is not None and up_to <= 0:
+            self.add_error("up_to", "Must be above zero, or empty for no end.")
+        if value is not None and value <= 0:
+            self.add_error("value", "Must be above zero.")
+        return data
+
+
+class MarginBandFormSet(forms.BaseInlineFormSet):
+    """All bands of a schedule."""
+
+    def clean(self) -> None:
+        """Refuse two bands with the same end, and margin that falls while the volume grows."""
+        super().clean()
+        bands = sorted(
+            ((row.get("up_to"), row["value"]) for row in _kept(self) if row.get("value") is not None),
+            key=lambda band: (band[0] is None, band[0] or 0),
+        )
+        by_leverage = self.instance.kind == MarginSchedule.Kind.NOTIONAL
+        for (end, value), (next_end, next_value) in pairwise(bands):
+            if end == next_end:
+                raise ValidationError("Two bands end at the same place.")
+            if (next_value > value) if by_leverage else (next_value < value):
+                raise ValidationError(f"The band after {end:f} asks for less margin than the one before it.")
+
+
+class CommissionTierForm(forms.ModelForm):
+    """A commission value for larger deals."""
+
+
+class CommissionTierFormSet(forms.BaseInlineFormSet):
+    """All tiers of a group."""
+
+    def clean(self) -> None:
+        """Refuse two tiers of one rule that begin at the same size."""
+        super().clean()
+        starts = [(row.get("symbol"), row.get("from_size")) for row in _kept(self)]
+        if len(set(starts)) < len(starts):
+            raise ValidationError("Two tiers of the same rule begin at the same size.")
+
+
+def _kept(formset: forms.BaseInlineFormSet) -> list[dict[str, Any]]:
+    """Return the rows that stay."""
+    return [
+        form.cleaned_data
+        for form in formset.forms
+        if getattr(form, "cleaned_data", None) and not form.cleaned_data.get("DELETE")
+    ]
 
 
 def _check_commission(form: forms.ModelForm, data: dict[str, Any]) -> None:

@@ -7,12 +7,14 @@ from zoneinfo import available_timezones
 
 from django import forms
 from django.core.exceptions import ValidationError
-from unfold.widgets import UnfoldAdminSelect2Widget
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelect2Widget
 
-from apps.market.models import SessionHours, Symbol
+from apps.market.models import SessionHours, Symbol, usual_swap_days
+from apps.market.services import holidays
 
 MIDNIGHT = time(0)
 DIGITS_MAX = 10
+SWAP_DAYS_MAX = 10
 FIXED_ONCE_TRADED = (
     "base_currency",
     "profit_currency",
@@ -25,8 +27,50 @@ FIXED_ONCE_TRADED = (
 )
 
 
+class SwapDaysWidget(forms.MultiWidget):
+    """Seven small numbers in one line, Monday to Sunday."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                day.name.lower(): UnfoldAdminIntegerFieldWidget(
+                    attrs={
+                        "min": 0,
+                        "max": SWAP_DAYS_MAX,
+                        "title": day.label,
+                        "aria-label": f"Days charged on {day.label}",
+                        "style": "display: inline-block; width: 4.5rem; margin-right: 0.25rem",
+                    }
+                )
+                for day in SessionHours.Weekday
+            }
+        )
+
+    def decompress(self, value: list[int] | None) -> list[int | None]:
+        """Return one number for each weekday."""
+        return list(value) if value else [None] * len(SessionHours.Weekday)
+
+
+class SwapDaysField(forms.MultiValueField):
+    """How many days the rollover of each weekday charges."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        days = [forms.IntegerField(min_value=0, max_value=SWAP_DAYS_MAX) for _ in SessionHours.Weekday]
+        super().__init__(days, widget=SwapDaysWidget(), require_all_fields=True, **kwargs)
+
+    def compress(self, data_list: list[int]) -> list[int]:
+        """Return the seven numbers."""
+        return list(data_list)
+
+
 class SymbolForm(forms.ModelForm):
-    """A symbol's sizes, currencies and margin, which must fit together."""
+    """A symbol's sizes, currencies, margin and swaps, which must fit together."""
+
+    swap_multipliers = SwapDaysField(
+        label="Days charged",
+        initial=usual_swap_days,
+        help_text="At the rollover of Monday to Sunday; usually three on one of them, for the weekend.",
+    )
 
     def clean_name(self) -> str:
         """
@@ -66,6 +110,7 @@ class SymbolForm(forms.ModelForm):
                 self.add_error(name, "Must not be negative.")
         if data.get("spike_max_pct") is not None and data["spike_max_pct"] <= 0:
             self.add_error("spike_max_pct", "Must be above zero, or every tick would be refused.")
+        check_swap(self, data)
         self._check_contract(data)
         return data
 
@@ -85,14 +130,29 @@ class SymbolForm(forms.ModelForm):
                 self.add_error(name, f"Not a multiple of the step {step:f}.")
 
 
+def check_swap(form: forms.ModelForm, data: dict[str, Any]) -> None:
+    """Refuse swap values that nothing would charge."""
+    if data.get("swap_mode") == Symbol.SwapMode.NONE:
+        for name in ("swap_long", "swap_short"):
+            if data.get(name):
+                form.add_error(name, "Choose what the swap means, or leave this at zero.")
+
+
 class TradingSessionForm(forms.ModelForm):
-    """A calendar's name and time zone."""
+    """A calendar's name, time zone and exchange."""
 
     timezone = forms.ChoiceField(
         choices=lambda: [(name, name) for name in sorted(available_timezones())],
         widget=UnfoldAdminSelect2Widget,
         help_text="Hours below are wall-clock times there: they follow daylight saving.",
     )
+
+    def clean_exchange(self) -> str:
+        """Accept only exchanges whose calendar is known."""
+        code: str = self.cleaned_data["exchange"].strip()
+        if code and "exchange" in self.changed_data and not holidays.is_known(code):
+            raise ValidationError(f"There is no exchange calendar {code}; XNYS, CMES, XETR or 24/5 are some.")
+        return code
 
 
 class SessionHoursForm(forms.ModelForm):
@@ -133,4 +193,10 @@ class SessionHoursFormSet(forms.BaseInlineFormSet):
 
 
 class HolidayForm(forms.ModelForm):
-    """A closed day or an early close."""
+    """A closed day or an early close. Once changed here it counts as entered by hand: imports spare it."""
+
+    def save(self, commit: bool = True) -> Any:
+        """Keep what a person decided from the next import."""
+        if self.has_changed():
+            self.instance.is_imported = False
+        return super().save(commit)

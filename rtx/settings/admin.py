@@ -29,6 +29,8 @@ NAVIGATION = [
             _item("Positions", "stacked_line_chart", "trading_position"),
             _item("Orders", "receipt_long", "trading_order"),
             _item("Deals", "handshake", "trading_deal"),
+            _item("Swap charges", "bedtime", "trading_swapcharge"),
+            _item("Rollovers", "update", "trading_rolloverday"),
             _item("Swaps", "bedtime", "trading_swapcharge"),
         ],
     },
@@ -56,6 +58,8 @@ NAVIGATION = [
         "items": [
             _item("Trading groups", "workspaces", "groups_tradinggroup"),
             _item("Terms per symbol", "tune", "groups_groupsymbol"),
+            _item("Margin schedules", "stairs", "groups_marginschedule"),
+            _item("Commission tiers", "percent", "groups_commissiontier"),
             _item("Symbols", "candlestick_chart", "market_symbol"),
             _item("Trading sessions", "schedule", "market_tradingsession"),
             _item("Holidays", "event_busy", "market_holiday"),
@@ -73,6 +77,7 @@ NAVIGATION = [
             _item("Engine leases", "bolt", "market_enginelease"),
             _item("Session hours", "more_time", "market_sessionhours"),
             _item("Terms version", "numbers", "market_termsversion"),
+            _item("Terms history", "history", "market_configurationchange"),
         ],
     },
     {

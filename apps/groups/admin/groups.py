@@ -1,0 +1,143 @@
+"""Pages of trading groups. Who may operate a group is set under its object permissions."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, OuterRef, Subquery
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from guardian.admin import GuardedModelAdminMixin
+from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RelatedDropdownFilter
+
+from apps.groups.admin.terms import CommissionTierInline, GroupSymbolInline, commission_text
+from apps.groups.forms import TradingGroupForm
+from apps.groups.models import TradingGroup
+from rtx.kernel.admin import ConfiguredModelAdmin
+from rtx.kernel.admin_display import badge
+from rtx.kernel.money import plain
+
+
+@admin.register(TradingGroup)
+class TradingGroupAdmin(GuardedModelAdminMixin, ConfiguredModelAdmin):
+    """Groups are switched off, never deleted: accounts and journals refer to them."""
+
+    reach_path = "pk"
+    is_deletable = False
+    form = TradingGroupForm
+    list_display = [
+        "name",
+        "description",
+        "currency",
+        "mode",
+        "leverage",
+        "levels",
+        "markup",
+        "commission",
+        "rollover",
+        "account_count",
+        "is_active",
+    ]
+    list_filter = [
+        ("position_mode", ChoicesDropdownFilter),
+        ("commission_mode", ChoicesDropdownFilter),
+        ("margin_schedule", RelatedDropdownFilter),
+        ("swap_free", BooleanRadioFilter),
+        ("is_active", BooleanRadioFilter),
+    ]
+    search_fields = ["name", "description", "currency"]
+    search_help_text = "Name, description or currency"
+    inlines = [CommissionTierInline, GroupSymbolInline]
+    fieldsets = [
+        (None, {"fields": [("name", "description"), ("currency", "position_mode", "is_active")]}),
+        (
+            "Margin",
+            {
+                "fields": [
+                    ("leverage_max", "margin_schedule"),
+                    ("margin_call_pct", "stop_out_pct"),
+                ]
+            },
+        ),
+        (
+            "Positions and orders",
+            {"fields": [("positions_max", "orders_max"), ("allows_hedging", "closes_fifo")]},
+        ),
+        ("Markup in points", {"fields": [("markup_bid_points", "markup_ask_points")]}),
+        (
+            "Commission",
+            {
+                "description": "Larger deals may pay another value: see the commission tiers below.",
+                "fields": [
+                    ("commission_mode", "commission_value"),
+                    ("commission_charge", "commission_minimum"),
+                ],
+            },
+        ),
+        (
+            "Rollover",
+            {
+                "description": (
+                    "The trading day ends at this wall-clock time, also when clocks change: swaps are "
+                    "charged and day orders expire."
+                ),
+                "fields": [("rollover_time", "rollover_timezone")],
+            },
+        ),
+        (
+            "Swap-free",
+            {
+                "description": (
+                    "Instead of swaps an admin fee may be charged, on the same days as a swap would be."
+                ),
+                "fields": [("swap_free", "admin_fee_per_lot", "admin_fee_after_nights")],
+            },
+        ),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Count the accounts of each group in the same statement."""
+        held = (
+            TradingGroup.objects.order_by().filter(pk=OuterRef("pk")).annotate(held=Count("trading_accounts"))
+        )
+        return super().get_queryset(request).annotate(accounts_held=Subquery(held.values("held")))
+
+    @admin.display(description="Positions", ordering="position_mode")
+    def mode(self, group: TradingGroup) -> SafeString:
+        """Hedging or netting."""
+        return badge(group.get_position_mode_display(), "info")
+
+    @admin.display(description="Leverage", ordering="leverage_max")
+    def leverage(self, group: TradingGroup) -> str:
+        """The highest leverage."""
+        return f"1:{group.leverage_max}"
+
+    @admin.display(description="Call / stop-out")
+    def levels(self, group: TradingGroup) -> str:
+        """Both margin levels."""
+        return f"{plain(group.margin_call_pct)} % / {plain(group.stop_out_pct)} %"
+
+    @admin.display(description="Markup bid / ask")
+    def markup(self, group: TradingGroup) -> str:
+        """Both markups in points."""
+        return f"{plain(group.markup_bid_points)} / {plain(group.markup_ask_points)}"
+
+    @admin.display(description="Commission")
+    def commission(self, group: TradingGroup) -> SafeString:
+        """The commission rule."""
+        return commission_text(
+            mode=group.commission_mode,
+            value=group.commission_value,
+            shown_mode=group.get_commission_mode_display(),
+        )
+
+    @admin.display(description="Rollover")
+    def rollover(self, group: TradingGroup) -> SafeString:
+        """When the trading day ends, and whether swaps are charged then."""
+        city = group.rollover_timezone.rpartition("/")[2].replace("_", " ")
+        shown = f"{group.rollover_time:%H:%M} {city}"
+        return badge(f"{shown}, swap-free", "info") if group.swap_free else badge(shown)
+
+    @admin.display(description="Accounts", ordering="accounts_held")
+    def account_count(self, group: Any) -> int:
+        """How many accounts the group holds."""
+        return int(group.accounts_held)
