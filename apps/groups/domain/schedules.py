@@ -53,15 +53,14 @@ class MarginSchedule:
             return None
         return cls(name, kind, is_pooled, tuple(Band(*band) for band in ordered))
 
-    def mean_rate(self, lots: Decimal) -> Decimal:
-        """Return the margin rate of `lots`: the mean of its bands' rates, weighted by the lots in each."""
-        return sum((part * band.value for part, band in self._parts(lots)), ZERO) / lots
+    def rated_lots(self, lots: Decimal) -> Decimal:
+        """Return lots times margin rate: each band's lots at its own rate."""
+        return sum((part * band.value for part, band in self._parts(lots)), ZERO)
 
-    def mean_inverse_leverage(self, notional: Decimal, *, leverage_max: int) -> Decimal:
-        """Return margin per notional: each band at its leverage, never above `leverage_max`."""
+    def margined(self, notional: Decimal, *, leverage_max: int) -> Decimal:
+        """Return the margin of a notional: each band at its leverage, never above `leverage_max`."""
         most = Decimal(leverage_max)
-        need = sum((part / min(band.value, most) for part, band in self._parts(notional)), ZERO)
-        return need / notional
+        return sum((part / min(band.value, most) for part, band in self._parts(notional)), ZERO)
 
     def _parts(self, size: Decimal) -> Iterable[tuple[Decimal, Band]]:
         start = ZERO

@@ -73,8 +73,10 @@ def _scheduled(need: Need) -> Decimal:
     if not need.size:
         return need.amount
     if need.schedule.kind is ScheduleKind.VOLUME:
-        return need.amount * need.schedule.mean_rate(need.size)
-    return need.amount * need.schedule.mean_inverse_leverage(need.size, leverage_max=need.leverage_max)
+        scaled = need.schedule.rated_lots(need.size)
+    else:
+        scaled = need.schedule.margined(need.size, leverage_max=need.leverage_max)
+    return need.amount * scaled / need.size  # divided last, so that half a cent stays half a cent
 
 
 def of_symbol(positions: Iterable[Position], orders: Iterable[Order] = ()) -> Decimal:
