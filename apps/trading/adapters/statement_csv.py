@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from apps.trading.domain.statements import Heading, Statement, Totals
-from rtx.kernel.money import plain, text
+from rtx.kernel.money import booked, plain, text
 
 COLUMNS = (
     "record",
@@ -40,6 +40,7 @@ COLUMNS = (
     "reference",
     "text",
 )
+MONEY = frozenset({"profit", "commission", "swap", "amount", "balance", "credit", "equity"})
 FORMULA = re.compile(r"(^|[;,|\t\r\n])(?=\s*[=+\-@＝＋－＠])|^(?=[\t\r\n])")
 
 Record = dict[str, Any]
@@ -51,13 +52,18 @@ def rendered(statement: Statement, heading: Heading) -> bytes:
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     for record in _records(statement, heading):
-        writer.writerow([_cell(record.get(name)) for name in COLUMNS])
+        writer.writerow([_cell(_shown(name, record.get(name), statement.currency)) for name in COLUMNS])
     return out.getvalue().encode("utf-8-sig")
 
 
 def harmless(given: str) -> str:
     """Return a text that no spreadsheet takes for a formula."""
     return FORMULA.sub(r"\1'", given)
+
+
+def _shown(name: str, value: Any, currency: str) -> Any:
+    """Give money the digits of its currency."""
+    return booked(value, currency) if name in MONEY and isinstance(value, Decimal) else value
 
 
 def _cell(value: Any) -> str:
