@@ -16,7 +16,17 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from rtx.local.home import REPOSITORY
-from tests.perf import fanout, latency, rest_orders, rollover, trigger_burst, verify, ws_orders
+from tests.perf import (
+    fanout,
+    latency,
+    many_positions,
+    rest_orders,
+    rollover,
+    trigger_burst,
+    trigger_check,
+    verify,
+    ws_orders,
+)
 from tests.perf.broker import Broker, Say, broker
 from tests.perf.figures import Figure
 
@@ -32,6 +42,8 @@ def scenarios() -> list[Scenario]:
         ("orders over WebSocket", ws_orders.NAMES, ws_orders.run),
         ("latency at 200 orders/s", latency.NAMES, latency.run),
         ("verify_books", verify.NAMES, verify.run),
+        ("ticks that reach nothing", trigger_check.NAMES, trigger_check.run),
+        ("orders beside many positions", many_positions.NAMES, many_positions.run),
         ("a burst of triggers", trigger_burst.NAMES, trigger_burst.run),
         ("rollover of 100,000 positions", rollover.NAMES, rollover.run),
         ("quotes to 500 sockets", ("fanout_per_s", "fanout_vs_group_send"), quotes),
