@@ -81,7 +81,7 @@ class MarginBandFormSet(forms.BaseInlineFormSet):
     """All bands of a schedule."""
 
     def clean(self) -> None:
-        """Refuse two bands with the same end, and margin that falls while the volume grows."""
+        """Refuse two bands without an end, and margin that falls while the volume grows."""
         super().clean()
         bands = sorted(
             ((row.get("up_to"), row["value"]) for row in _kept(self) if row.get("value") is not None),
@@ -89,8 +89,8 @@ class MarginBandFormSet(forms.BaseInlineFormSet):
         )
         by_leverage = self.instance.kind == MarginSchedule.Kind.NOTIONAL
         for (end, value), (next_end, next_value) in pairwise(bands):
-            if end == next_end:
-                raise ValidationError("Two bands end at the same place.")
+            if end is None and next_end is None:
+                raise ValidationError("Two bands have no end.")
             if (next_value > value) if by_leverage else (next_value < value):
                 raise ValidationError(f"The band after {end:f} asks for less margin than the one before it.")
 

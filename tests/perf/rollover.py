@@ -78,10 +78,13 @@ def _group() -> Any:
     from apps.groups.models import TradingGroup
     from apps.market.models import Symbol
 
-    Symbol.objects.filter(swap_mode="none").update(
-        swap_mode="points", swap_long=Decimal("-7.5"), swap_short=Decimal("2.1"), swap_multipliers=[1] * 7
+    Symbol.objects.update(
+        swap_mode="points",
+        swap_long=Decimal("-7.5"),
+        swap_short=Decimal("2.1"),
+        swap_multipliers=[1] * 7,
+        session=Symbol.objects.get(name="BTCUSD").session,  # open on every day that the bench may run
     )
-    Symbol.objects.update(session=Symbol.objects.get(name="BTCUSD").session)
     return TradingGroup.objects.create(name="overnight", leverage_max=500)
 
 

@@ -24,19 +24,21 @@ from apps.console.services import demo_orders, demo_people
 from apps.console.services.demo_market import DemoMarket
 from apps.groups.models import TradingGroup
 from apps.groups.services.demo import seed_demo_groups
+from apps.market.services import holidays
 from apps.market.services.symbols import seed_demo_symbols
 from apps.trading.domain.commands import Outcome
 from apps.trading.domain.orders import Side
 from apps.trading.models import Order, Position
 from apps.trading.services import balances, executor, orders, positions
 from apps.trading.services.orders import MarketOrder
+from rtx.kernel import clock
 from rtx.kernel.actor import Actor, ActorKind
 
 CLIENTS = 200
 TRADERS_WITH_LOGIN = 10
 WAVES = 24
 CLOSE_SHARE = 0.45
-GROUP_SHARES = {"standard": 90, "raw": 60, "vip": 20, "eur-netting": 30}
+GROUP_SHARES = {"standard": 90, "raw": 60, "vip": 20, "eur-netting": 30, "swap-free": 20}
 LOTS = {
     "forex": "0.10",
     "metal": "0.02",
@@ -76,6 +78,7 @@ def seed(*, say: Say, progress: Callable[[int], None]) -> Logins:
     `progress` is told how many of `CLIENTS + WAVES` steps are done.
     """
     symbols = seed_demo_symbols()
+    holidays.sync_all(today=clock.now().date())
     groups = {group.name: group for group in seed_demo_groups(symbols)}
     logins: Logins = {"staff": _staff(list(groups.values())), "traders": []}
     logins["operator"] = {key: logins["staff"][0][key] for key in ("email", "password")}

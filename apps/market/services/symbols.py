@@ -60,9 +60,26 @@ SESSIONS = (FOREX, METALS, CRYPTO, NEW_YORK, FRANKFURT)
 _CFD = Symbol.MarginMode.CFD_LEVERAGE
 
 
-def _forex(name: str, description: str, digits: int = 5) -> dict[str, Any]:
+# Days charged at the rollover of Monday to Sunday: three for the weekend, or every day.
+WEDNESDAY_TRIPLE = [1, 1, 3, 1, 1, 0, 0]
+FRIDAY_TRIPLE = [1, 1, 1, 1, 3, 0, 0]
+EVERY_DAY = [1] * 7
+
+
+def _swap(mode: str, long: str, short: str, days: list[int]) -> dict[str, Any]:
+    return {
+        "swap_mode": mode,
+        "swap_long": Decimal(long),
+        "swap_short": Decimal(short),
+        "swap_multipliers": days,
+    }
+
+
+def _forex(name: str, description: str, long: str, short: str, digits: int = 5) -> dict[str, Any]:
+    """Return a pair; its swaps are points per lot and night."""
     base, profit = name[:3], name[3:]
     return {
+        **_swap(Symbol.SwapMode.POINTS, long, short, WEDNESDAY_TRIPLE),
         "name": name,
         "description": description,
         "asset_class": Symbol.AssetClass.FOREX,
@@ -91,26 +108,29 @@ def _cfd(
 
 
 SYMBOLS: tuple[dict[str, Any], ...] = (
-    _forex("EURUSD", "Euro vs US Dollar"),
-    _forex("GBPUSD", "British Pound vs US Dollar"),
-    _forex("USDJPY", "US Dollar vs Japanese Yen", digits=3),
-    _forex("NZDUSD", "New Zealand Dollar vs US Dollar"),
-    _forex("EURGBP", "Euro vs British Pound"),
-    _forex("USDCHF", "US Dollar vs Swiss Franc"),
-    _forex("AUDUSD", "Australian Dollar vs US Dollar"),
+    _forex("EURUSD", "Euro vs US Dollar", "-7.2", "2.9"),
+    _forex("GBPUSD", "British Pound vs US Dollar", "-3.1", "-2.4"),
+    _forex("USDJPY", "US Dollar vs Japanese Yen", "8.6", "-18.4", digits=3),
+    _forex("NZDUSD", "New Zealand Dollar vs US Dollar", "-1.9", "-1.6"),
+    _forex("EURGBP", "Euro vs British Pound", "-6.1", "1.7"),
+    _forex("USDCHF", "US Dollar vs Swiss Franc", "6.8", "-12.3"),
+    _forex("AUDUSD", "Australian Dollar vs US Dollar", "-2.4", "-1.1"),
     _cfd(
         "XAUUSD", "Gold vs US Dollar", Symbol.AssetClass.METAL, unit="XAU",
         digits=3, contract_size=Decimal(100), volume_max=Decimal(50), session=METALS.name,
+        **_swap(Symbol.SwapMode.POINTS, "-320", "180", WEDNESDAY_TRIPLE),
     ),
     _cfd(
         "DE30EUR", "Germany 30 index", Symbol.AssetClass.INDEX, currency="EUR",
         digits=1, contract_size=Decimal(1), volume_min=Decimal("0.1"), volume_max=Decimal(500),
         volume_step=Decimal("0.1"), session=FRANKFURT.name,
+        **_swap(Symbol.SwapMode.PERCENT, "-5.9", "-0.4", FRIDAY_TRIPLE),
     ),
     _cfd(
         "BTCUSD", "Bitcoin vs US Dollar", Symbol.AssetClass.CRYPTO, unit="BTC",
         digits=2, contract_size=Decimal(1), volume_max=Decimal(20), spike_max_pct=Decimal(5),
         margin_rate_buy=Decimal(5), margin_rate_sell=Decimal(5), session=CRYPTO.name,
+        **_swap(Symbol.SwapMode.PERCENT, "-18", "-6", EVERY_DAY),
     ),
     _cfd(
         "AAPL", "Apple Inc. (CFD)", Symbol.AssetClass.STOCK,
@@ -118,11 +138,12 @@ SYMBOLS: tuple[dict[str, Any], ...] = (
         volume_step=Decimal(1), margin_mode=Symbol.MarginMode.CFD, margin_rate_buy=Decimal("0.2"),
         margin_rate_sell=Decimal("0.2"),
         spike_max_pct=Decimal(5), session=NEW_YORK.name,
+        **_swap(Symbol.SwapMode.PERCENT, "-7.5", "-1.5", FRIDAY_TRIPLE),
     ),
     _cfd(
         "WTI", "US crude oil", Symbol.AssetClass.COMMODITY,
         digits=3, contract_size=Decimal(1_000), volume_max=Decimal(50), spike_max_pct=Decimal(4),
-        session=METALS.name,
+        session=METALS.name, **_swap(Symbol.SwapMode.MONEY, "-9.50", "3.20", FRIDAY_TRIPLE),
     ),
 )  # fmt: skip
 

@@ -136,6 +136,9 @@ def errors(response: Any) -> str:
     )
 
 
+WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
 def symbol_fields(**changes: Any) -> dict[str, Any]:
     session = TradingSession.objects.get()
     return {
@@ -157,6 +160,13 @@ def symbol_fields(**changes: Any) -> dict[str, Any]:
         "margin_initial": "0",
         "margin_rate_buy": "1",
         "margin_rate_sell": "1",
+        "margin_rate_pending": "0",
+        "stop_level_points": "0",
+        "freeze_level_points": "0",
+        "swap_mode": "none",
+        "swap_long": "0",
+        "swap_short": "0",
+        **{f"swap_multipliers_{day}": "1" for day in WEEK},
         "hedged_contract_size": "",
         "tick_size": "0",
         "tick_price": "0",
@@ -260,6 +270,15 @@ def group_fields(group: TradingGroup, **changes: Any) -> dict[str, Any]:
         "margin_call_pct": "100",
         "stop_out_pct": "50",
         "positions_max": "500",
+        "orders_max": "500",
+        "allows_hedging": "on",
+        "rollover_time": "17:00",
+        "rollover_timezone": "America/New_York",
+        "admin_fee_per_lot": "0",
+        "admin_fee_after_nights": "0",
+        "commission_minimum": "0",
+        "commission_tiers-TOTAL_FORMS": 0,
+        "commission_tiers-INITIAL_FORMS": 0,
         "markup_bid_points": "0",
         "markup_ask_points": "0",
         "commission_mode": "none",
