@@ -8,3 +8,9 @@ class TradingConfig(AppConfig):
 
     name = "apps.trading"
     label = "trading"
+
+    def ready(self) -> None:
+        """Show the figures of rollovers to Prometheus."""
+        from apps.trading.services import rollover_metrics
+
+        rollover_metrics.register()

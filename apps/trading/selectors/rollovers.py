@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 
 from django.db import connection
-from django.db.models import Max
+from django.db.models import Count, Max
 
 from apps.accounts.models import AccountEvent
 from apps.groups.domain.terms import Rollover
@@ -100,3 +100,9 @@ def pending_by_group() -> dict[str, int]:
     for name, pending in rows.values_list("group__name", "pending"):
         found[name] = found.get(name, 0) + pending
     return found
+
+
+def open_days_by_group() -> dict[str, int]:
+    """Return how many noted trading days of each group are not finished."""
+    rows = RolloverDay.objects.filter(finished_at__isnull=True).order_by().values("group__name")
+    return {row["group__name"]: row["days"] for row in rows.annotate(days=Count("pk"))}

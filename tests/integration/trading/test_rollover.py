@@ -8,6 +8,7 @@ from threading import Thread
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from prometheus_client import REGISTRY
 
 from apps.market.models import LastQuote, Symbol
 from apps.trading.domain.orders import Side
@@ -235,6 +236,8 @@ def test_account_without_a_rate_waits_and_is_retried(nights, owner):
     assert (result.charges, result.pending) == (1, 1)
     assert result.reason == f"{waiting.login}: JPY could not be converted to EUR"
     assert rollovers.pending_by_group() == {"standard": 1}
+    assert REGISTRY.get_sample_value("rtx_rollover_pending_accounts", {"group": "standard"}) == 1
+    assert REGISTRY.get_sample_value("rtx_rollover_open_days", {"group": "standard"}) == 1
     assert charges_of(waiting) == []
 
     LastQuote.objects.create(
