@@ -96,17 +96,7 @@ GROUP = GroupSpec(
 
 def order(side: Side, symbol: str, *, lots: str, **more: Any) -> PlaceMarket:
     """Return a market order with a fresh id."""
-    command_id = uuid4()
-    return PlaceMarket(
-        account_id=1,
-        command_id=command_id,
-        actor=more.pop("actor", TRADER),
-        client_order_id=str(command_id),
-        symbol=symbol,
-        side=side,
-        volume=Decimal(lots),
-        **more,
-    )
+    return _named(PlaceMarket, symbol=symbol, side=side, volume=D(lots), **more)
 
 
 def buy(symbol: str, *, lots: str, **more: Any) -> PlaceMarket:
@@ -258,7 +248,7 @@ def swaps(*due: tuple[int, str], symbol: str = "EURUSD") -> ChargeSwaps:
 
 def _named(kind: Any, /, **values: Any) -> Any:
     command_id = uuid4()
-    return _command(kind, command_id=command_id, client_order_id=str(command_id), **values)
+    return _command(kind, **{"command_id": command_id, "client_order_id": str(command_id), **values})
 
 
 def _command(kind: Any, /, **values: Any) -> Any:
