@@ -27,7 +27,9 @@ ROLE_RIGHTS: dict[str, tuple[str, ...]] = {
     "dealer": (
         *(f"{app}.view_*" for app in BUSINESS),
         "trading.close_position",
+        "trading.modify_position",
         "trading.place_order",
+        "trading.modify_order",
         "trading.cancel_order",
     ),
     "support": (

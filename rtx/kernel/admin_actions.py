@@ -8,8 +8,8 @@ of the service becomes a message. The same method serves the list (`actions`) an
 """
 
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any
 
@@ -29,6 +29,7 @@ from rtx.kernel.errors import RtxError
 
 ROWS_MAX = 50
 CONFIRMED = "operator_confirmed"
+LAST = ("reason", "request_key")
 
 
 class OperatorForm(forms.Form):
@@ -42,25 +43,49 @@ class OperatorForm(forms.Form):
     )
     request_key = forms.UUIDField(widget=forms.HiddenInput)
 
-    def __init__(self, *args: Any, asks_reason: bool, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, row: Any = None, asks_reason: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.row = row
+        self.order_fields([*(name for name in self.fields if name not in LAST), *LAST])
         if not asks_reason:
             del self.fields["reason"]
+
+    @classmethod
+    def initial_of(cls, row: Any) -> dict[str, Any]:
+        """Return what the form shows at first for the row that the action is about."""
+        return {}
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What a valid form asks for, besides the reason and the key."""
+        return {name: value for name, value in self.cleaned_data.items() if name not in LAST}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """Who asked for what: handed to the decorated method."""
+    """Who asked for what: handed to the decorated method. `values` are those of the action's own form."""
 
     actor: Actor
     reason: str
     request_key: uuid.UUID
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
 def operator_action(
-    label: str, *, permission: str, asks_reason: bool = True, warning: str = "", icon: str = ""
+    label: str,
+    *,
+    permission: str,
+    asks_reason: bool = True,
+    warning: str = "",
+    icon: str = "",
+    form: type[OperatorForm] = OperatorForm,
+    variant: ActionVariant = ActionVariant.DANGER,
 ) -> Callable[[Callable[..., str | None]], Callable[..., HttpResponse]]:
-    """Turn `method(self, row, operation) -> sentence` into an action of a list and of a detail page."""
+    """
+    Turn `method(self, row, operation) -> sentence` into an action of a list and of a detail page.
+
+    An action whose `form` asks for more than a reason belongs to the detail page: its form shows one row.
+    """
 
     def decorate(method: Callable[..., str | None]) -> Callable[..., HttpResponse]:
         @wraps(method)
@@ -70,25 +95,29 @@ def operator_action(
             if not request.user.has_perm(permission):
                 raise PermissionDenied
             rows = _rows(model_admin, request, queryset, object_id)
+            row = rows[0] if len(rows) == 1 else None
             is_confirmed = CONFIRMED in request.POST
             data = request.POST if is_confirmed else None
-            form = OperatorForm(data, asks_reason=asks_reason, initial={"request_key": uuid.uuid4()})
-            if is_confirmed and form.is_valid():
+            initial = {"request_key": uuid.uuid4(), **(form.initial_of(row) if row is not None else {})}
+            asked = form(data, row=row, asks_reason=asks_reason, initial=initial)
+            if is_confirmed and asked.is_valid():
                 operation = Operation(
                     actor=Actor.of(request),
-                    reason=form.cleaned_data.get("reason", ""),
-                    request_key=form.cleaned_data["request_key"],
+                    reason=asked.cleaned_data.get("reason", ""),
+                    request_key=asked.cleaned_data["request_key"],
+                    values=asked.values,
                 )
                 _perform(model_admin, request, rows, method, operation, label)
-                return HttpResponseRedirect(_list_url(model_admin))
-            return _ask(model_admin, request, rows, form, name=method.__name__, label=label, warning=warning)
+                return HttpResponseRedirect(_url_after(model_admin, request, object_id))
+            shown_as = {"name": method.__name__, "label": label, "warning": warning, "variant": variant}
+            return _ask(model_admin, request, rows, asked, back=object_id, **shown_as)
 
         shown: Any = run
         shown.short_description = label
         shown.operator_permission = permission
         shown.attrs = {}
         shown.icon = icon or None
-        shown.variant = ActionVariant.DANGER
+        shown.variant = variant
         shown.original_function_name = method.__name__
         return run
 
@@ -143,6 +172,8 @@ def _ask(
     name: str,
     label: str,
     warning: str,
+    variant: ActionVariant,
+    back: str | None,
 ) -> HttpResponse:
     context = {
         **model_admin.admin_site.each_context(request),
@@ -154,9 +185,19 @@ def _ask(
         "action_name": name,
         "confirmed_name": CONFIRMED,
         "checkbox_name": helpers.ACTION_CHECKBOX_NAME,
-        "back_url": _list_url(model_admin),
+        "variant": "danger" if variant is ActionVariant.DANGER else "primary",
+        "back_url": _list_url(model_admin) if back is None else _url_after(model_admin, request, back),
     }
     return TemplateResponse(request, "admin/operator_action.html", context)
+
+
+def _url_after(model_admin: Any, request: HttpRequest, object_id: str | None) -> str:
+    """Return to the row's page while the row is there, else to the list."""
+    if object_id is None or model_admin.get_object(request, unquote(object_id)) is None:
+        return _list_url(model_admin)
+    meta = model_admin.opts
+    name = f"{model_admin.admin_site.name}:{meta.app_label}_{meta.model_name}_change"
+    return reverse(name, args=[object_id])
 
 
 def _list_url(model_admin: Any) -> str:

@@ -17,11 +17,12 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RelatedDropdownFilter
 
 from apps.accounts.models import Client, TradingAccount
-from apps.trading.admin.common import SIDE_TONES, STATUS_TONES
-from apps.trading.admin.positions import value
+from apps.trading.admin.common import SIDE_TONES, STATUS_TONES, staff_key
+from apps.trading.admin.positions import CLOSE_POSITION, value
+from apps.trading.forms import CloseAllForm
 from apps.trading.selectors import books
 from apps.trading.selectors.markets import markets
-from apps.trading.services import balances
+from apps.trading.services import balances, positions
 from rtx.kernel import clock, encryption
 from rtx.kernel.admin import OperatedModelAdmin, as_id
 from rtx.kernel.admin_actions import Operation, operator_action
@@ -77,7 +78,29 @@ class TradingAccountAdmin(OperatedModelAdmin):
     readonly_fields = ["client_link", "group_link", "status_", "mode", "leverage_", "seq", "opened"]
 
     actions = STATUS_ACTIONS
-    actions_detail = [{"title": "Status", "icon": "toggle_on", "items": STATUS_ACTIONS}]
+    actions_detail = ["close_all", {"title": "Status", "icon": "toggle_on", "items": STATUS_ACTIONS}]
+
+    @operator_action(
+        "Close all positions",
+        permission=CLOSE_POSITION,
+        warning="Every position is closed at the client's present price. This cannot be undone.",
+        icon="close",
+        form=CloseAllForm,
+    )
+    def close_all(self, account: TradingAccount, operation: Operation) -> str:
+        """Close all positions of the account, or of one symbol; what stays open is named."""
+        outcome = positions.close_all(
+            account_id=account.pk,
+            symbol=operation.values["symbol"] or None,
+            client_order_id=staff_key(operation, account),
+            actor=operation.actor,
+        )
+        closed, failed = outcome.payload["orders"], outcome.payload["failed"]
+        said = f"{len(closed)} positions closed"
+        if failed:
+            left = ", ".join(f"#{one['position_id']} ({one['reject_reason']})" for one in failed)
+            said += f", still open: {left}"
+        return said
 
     @operator_action("Activate", permission=CHANGE_ACCOUNT, warning="The account may trade again.")
     def activate(self, account: TradingAccount, operation: Operation) -> str:
@@ -265,13 +288,15 @@ def _orders(account: TradingAccount) -> dict[str, Any]:
             instant(row.created_at),
             row.symbol.name,
             badge(row.get_side_display(), SIDE_TONES[row.side]),
+            row.get_type_display(),
             number(row.volume),
+            number(row.price),
             number(row.average_price),
             badge(row.reject_reason or row.get_status_display(), STATUS_TONES[row.status]),
         ]
         for row in found
     ]
-    headers = ["Ticket", "Time (UTC)", "Symbol", "Side", "Lots", "Price", "Status"]
+    headers = ["Ticket", "Time (UTC)", "Symbol", "Side", "Type", "Lots", "Asked", "Filled at", "Status"]
     return _section(account, "trading_order", "Orders", headers, rows)
 
 

@@ -1,8 +1,10 @@
 """What the pages of trading share: searches and cells. No rows are changed here."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
@@ -10,6 +12,7 @@ from django.utils.safestring import SafeString
 from apps.accounts.models import TradingAccount
 from apps.market.models import Symbol
 from rtx.kernel.admin import OperatedModelAdmin, as_id
+from rtx.kernel.admin_actions import Operation
 from rtx.kernel.admin_display import badge, instant, link, number
 
 SIDE_TONES = {"buy": "good", "sell": "bad"}
@@ -25,6 +28,19 @@ STATUS_TONES = {
 SYMBOLS_FOUND_MAX = 50
 
 
+def staff_key(operation: Operation, row: Any) -> str:
+    """Return the id that makes a submission about a row the same request when it comes again."""
+    return f"staff-{operation.request_key.hex}-{row.pk}"
+
+
+def told(values: Mapping[str, Any]) -> str:
+    """Say which values were changed, for the message and the staff log."""
+    shown = [
+        f"{name.replace('_', ' ')} {'removed' if v is None else f'is now {v}'}" for name, v in values.items()
+    ]
+    return ", ".join(shown)
+
+
 class TicketAdmin(OperatedModelAdmin):
     """Rows with a ticket, an account, a symbol and a side: orders, deals and positions."""
 
@@ -33,6 +49,16 @@ class TicketAdmin(OperatedModelAdmin):
     search_fields = ["account__login"]
     ordering = ["-id"]
     sortable_by = ["id"]
+
+    def offers_actions(self, row: Any) -> bool:
+        """Tell whether a row can be acted on at all."""
+        return True
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Offer no action on a row that cannot be acted on."""
+        offered: list[Any] = super().get_actions_detail(request, object_id)
+        row = self.get_object(request, unquote(str(object_id))) if offered else None
+        return offered if row is not None and self.offers_actions(row) else []
 
     def search(self, term: str, request: HttpRequest) -> Q | None:
         """Find by ticket or account number, or by the beginning of a symbol's name."""

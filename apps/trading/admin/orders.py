@@ -1,17 +1,33 @@
 """Pages of orders and deals: what was asked for, what became of it, and how every price came about."""
 
+from typing import Any
+
 from django.contrib import admin
-from django.db.models import Q
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import (
+    ChoicesDropdownFilter,
+    DropdownFilter,
+    RangeDateTimeFilter,
+    RelatedDropdownFilter,
+)
+from unfold.enums import ActionVariant
 
 from apps.accounts.models import TradingAccount
-from apps.trading.admin.common import STATUS_TONES, TicketAdmin
+from apps.trading.admin.common import STATUS_TONES, TicketAdmin, staff_key, told
+from apps.trading.forms import OrderChangeForm, order_changes
 from apps.trading.models import Deal, Order
+from apps.trading.services import orders
 from rtx.kernel.admin import ReadOnlyTabularInline, as_id
-from rtx.kernel.admin_display import EMPTY, amount, badge, instant, link_to, number, price
+from rtx.kernel.admin_actions import Operation, operator_action
+from rtx.kernel.admin_display import EMPTY, amount, badge, instant, link_to, number, pretty_json, price
+
+CANCEL_ORDER = "trading.cancel_order"
+MODIFY_ORDER = "trading.modify_order"
+WORKING = (Order.Status.WORKING, Order.Status.PARTIALLY_FILLED)
 
 
 class DealInline(ReadOnlyTabularInline):
@@ -37,9 +53,29 @@ class DealInline(ReadOnlyTabularInline):
         return number(deal.price)
 
 
+class WorkingFilter(DropdownFilter):
+    """Orders that wait, or those that are final."""
+
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the choices."""
+        return [("working", "Working"), ("final", "Final")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:
+        """Keep what was chosen; working orders have an index of their own."""
+        match self.value():
+            case "working":
+                return queryset.filter(status__in=WORKING)
+            case "final":
+                return queryset.exclude(status__in=WORKING)
+        return queryset
+
+
 @admin.register(Order)
 class OrderAdmin(TicketAdmin):
-    """Orders with their fate."""
+    """Orders with their fate; those that work change through actions, each one service call."""
 
     list_display = [
         "ticket",
@@ -49,11 +85,13 @@ class OrderAdmin(TicketAdmin):
         "side_",
         "type",
         "lots",
+        "waits_for",
         "average",
         "status_",
         "position_link",
     ]
     list_filter = [
+        WorkingFilter,
         ("status", ChoicesDropdownFilter),
         ("side", ChoicesDropdownFilter),
         ("type", ChoicesDropdownFilter),
@@ -62,15 +100,26 @@ class OrderAdmin(TicketAdmin):
     ]
     search_help_text = "Ticket, account, symbol, or account and client order id"
     inlines = [DealInline]
-    fields = [
-        ("ticket", "account_link", "client_order_id"),
-        ("symbol_name", "side_", "type"),
-        ("status_", "reject_reason", "position_link"),
-        ("lots", "filled", "average"),
-        ("requested", "deviation", "requote_price"),
-        ("stop_loss", "take_profit"),
-        "comment",
-        ("created", "updated"),
+    actions = ["cancel"]
+    actions_detail = ["modify", "cancel"]
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": [
+                    ("ticket", "account_link", "client_order_id"),
+                    ("symbol_name", "side_", "type"),
+                    ("status_", "reject_reason", "position_link"),
+                    ("lots", "filled", "average"),
+                    ("requested", "stop_limit_price", "deviation", "requote_price"),
+                    ("stop_loss", "take_profit", "trailing_points"),
+                    ("time_in_force", "expires", "activated"),
+                    ("reason", "comment"),
+                    ("created", "updated"),
+                ]
+            },
+        ),
+        ("What set it off", {"fields": ["trigger_"], "classes": ["collapse"]}),
     ]
     readonly_fields = [
         "ticket",
@@ -83,9 +132,51 @@ class OrderAdmin(TicketAdmin):
         "filled",
         "average",
         "requested",
+        "expires",
+        "activated",
+        "trigger_",
         "created",
         "updated",
     ]
+
+    @operator_action(
+        "Cancel",
+        permission=CANCEL_ORDER,
+        warning="Each order is taken back for good.",
+        icon="close",
+    )
+    def cancel(self, order: Order, operation: Operation) -> str:
+        """Take one order back; the same submission again finds the first outcome."""
+        orders.cancel(
+            account_id=order.account_id,
+            order_id=order.pk,
+            key=staff_key(operation, order),
+            actor=operation.actor,
+        )
+        return "canceled"
+
+    @operator_action(
+        "Modify",
+        permission=MODIFY_ORDER,
+        warning="Changes the client's order at once. An emptied value is removed.",
+        icon="edit",
+        form=OrderChangeForm,
+        variant=ActionVariant.DEFAULT,
+    )
+    def modify(self, order: Order, operation: Operation) -> str:
+        """Change one order's price, volume, stops or expiry."""
+        orders.modify(
+            account_id=order.account_id,
+            order_id=order.pk,
+            changes=order_changes(operation.values),
+            key=staff_key(operation, order),
+            actor=operation.actor,
+        )
+        return told(operation.values)
+
+    def offers_actions(self, order: Order) -> bool:
+        """A final order has nothing to cancel or to change."""
+        return order.status in WORKING
 
     def search_number(self, wanted: int) -> Q:
         """An order is found by its position too."""
@@ -114,8 +205,30 @@ class OrderAdmin(TicketAdmin):
 
     @admin.display(description="Requested price")
     def requested(self, order: Order) -> SafeString:
-        """The price that the client asked for."""
+        """The price that the client asked for, or that the order waits for."""
         return number(order.price)
+
+    @admin.display(description="Waits for")
+    def waits_for(self, order: Order) -> SafeString | str:
+        """The price that sets a working order off next."""
+        if order.status not in WORKING:
+            return EMPTY
+        return number(order.price if order.activated_at is None else order.stop_limit_price)
+
+    @admin.display(description="Expires (UTC)")
+    def expires(self, order: Order) -> SafeString | str:
+        """When the order ends unfilled."""
+        return EMPTY if order.expires_at is None else instant(order.expires_at)
+
+    @admin.display(description="Stop reached (UTC)")
+    def activated(self, order: Order) -> SafeString | str:
+        """When a stop limit became a limit."""
+        return EMPTY if order.activated_at is None else instant(order.activated_at)
+
+    @admin.display(description="Trigger")
+    def trigger_(self, order: Order) -> SafeString | str:
+        """The price it waited for, the quote that reached it, the slippage."""
+        return EMPTY if order.trigger is None else pretty_json(order.trigger)
 
     @admin.display(description="Status")
     def status_(self, order: Order) -> SafeString:

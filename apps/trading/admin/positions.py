@@ -11,11 +11,14 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RelatedDropdownFilter
+from unfold.enums import ActionVariant
 
-from apps.trading.admin.common import TicketAdmin
+from apps.trading.admin.common import TicketAdmin, staff_key, told
 from apps.trading.admin.orders import deals_of_position
 from apps.trading.domain import orders as domain
 from apps.trading.domain import profit
+from apps.trading.domain.commands import Outcome
+from apps.trading.forms import CloseByForm, PartialCloseForm, PositionChangeForm, position_changes
 from apps.trading.models import Position
 from apps.trading.selectors.markets import markets
 from apps.trading.services import positions
@@ -25,6 +28,7 @@ from rtx.kernel.admin_display import amount, instant, number, pretty_json, price
 from rtx.kernel.errors import Conflict
 
 CLOSE_POSITION = "trading.close_position"
+MODIFY_POSITION = "trading.modify_position"
 
 
 def value(rows: Iterable[Position]) -> None:
@@ -65,6 +69,19 @@ def as_domain(row: Position) -> domain.Position:
     )
 
 
+def filled(outcome: Outcome) -> dict[str, Any]:
+    """
+    Return the closing order of an outcome, the first one when it came again.
+
+    :raises Conflict: the book refused to close.
+    """
+    order: dict[str, Any] = outcome.payload["order"]
+    reason = order["reject_reason"]
+    if reason:
+        raise Conflict(f"the book refused to close it ({reason})", code=reason)
+    return order
+
+
 @admin.register(Position)
 class PositionAdmin(TicketAdmin):
     """Positions change only through actions, each one service call."""
@@ -90,7 +107,7 @@ class PositionAdmin(TicketAdmin):
     ]
     search_help_text = "Ticket, account or symbol"
     actions = ["close_at_market"]
-    actions_detail = ["close_at_market"]
+    actions_detail = ["modify", "close_part", "close_by", "close_at_market"]
     fieldsets = [
         (
             None,
@@ -139,12 +156,67 @@ class PositionAdmin(TicketAdmin):
         outcome = positions.close(
             account_id=position.account_id,
             position_id=position.pk,
-            client_order_id=f"staff-{operation.request_key.hex}-{position.pk}",
+            client_order_id=staff_key(operation, position),
             actor=operation.actor,
         )
-        if outcome.refusal is not None:
-            raise Conflict(f"the book refused to close it ({outcome.refusal})", code=outcome.refusal)
-        return f"closed by order #{outcome.order.id}" if outcome.order else "closed"
+        return f"closed by order #{filled(outcome)['id']}"
+
+    @operator_action(
+        "Modify",
+        permission=MODIFY_POSITION,
+        warning="Changes the client's position at once. An emptied value is removed.",
+        icon="edit",
+        form=PositionChangeForm,
+        variant=ActionVariant.DEFAULT,
+    )
+    def modify(self, position: Position, operation: Operation) -> str:
+        """Change stop loss, take profit or trailing distance."""
+        positions.modify(
+            account_id=position.account_id,
+            position_id=position.pk,
+            changes=position_changes(operation.values),
+            key=staff_key(operation, position),
+            actor=operation.actor,
+        )
+        return told(operation.values)
+
+    @operator_action(
+        "Close a part",
+        permission=CLOSE_POSITION,
+        warning="These lots are closed at the client's present price. This cannot be undone.",
+        icon="content_cut",
+        form=PartialCloseForm,
+    )
+    def close_part(self, position: Position, operation: Operation) -> str:
+        """Close some lots at the market."""
+        outcome = positions.close(
+            account_id=position.account_id,
+            position_id=position.pk,
+            volume=operation.values["volume"],
+            client_order_id=staff_key(operation, position),
+            actor=operation.actor,
+        )
+        order = filled(outcome)
+        return f"{order['filled_volume']} lots closed by order #{order['id']}"
+
+    @operator_action(
+        "Close by opposite",
+        permission=CLOSE_POSITION,
+        warning="The smaller volume of both positions leaves, without a spread. This cannot be undone.",
+        icon="swap_horiz",
+        form=CloseByForm,
+    )
+    def close_by(self, position: Position, operation: Operation) -> str:
+        """Close one position by an opposite one."""
+        outcome = positions.close_by(
+            account_id=position.account_id,
+            position_id=position.pk,
+            opposite_id=operation.values["opposite_id"],
+            client_order_id=staff_key(operation, position),
+            actor=operation.actor,
+        )
+        order = filled(outcome)
+        return f"{order['filled_volume']} lots closed by #{operation.values['opposite_id']}"
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Value the rows of the page at one instant."""

@@ -1,0 +1,217 @@
+"""
+What staff fill in to change or close for a client: the values of one order or position, and a reason. Form
+only: whether it is allowed is the account book's business.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, cast
+
+from django import forms
+from unfold.widgets import (
+    UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from apps.trading.domain.orders import TimeInForce
+from apps.trading.models import Order, Position
+from apps.trading.services.orders import OrderChanges
+from apps.trading.services.positions import PositionChanges
+from rtx.kernel.admin_actions import OperatorForm
+from rtx.kernel.money import plain
+
+DIGITS_MAX = 28
+DECIMALS_MAX = 10
+INSTANT = "%Y-%m-%dT%H:%M:%S"
+LIFETIMES = [(kind.value, label) for kind, label in zip(TimeInForce, Order.TimeInForce.labels, strict=True)]
+WORKING_LIFETIMES = LIFETIMES[:3]  # a working order cannot become IOC or FOK
+
+
+class ExactField(forms.DecimalField):
+    """A positive number, shown without the zeros that fill it up."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            max_digits=DIGITS_MAX,
+            decimal_places=DECIMALS_MAX,
+            min_value=Decimal("0.0000000001"),
+            widget=UnfoldAdminDecimalFieldWidget(attrs={"step": "any", "inputmode": "decimal"}),
+            **options,
+        )
+
+    def prepare_value(self, value: Any) -> Any:
+        """Return the text that stands in the field."""
+        return plain(value) if isinstance(value, Decimal) else value
+
+
+class ChangeForm(OperatorForm):
+    """Values of a row, of which those that were edited shall change; an emptied one is removed."""
+
+    NAMES: tuple[str, ...] = ()
+
+    @classmethod
+    def initial_of(cls, row: Any) -> dict[str, Any]:
+        """Show the values as they are."""
+        return {name: getattr(row, name) for name in cls.NAMES}
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a form in which nothing was edited."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if not self.errors and not self.values:
+            raise forms.ValidationError("Nothing was changed.")
+        return cleaned
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What was edited."""
+        given = self.cleaned_data
+        return {name: given[name] for name in self.NAMES if name in given and self._is_edited(name)}
+
+    def _is_edited(self, name: str) -> bool:
+        before, after = getattr(self.row, name), self.cleaned_data[name]
+        if isinstance(before, datetime):
+            before = before.replace(microsecond=0)
+        return bool(before != after)
+
+
+def stop_fields() -> dict[str, forms.Field]:
+    """Return the fields of stop loss, take profit and trailing distance; each may be empty."""
+    return {
+        "stop_loss": ExactField(required=False, label="Stop loss"),
+        "take_profit": ExactField(required=False, label="Take profit"),
+        "trailing_points": forms.IntegerField(
+            required=False,
+            min_value=1,
+            max_value=1_000_000,
+            label="Trailing stop",
+            help_text="Points behind the market; empty: the stop stays where it is.",
+            widget=UnfoldAdminIntegerFieldWidget(),
+        ),
+    }
+
+
+class OrderChangeForm(ChangeForm):
+    """A working order's price, volume, stops and expiry."""
+
+    NAMES = (
+        "price",
+        "stop_limit_price",
+        "volume",
+        "stop_loss",
+        "take_profit",
+        "trailing_points",
+        "time_in_force",
+        "expires_at",
+    )
+
+    price = ExactField(label="Price")
+    stop_limit_price = ExactField(
+        label="Limit price", help_text="The limit that becomes active at the price."
+    )
+    volume = ExactField(label="Lots")
+    stop_loss, take_profit, trailing_points = stop_fields().values()
+    time_in_force = forms.ChoiceField(
+        choices=WORKING_LIFETIMES, label="Time in force", widget=UnfoldAdminSelectWidget()
+    )
+    expires_at = forms.DateTimeField(
+        required=False,
+        label="Expires at (UTC)",
+        help_text="Belongs to good till date.",
+        widget=UnfoldAdminTextInputWidget(attrs={"type": "datetime-local", "step": "1"}),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.row is None or self.row.stop_limit_price is None:
+            del self.fields["stop_limit_price"]
+
+    @classmethod
+    def initial_of(cls, row: Order) -> dict[str, Any]:
+        """Show the values as they are; the browser's own field for an instant has its own form."""
+        shown = super().initial_of(row)
+        if row.expires_at is not None:
+            shown["expires_at"] = row.expires_at.strftime(INSTANT)
+        return shown
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What was edited."""
+        found = super().values
+        if "time_in_force" in found:
+            found["time_in_force"] = TimeInForce(found["time_in_force"])
+        return found
+
+
+class PositionChangeForm(ChangeForm):
+    """A position's stop loss, take profit and trailing distance."""
+
+    NAMES = ("stop_loss", "take_profit", "trailing_points")
+
+    stop_loss, take_profit, trailing_points = stop_fields().values()
+
+
+class PartialCloseForm(OperatorForm):
+    """How much of a position shall be closed."""
+
+    volume = ExactField(label="Lots to close")
+
+    def clean_volume(self) -> Decimal:
+        """Refuse more than is open; the rest is the book's business."""
+        volume: Decimal = self.cleaned_data["volume"]
+        if self.row is not None and volume > self.row.volume:
+            raise forms.ValidationError(f"Only {plain(self.row.volume)} lots are open.")
+        return volume
+
+
+class CloseByForm(OperatorForm):
+    """Which opposite position shall close this one."""
+
+    opposite_id = forms.TypedChoiceField(
+        coerce=int, label="Opposite position", widget=UnfoldAdminSelectWidget()
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = cast(forms.TypedChoiceField, self.fields["opposite_id"])
+        field.choices = [] if self.row is None else opposites(self.row)
+        if not field.choices:
+            field.help_text = "The account holds no opposite position on this symbol."
+
+
+class CloseAllForm(OperatorForm):
+    """Everything, or one symbol."""
+
+    symbol = forms.ChoiceField(required=False, label="Symbol", widget=UnfoldAdminSelectWidget())
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        held = [] if self.row is None else symbols_held(self.row.pk)
+        field = cast(forms.ChoiceField, self.fields["symbol"])
+        field.choices = [("", "All symbols"), *((name, name) for name in held)]
+
+
+def opposites(position: Position) -> list[tuple[str, str]]:
+    """Return the choices of positions that could close one, by age."""
+    found = Position.objects.filter(account_id=position.account_id, symbol_id=position.symbol_id)
+    found = found.exclude(side=position.side).select_related("symbol").order_by("pk")
+    return [
+        (str(row.pk), f"#{row.pk} {row.side} {plain(row.volume)} @ {plain(row.open_price)}") for row in found
+    ]
+
+
+def symbols_held(account_id: int) -> list[str]:
+    """Return the symbols on which an account holds positions."""
+    held = Position.objects.filter(account_id=account_id).order_by("symbol__name")
+    return list(held.values_list("symbol__name", flat=True).distinct())
+
+
+def order_changes(values: Any) -> OrderChanges:
+    """Return what a filled-in form changes on an order."""
+    return cast(OrderChanges, dict(values))
+
+
+def position_changes(values: Any) -> PositionChanges:
+    """Return what a filled-in form changes on a position."""
+    return cast(PositionChanges, dict(values))

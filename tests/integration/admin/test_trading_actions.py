@@ -1,0 +1,263 @@
+"""
+What staff may do to orders and positions of clients: change, take back, close in part, by an opposite one, or
+all; each with a reason, within right and reach, noted in the staff log.
+"""
+
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.admin.models import LogEntry
+
+from apps.accounts.models import AccountEvent
+from apps.trading.domain.orders import OrderType, Side
+from apps.trading.models import Order, Position
+from apps.trading.services import orders
+from apps.trading.services.orders import PendingOrder
+from tests.factories.house import SEEDER, House, buy, staff
+from tests.integration.admin.conftest import signed_in
+
+pytestmark = pytest.mark.django_db
+
+ORDERS = "/admin/trading/order/"
+POSITIONS = "/admin/trading/position/"
+REASON = "client called"
+CONFIRMED = {"operator_confirmed": "1", "reason": REASON, "request_key": "1" * 32}
+
+
+def texts(response: Any) -> list[str]:
+    return [str(message) for message in response.context["messages"]]
+
+
+def logged() -> str:
+    return LogEntry.objects.latest("id").get_change_message()
+
+
+@pytest.fixture
+def order(house: House) -> Order:
+    """A buy limit that waits."""
+    pending = PendingOrder(
+        symbol="EURUSD",
+        side=Side.BUY,
+        volume=Decimal("0.10"),
+        client_order_id=uuid4().hex,
+        type=OrderType.LIMIT,
+        price=Decimal("1.09000"),
+        take_profit=Decimal("1.12000"),
+    )
+    orders.place_pending(account_id=house.anna.pk, order=pending, actor=SEEDER)
+    return Order.objects.get()
+
+
+@pytest.fixture
+def position(house: House) -> Position:
+    buy(house.anna, "EURUSD", "0.10")
+    return Position.objects.get()
+
+
+def order_form(**changes: str) -> dict[str, str]:
+    """The form as it is shown for the order, with what is edited."""
+    shown = {
+        "price": "1.09",
+        "volume": "0.1",
+        "stop_loss": "",
+        "take_profit": "1.12",
+        "trailing_points": "",
+        "time_in_force": "gtc",
+        "expires_at": "",
+    }
+    return CONFIRMED | shown | changes
+
+
+def test_an_order_is_canceled_from_the_list(order: Order, admin_client: Any, operator: Any) -> None:
+    chosen = {"action": "cancel", "index": "0", "_selected_action": order.pk}
+
+    asked = admin_client.post(ORDERS, chosen)
+    done = admin_client.post(ORDERS, CONFIRMED | chosen, follow=True)
+
+    order.refresh_from_db()
+    assert b"taken back for good" in asked.content
+    assert "canceled" in texts(done)[0]
+    assert order.status == "canceled"
+    assert (
+        AccountEvent.objects.filter(account=order.account).latest("seq").actor == f"staff:user:{operator.pk}"
+    )
+    assert logged() == f"Cancel: canceled. Reason: {REASON}"
+
+
+def test_an_order_is_changed_where_it_was_edited(order: Order, admin_client: Any) -> None:
+    url = f"{ORDERS}{order.pk}/modify/"
+
+    asked = admin_client.get(url)
+    form = order_form(price="1.0910", take_profit="", time_in_force="gtd", expires_at="2099-01-05T21:00:00")
+    done = admin_client.post(url, form, follow=True)
+
+    order.refresh_from_db()
+    assert b'value="1.09"' in asked.content
+    assert (order.price, order.volume, order.take_profit) == (Decimal("1.0910"), Decimal("0.10"), None)
+    assert (order.time_in_force, order.expires_at.isoformat()) == ("gtd", "2099-01-05T21:00:00+00:00")
+    assert done.redirect_chain[-1][0] == f"{ORDERS}{order.pk}/change/"
+    assert "price is now 1.0910, take profit removed" in logged()
+
+
+def test_the_same_submission_twice_changes_once(order: Order, admin_client: Any) -> None:
+    url = f"{ORDERS}{order.pk}/modify/"
+
+    for _ in range(2):
+        admin_client.post(url, order_form(price="1.0910", take_profit="1.12"))
+
+    assert AccountEvent.objects.filter(type="order_modified").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "Nothing was changed"),
+        ({"price": ""}, "This field is required"),
+        ({"price": "NaN"}, "Enter a number"),
+        ({"volume": "-1"}, "greater than or equal"),
+        ({"volume": "0"}, "greater than or equal"),
+        ({"trailing_points": "0"}, "greater than or equal"),
+        ({"time_in_force": "ioc"}, "Select a valid choice"),
+        ({"expires_at": "soon"}, "valid date"),
+        ({"price": "1.0910", "reason": ""}, "This field is required"),
+    ],
+)
+def test_a_form_that_does_not_fit_is_explained(
+    changes: dict[str, str], message: str, order: Order, admin_client: Any
+) -> None:
+    answer = admin_client.post(f"{ORDERS}{order.pk}/modify/", order_form(**changes))
+
+    assert answer.status_code == 200
+    assert message in answer.content.decode()
+    assert not AccountEvent.objects.filter(type="order_modified").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"stop_loss": "1.1"}, "invalid_stops"),
+        ({"expires_at": "2099-01-05T21:00"}, "expires_at belongs to gtd"),
+        ({"volume": "0.105"}, "invalid_volume"),
+    ],
+)
+def test_a_refusal_of_the_book_is_shown_and_logged(
+    changes: dict[str, str], message: str, order: Order, admin_client: Any
+) -> None:
+    done = admin_client.post(f"{ORDERS}{order.pk}/modify/", order_form(**changes), follow=True)
+
+    assert message in texts(done)[0]
+    assert f"refused: {message}" in logged() or message in logged()
+    assert not AccountEvent.objects.filter(type="order_modified").exists()
+
+
+def test_a_final_order_offers_nothing(house: House, admin_client: Any) -> None:
+    buy(house.anna, "EURUSD", "0.10")
+    order = Order.objects.get()
+    page = admin_client.get(f"{ORDERS}{order.pk}/change/").content
+
+    done = admin_client.post(f"{ORDERS}{order.pk}/cancel/", CONFIRMED, follow=True)
+
+    assert f"{ORDERS}{order.pk}/cancel/".encode() not in page
+    assert "is not working" in texts(done)[0]
+
+
+def test_working_orders_are_filtered(order: Order, house: House, admin_client: Any) -> None:
+    buy(house.anna, "EURUSD", "0.10")
+
+    def found(state: str) -> list[int]:
+        page = admin_client.get(ORDERS, {"state": state})
+        return [row.pk for row in page.context["cl"].result_list]
+
+    assert found("working") == [order.pk]
+    assert order.pk not in found("final")
+    assert len(found("final")) == 1
+
+
+def test_a_positions_stops_are_changed(position: Position, admin_client: Any) -> None:
+    form = CONFIRMED | {"stop_loss": "1.0900", "take_profit": "", "trailing_points": "500"}
+
+    done = admin_client.post(f"{POSITIONS}{position.pk}/modify/", form, follow=True)
+
+    position.refresh_from_db()
+    assert (position.stop_loss, position.take_profit, position.trailing_points) == (
+        Decimal("1.09500"),  # 500 points behind the bid are nearer than what was asked for
+        None,
+        500,
+    )
+    assert "stop loss is now 1.0900, trailing points is now 500" in texts(done)[0]
+
+
+def test_a_part_is_closed(position: Position, admin_client: Any) -> None:
+    url = f"{POSITIONS}{position.pk}/close_part/"
+
+    more = admin_client.post(url, CONFIRMED | {"volume": "0.2"})
+    done = admin_client.post(url, CONFIRMED | {"volume": "0.04"}, follow=True)
+    again = admin_client.post(url, CONFIRMED | {"volume": "0.04"}, follow=True)
+
+    position.refresh_from_db()
+    assert b"Only 0.1 lots are open" in more.content
+    assert position.volume == Decimal("0.06")
+    assert "0.04 lots closed by order" in texts(done)[0]
+    assert texts(again)[0].partition(": ")[2] == texts(done)[0].partition(": ")[2]
+
+
+def test_a_position_is_closed_by_its_opposite(position: Position, house: House, admin_client: Any) -> None:
+    url = f"{POSITIONS}{position.pk}/close_by/"
+    alone = admin_client.get(url)
+    buy(house.anna, "EURUSD", "0.10", side=Side.SELL)
+    opposite = Position.objects.latest("id")
+
+    asked = admin_client.get(url)
+    bad = admin_client.post(url, CONFIRMED | {"opposite_id": position.pk})
+    done = admin_client.post(url, CONFIRMED | {"opposite_id": opposite.pk}, follow=True)
+
+    assert b"holds no opposite position" in alone.content
+    assert f"#{opposite.pk} sell 0.1 @ 1.1".encode() in asked.content
+    assert b"Select a valid choice" in bad.content
+    assert f"0.1 lots closed by #{opposite.pk}" in texts(done)[0]
+    assert not Position.objects.exists()
+
+
+def test_everything_of_an_account_is_closed(house: House, admin_client: Any) -> None:
+    for symbol in ("EURUSD", "USDJPY"):
+        buy(house.anna, symbol, "0.10")
+    url = f"/admin/accounts/tradingaccount/{house.anna.pk}/close_all/"
+
+    one = admin_client.post(url, CONFIRMED | {"symbol": "EURUSD"}, follow=True)
+    left = list(Position.objects.values_list("symbol__name", flat=True))
+    rest = admin_client.post(url, CONFIRMED | {"symbol": "", "request_key": "2" * 32}, follow=True)
+
+    assert ("1 positions closed" in texts(one)[0], left) == (True, ["USDJPY"])
+    assert "1 positions closed" in texts(rest)[0]
+    assert one.redirect_chain[-1][0] == f"/admin/accounts/tradingaccount/{house.anna.pk}/change/"
+    assert not Position.objects.exists()
+
+
+ACTIONS = ("order/{order}/modify", "order/{order}/cancel", "position/{position}/modify")
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_right_and_reach_are_needed(
+    action: str, order: Order, position: Position, house: House, admin_client: Any
+) -> None:
+    url = f"/admin/trading/{action.format(order=order.pk, position=position.pk)}/"
+    support = signed_in(staff("support@example.com", role="support", groups=(house.usd,)))
+    elsewhere = signed_in(staff("elsewhere@example.com", groups=(house.eur,)))
+    dealer = signed_in(staff("dealer@example.com", groups=(house.usd,)))
+
+    assert support.post(url, CONFIRMED).status_code == 403
+    assert elsewhere.post(url, CONFIRMED).status_code == 404
+    assert dealer.get(url).status_code == 200
+    assert url.encode() not in support.get(f"/admin/trading/order/{order.pk}/change/").content
+
+
+def test_closing_everything_needs_right_and_reach(position: Position, house: House) -> None:
+    url = f"/admin/accounts/tradingaccount/{house.anna.pk}/close_all/"
+    support = signed_in(staff("support@example.com", role="support", groups=(house.usd,)))
+    elsewhere = signed_in(staff("elsewhere@example.com", groups=(house.eur,)))
+
+    assert support.post(url, CONFIRMED | {"symbol": ""}).status_code == 403
+    assert elsewhere.post(url, CONFIRMED | {"symbol": ""}).status_code == 404
+    assert Position.objects.count() == 1
