@@ -37,7 +37,9 @@ def expected(folder: str, symbol: str, provider: str, *, from_ms: int, recorded_
     """
     Return how many ticks the recording has in `recorded_ms` from the time of day of an instant on.
 
-    A replay keeps the time of day at which it was started and repeats the recording by whole days.
+    A replay keeps the time of day at which it was started and repeats the recording by whole days. Where the
+    recording is silent for long (a session's break), the replay plays its last stretch once more: such ticks
+    come on top, so that more than all may be seen.
     """
     from apps.market.adapters.library import Library
 

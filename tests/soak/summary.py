@@ -16,6 +16,7 @@ def figures(players: list[Player], options: argparse.Namespace, took_s: float) -
     for player in players:
         for transport, seconds in player.record.took_s:
             took[transport].append(seconds)
+    ended = sum((player.record.ended for player in players), Counter[str]())
     asked = sum((player.record.asked for player in players), Counter[str]())
     answered = sum((player.record.answered for player in players), Counter[tuple[str, str]]())
     return {
@@ -29,6 +30,7 @@ def figures(players: list[Player], options: argparse.Namespace, took_s: float) -
         "repeated": sum(player.record.repeats for player in players),
         "reconnected": sum(player.record.reconnects for player in players),
         "connections_lost": sum(player.record.lost for player in players),
+        "sockets_ended": dict(ended),
         "asked": dict(asked),
         "answered": {f"{op} -> {code}": count for (op, code), count in sorted(answered.items())},
         "latency_ms": {name: _latency(seconds) for name, seconds in took.items()},
@@ -54,6 +56,8 @@ def show(result: dict[str, Any], say: Callable[[str], None]) -> None:
     for name, times in result["latency_ms"].items():
         shown = ", ".join(f"{key} {value:g} ms" for key, value in times.items() if key != "count")
         say(f"  {name}: {times['count']:,} answers, {shown}")
+    for reason, count in result["sockets_ended"].items():
+        say(f"  {count:,} sockets ended: {reason}")
     say(f"Feed at {result['speed']:g}x:")
     for name, one in result["feed"].items():
         share = f", {one['share']:.1%} of the {one['recorded']:,} recorded" if one.get("share") else ""

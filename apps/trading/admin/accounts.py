@@ -19,12 +19,13 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFil
 from apps.accounts.models import Client, TradingAccount
 from apps.trading.admin.common import SIDE_TONES, STATUS_TONES, staff_key
 from apps.trading.admin.positions import CLOSE_POSITION, value
+from apps.trading.admin.statements import StatementDownload
 from apps.trading.forms import CloseAllForm
 from apps.trading.selectors import books
 from apps.trading.selectors.markets import markets
 from apps.trading.services import balances, positions
 from rtx.kernel import clock, encryption
-from rtx.kernel.admin import OperatedModelAdmin, as_id
+from rtx.kernel.admin import as_id
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import amount, badge, instant, link, number, price
 
@@ -43,7 +44,7 @@ FIGURES = (
 
 
 @admin.register(TradingAccount)
-class TradingAccountAdmin(OperatedModelAdmin):
+class TradingAccountAdmin(StatementDownload):
     """Accounts change only through commands of the executor."""
 
     reach_path = "group"
