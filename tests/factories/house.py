@@ -104,9 +104,11 @@ def staff(email: str, *, role: str = User.Role.DEALER, groups: tuple[TradingGrou
 
 ORDERS = """
     INSERT INTO trading_order (id, account_id, symbol_id, client_order_id, side, type, status, volume,
-                               filled_volume, reject_reason, comment, created_at, updated_at)
+                               filled_volume, reject_reason, comment, created_at, updated_at, reason,
+                               time_in_force, terms)
     SELECT nextval('trading_ticket'), %s, %s, 'bulk-' || n, CASE WHEN n %% 2 = 0 THEN 'buy' ELSE 'sell' END,
-           'market', 'rejected', 0.10, 0, 'no_money', '', now() - n * interval '1 second', now()
+           'market', 'rejected', 0.10, 0, 'no_money', '', now() - n * interval '1 second', now(), 'client',
+           'gtc', ''
     FROM generate_series(%s + 1, %s) n
 """
 EVENTS = """
