@@ -11,6 +11,7 @@ schedule makes all of a symbol (or of a pool of symbols) dearer with its size.
 import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from apps.groups.domain.schedules import MarginSchedule, ScheduleKind
@@ -20,6 +21,8 @@ from rtx.kernel.money import ZERO
 
 HUNDRED = Decimal(100)
 ONE = 1
+Age = tuple[datetime, int]
+NEVER: Age = (datetime.min.replace(tzinfo=UTC), 0)
 HAS_LEVERAGE = frozenset({MarginMode.FOREX, MarginMode.CFD_LEVERAGE})
 
 
@@ -29,15 +32,15 @@ class Need:
     What one symbol needs, in the account's currency, unrounded.
 
     With a schedule, `amount` is before it: without leverage when the schedule sets the leverage. `size` is
-    what the schedule's bands measure: lots, or notional in the account's currency. `newest` is the number of
-    the newest deal or order behind it.
+    what the schedule's bands measure: lots, or notional in the account's currency. `newest` tells since when
+    its newest position or order stands.
     """
 
     amount: Decimal
     size: Decimal = ZERO
     schedule: MarginSchedule | None = None
     leverage_max: int = 1
-    newest: int = 0
+    newest: Age = NEVER
 
 
 def total(needs: Iterable[Need]) -> Decimal:
@@ -58,7 +61,7 @@ def _joined(pool: Need | None, need: Need) -> Need:
     """Fill one pool together, by the bands of whoever traded last (an edited schedule has two versions)."""
     if pool is None:
         return need
-    latest = pool if pool.newest > need.newest else need
+    latest = max(pool, need, key=_newest)
     return Need(
         pool.amount + need.amount,
         pool.size + need.size,
@@ -88,12 +91,13 @@ def need_of(positions: Iterable[Position], orders: Iterable[Order] = ()) -> Need
     """
     Return what one symbol's positions and working orders need.
 
-    The terms are those of the newest deal or order. Working orders come on top of the positions; those that
-    reserve nothing do not count towards the bands either.
+    The terms are those of the newest position or order: by time, because numbers come from a block for each
+    process, and a part that closes brings no new terms. Working orders come on top of the positions; those
+    that reserve nothing do not count towards the bands either.
     """
     held = list(positions)
     waiting = [order for order in orders if order.terms is not None and order.terms.rate_pending]
-    number, terms = _newest_terms(held, waiting)
+    newest, terms = _newest_terms(held, waiting)
     if terms is None:
         return Need(ZERO)
     schedule = terms.schedule
@@ -112,19 +116,24 @@ def need_of(positions: Iterable[Position], orders: Iterable[Order] = ()) -> Need
         size += sum((_notional(_waiting_side(order), terms) for order in waiting), ZERO)
     else:
         size = max(buys.volume, sells.volume) + sum((order.volume for order in waiting), ZERO)
-    return Need(amount, size, schedule, terms.leverage, number)
+    return Need(amount, size, schedule, terms.leverage, newest)
 
 
-def _newest_terms(held: list[Position], waiting: list[Order]) -> tuple[int, ContractTerms | None]:
-    """Return the number of the newest deal or order, and its terms."""
-    newest = max(held, key=_last_deal, default=None)
-    latest = max(waiting, key=lambda order: order.id, default=None)
-    if newest is not None and (latest is None or newest.last_deal_id > latest.id):
-        return newest.last_deal_id, newest.terms
-    return (latest.id, latest.terms) if latest else (0, None)
+def _newest_terms(held: list[Position], waiting: list[Order]) -> tuple[Age, ContractTerms | None]:
+    """Return since when the newest position or order stands, and its terms."""
+    newest = max(held, key=_opened, default=None)
+    latest = max(waiting, key=_waits_since, default=None)
+    if newest is not None and (latest is None or _opened(newest) > _waits_since(latest)):
+        return _opened(newest), newest.terms
+    return (_waits_since(latest), latest.terms) if latest else (NEVER, None)
 
 
-_last_deal = operator.attrgetter("last_deal_id")
+_newest = operator.attrgetter("newest")
+_opened = operator.attrgetter("opened_at", "id")
+
+
+def _waits_since(order: Order) -> Age:
+    return (order.activated_at or order.created_at, order.id)
 
 
 @dataclass(slots=True)

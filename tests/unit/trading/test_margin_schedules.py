@@ -1,6 +1,7 @@
 """Margin schedules at their edges: bands, pools, hedged volume, modes without leverage, edited bands."""
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -10,7 +11,7 @@ from apps.groups.domain.terms import resolve
 from apps.market.domain.symbols import MarginMode
 from apps.trading.domain import margin
 from apps.trading.domain.orders import ContractTerms, Order, OrderStatus, OrderType, Position, Side
-from tests.factories.books import GROUP, NOON, SYMBOLS
+from tests.factories.books import GROUP, NOON, SYMBOLS, buy, close
 
 D = Decimal
 BUY, SELL = Side.BUY, Side.SELL
@@ -31,7 +32,7 @@ def terms(*, leverage=100, margin_schedule=None, **symbol):
     return ContractTerms.of(found, account_leverage=leverage)
 
 
-def position(kept, side, lots, *, price="1", rate="1", number=1):
+def position(kept, side, lots, *, price="1", rate="1", number=1, since=0):
     return Position(
         id=number,
         symbol="EURUSD",
@@ -42,11 +43,11 @@ def position(kept, side, lots, *, price="1", rate="1", number=1):
         terms=kept,
         book="b",
         last_deal_id=number,
-        opened_at=NOON,
+        opened_at=NOON + timedelta(seconds=since),
     )
 
 
-def waiting(kept, side, lots, *, price="1", number=9):
+def waiting(kept, side, lots, *, price="1", number=9, since=0, activated=None):
     return Order(
         id=number,
         client_order_id="x",
@@ -55,8 +56,10 @@ def waiting(kept, side, lots, *, price="1", number=9):
         type=OrderType.LIMIT,
         volume=D(lots),
         status=OrderStatus.WORKING,
-        created_at=NOON,
+        created_at=NOON + timedelta(seconds=since),
+        activated_at=None if activated is None else NOON + timedelta(seconds=activated),
         price=D(price),
+        stop_limit_price=D(price),
         margin_rate=D(1),
         terms=kept,
     )
@@ -172,7 +175,8 @@ def test_waiting_orders_fill_tiers_of_notional():
     assert margin.of_symbol([position(kept, BUY, "10")], [waiting(kept, SELL, "10")]) == D(7_000)
 
 
-def test_a_pool_goes_by_the_bands_of_whoever_traded_last():
+@pytest.mark.parametrize("numbers", [(1, 2), (2, 1)], ids=["one process", "two processes"])
+def test_a_pool_goes_by_the_bands_of_whoever_traded_last(numbers):
     """Bands were edited between two deals: whatever order the symbols are met in, the newer ones hold."""
     older, newer = (
         terms(
@@ -182,11 +186,41 @@ def test_a_pool_goes_by_the_bands_of_whoever_traded_last():
         for value in (500, 100)
     )
     needs = [
-        margin.need_of([position(older, BUY, "10", number=1)]),
-        margin.need_of([position(newer, BUY, "10", number=2)]),
+        margin.need_of([position(older, BUY, "10", number=numbers[0], since=1)]),
+        margin.need_of([position(newer, BUY, "10", number=numbers[1], since=2)]),
     ]
 
     assert margin.total(needs) == margin.total(reversed(needs)) == D(20_000)
+
+
+@pytest.mark.parametrize(
+    ("of_position", "of_order", "expected"),
+    [
+        ({"since": 1}, {"since": 2}, "4000"),  # the order came later: its rate of 2 holds for all
+        ({"since": 2}, {"since": 1}, "2000"),
+        ({"since": 2}, {"since": 1, "activated": 3}, "4000"),
+        ({"since": 1, "number": 99}, {"since": 2, "number": 1}, "4000"),  # numbers of two processes
+        ({"since": 2, "number": 1}, {"since": 1, "number": 99}, "2000"),
+    ],
+)
+def test_edited_terms_hold_from_the_newest_position_or_order_on(of_position, of_order, expected):
+    old, new = (terms(margin_rate_pending=D(1), margin_rate_buy=D(rate)) for rate in (1, 2))
+    held, order = position(old, BUY, "1", **of_position), waiting(new, BUY, "1", **of_order)
+
+    assert margin.of_symbol([held], [order]) == D(expected)
+
+
+def test_a_part_that_closes_brings_no_old_terms_back(make_book, make_market):
+    """A partial close has the newest deal, but the position keeps what it was opened under."""
+    book = make_book(balance="100000")
+    book.apply(buy("EURUSD", lots="1"), market=make_market(), now=NOON)
+    dearer = make_market(symbols={"EURUSD": {"margin_rate_buy": D(2)}}, now=NOON + timedelta(hours=1))
+    book.apply(buy("EURUSD", lots="1"), market=dearer, now=NOON)
+    before = book.account.margin
+
+    book.apply(close(min(book.positions), lots="0.5"), market=dearer, now=NOON)
+
+    assert (before, book.account.margin) == (D("4400.68"), D("3300.51"))
 
 
 def test_pools_of_other_names_are_filled_apart():
