@@ -29,7 +29,6 @@ NAVIGATION = [
             _item("Positions", "stacked_line_chart", "trading_position"),
             _item("Orders", "receipt_long", "trading_order"),
             _item("Deals", "handshake", "trading_deal"),
-            _item("Swap charges", "bedtime", "trading_swapcharge"),
             _item("Rollovers", "update", "trading_rolloverday"),
             _item("Swaps", "bedtime", "trading_swapcharge"),
         ],

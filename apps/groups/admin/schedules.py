@@ -39,6 +39,7 @@ class MarginBandInline(TabularInline):
     form = MarginBandForm
     formset = BandFormSet
     extra = 0
+    hide_title = True
     min_num = 1
     fields = ["up_to", "value"]
     ordering = [F("up_to").asc(nulls_last=True)]

@@ -102,6 +102,7 @@ class CommissionTierInline(TabularInline):
     form = CommissionTierForm
     formset = TierFormSet
     extra = 0
+    hide_title = True
     tab = True
     fields = ["symbol", "from_size", "value"]
 

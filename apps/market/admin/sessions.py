@@ -32,6 +32,7 @@ class SessionHoursInline(TabularInline):
     form = SessionHoursForm
     formset = WeekFormSet
     extra = 0
+    hide_title = True
     tab = True
 
 
@@ -41,6 +42,7 @@ class HolidayInline(TabularInline):
     model = Holiday
     form = HolidayForm
     extra = 0
+    hide_title = True
     per_page = 40
     tab = True
     fields = ["date", "name", "closes_at", "origin"]

@@ -16,6 +16,7 @@ from decimal import Decimal
 import structlog
 from django.db import transaction
 from django.db.models import F
+from django.db.models.functions import Coalesce
 
 from apps.groups.models import TradingGroup
 from apps.market.selectors import history
@@ -160,7 +161,7 @@ def _note(day: RolloverDay, result: Rolled) -> None:
         pending=result.pending,
         reason=result.reason,
         claimed_until=None,
-        finished_at=None if result.pending else clock.now(),
+        finished_at=None if result.pending else Coalesce(F("finished_at"), clock.now()),
     )
     if result.pending:
         log.warning(

@@ -1,10 +1,12 @@
 """What a night costs: modes, sides, weekday multipliers, holidays, conversion, swap-free groups."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from apps.groups.domain.terms import AdminFee, Override, Rollover, resolve
 from apps.market.domain.quotes import Quote
@@ -277,6 +279,22 @@ def test_crypto_is_charged_on_weekends():
 
 def test_symbol_that_never_trades_is_charged_nothing():
     assert charged(Calendar(), TUESDAY) == 0
+
+
+@given(
+    holidays=st.sets(st.integers(5, 60), max_size=15),
+    multipliers=st.tuples(*[st.integers(0, 3)] * 7),
+    calendar=st.sampled_from([FOREX, STOCKS]),
+    rollover=st.sampled_from([NEW_YORK, Rollover(MIDNIGHT, "Europe/Athens"), Rollover(FIVE_PM, "UTC")]),
+)
+def test_holidays_move_days_and_never_lose_or_repeat_one(holidays, multipliers, calendar, rollover):
+    weeks = [date(2026, 10, 5) + timedelta(days=offset) for offset in range(70)]  # clocks change within
+    closed_then = closed(calendar, *(weeks[offset] for offset in holidays))
+
+    days = [days_charged(closed_then, rollover=rollover, multipliers=multipliers, day=day) for day in weeks]
+
+    assert sum(days) == 10 * sum(multipliers)
+    assert all(days[offset] == 0 for offset in holidays)
 
 
 # -- swap-free groups
