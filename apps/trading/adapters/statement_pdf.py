@@ -93,7 +93,7 @@ ORDERS = (
     Column("Symbol", 1.2),
     Column("Type", 1.4),
     Column("Lots", 0.9, True),
-    Column("Price", 1.3, True),
+    Column("Price", 2.1, True),
     Column("Stop loss", 1.2, True),
     Column("Take profit", 1.2, True),
     Column("Valid", 1.9),
