@@ -82,12 +82,14 @@ def test_the_operator_changes_and_closes_positions(
     page.get_by_role("button", name="Modify").click()
     expect(page.locator("body")).to_contain_text("trailing points is now 900")
 
-    page.get_by_role("link", name="Close a part").click()
+    page.get_by_text("Close in part").click()
+    page.get_by_role("link", name="Close some lots").click()
     page.fill("#id_volume", "0.01")
     page.fill("#id_reason", "asked for by phone")
-    page.get_by_role("button", name="Close a part").click()
+    page.get_by_role("button", name="Close some lots").click()
     expect(page.locator("body")).to_contain_text("0.01 lots closed")
 
+    page.get_by_text("Close in part").click()
     page.get_by_role("link", name="Close by opposite").click()
     page.select_option("#id_opposite_id", str(opposite))
     picture(page, "position-close-by")

@@ -160,7 +160,7 @@ def requests_of_a_socket() -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
         ),
         "subscribe": (
             message(
-                "Start a channel: quotes by `symbols`, account by `account`, candles by `symbol` and `interval`.",
+                "Start a channel: quotes by `symbols`, an account, candles by `symbol` and `interval`.",
                 frame("subscribe", {**parts, "since": since}, "channel"),
                 quotes,
                 journal,

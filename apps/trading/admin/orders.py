@@ -119,7 +119,7 @@ class OrderAdmin(TicketAdmin):
                 ]
             },
         ),
-        ("What set it off", {"fields": ["trigger_"], "classes": ["collapse"]}),
+        ("What set it off", {"fields": ["trigger_"]}),
     ]
     readonly_fields = [
         "ticket",
@@ -173,6 +173,11 @@ class OrderAdmin(TicketAdmin):
             actor=operation.actor,
         )
         return told(operation.values)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Order | None = None) -> Any:
+        """Leave out what set an order off when nothing did."""
+        known = super().get_fieldsets(request, obj)
+        return known if obj is not None and obj.trigger is not None else known[:1]
 
     def offers_actions(self, order: Order) -> bool:
         """A final order has nothing to cancel or to change."""

@@ -107,7 +107,11 @@ class PositionAdmin(TicketAdmin):
     ]
     search_help_text = "Ticket, account or symbol"
     actions = ["close_at_market"]
-    actions_detail = ["modify", "close_part", "close_by", "close_at_market"]
+    actions_detail = [
+        "modify",
+        {"title": "Close in part", "icon": "content_cut", "items": ["close_part", "close_by"]},
+        "close_at_market",
+    ]
     fieldsets = [
         (
             None,
@@ -181,7 +185,7 @@ class PositionAdmin(TicketAdmin):
         return told(operation.values)
 
     @operator_action(
-        "Close a part",
+        "Close some lots",
         permission=CLOSE_POSITION,
         warning="These lots are closed at the client's present price. This cannot be undone.",
         icon="content_cut",
