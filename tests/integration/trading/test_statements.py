@@ -9,6 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from django.core.management import CommandError, call_command
 
@@ -17,6 +18,7 @@ from apps.accounts.models import AccountEvent, LedgerLine
 from apps.accounts.selectors import tokens
 from apps.groups.models import TradingGroup
 from apps.market.models import LastQuote, Symbol
+from apps.trading.api.statements import EXAMPLE, StatementOut
 from apps.trading.domain.orders import Side
 from apps.trading.domain.statements import Difference, Period, Statement
 from apps.trading.selectors import statements
@@ -74,6 +76,7 @@ def test_a_statement_equals_the_books_to_the_cent(traded):
     day = today().replace("-", "")
     assert answer["Content-Disposition"] == (f'inline; filename="statement-{traded.login}-{day}-{day}.json"')
     shown = json.loads(answer.content)
+    msgspec.convert(shown, StatementOut, strict=True)  # as it is documented
     assert shown["account"] == {
         "login": traded.login,
         "holder": "Test Trader",
@@ -91,6 +94,10 @@ def test_a_statement_equals_the_books_to_the_cent(traded):
     assert [row["volume"] for row in shown["positions"]] == ["0.2"]
     client = LedgerLine.objects.filter(account_id=traded.id, ledger="client")
     assert sum(client.values_list("amount", flat=True)) == D(shown["closing"]["balance"])
+
+
+def test_the_documented_example_has_the_documented_form():
+    msgspec.convert(EXAMPLE, StatementOut, strict=True)
 
 
 def test_any_cut_chains_opening_and_closing(traded):
