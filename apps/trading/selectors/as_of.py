@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 from django.db import connection, transaction
-from psycopg import Cursor
+from psycopg import Cursor, ServerCursor
 
 from apps.groups.domain.terms import PositionMode
 from apps.groups.selectors import terms_book_at
@@ -33,6 +33,9 @@ EVENTS_UNTIL = """
 """
 
 
+EVENTS_AT_ONCE = 1000
+
+
 @dataclass(frozen=True, slots=True)
 class PastMarkets:
     """Every group's view of an instant, and the quotes it was made of."""
@@ -53,34 +56,33 @@ def accounts_at(account_ids: Sequence[int], *, at: datetime) -> dict[int, Loaded
     """
     Return accounts with what they held at an instant, by id; one that was not yet opened is left out.
 
-    Holds up the accounts' writers while it reads, so that nothing older than the instant is missed.
+    Holds up the accounts' writers only while it looks who has changed since and reads those that have not:
+    once the lock was ours, nothing older than the instant can be added, so journals are read without it.
     """
+    ids = list(account_ids)
     with transaction.atomic():
         cursor = Cursor(connection.connection)
-        cursor.execute(LOCK, (list(account_ids),))
-        return load_accounts_at(cursor, account_ids, at=at)
-
-
-def load_accounts_at(cursor: Cursor[Any], account_ids: Sequence[int], *, at: datetime) -> dict[int, Loaded]:
-    """Read accounts as of an instant: those without an event since as they are, others from the journal."""
-    ids = list(account_ids)
-    cursor.execute(CHANGED_SINCE, (ids, at))
-    changed = {row[0] for row in cursor.fetchall()}
-    found = load_accounts(cursor, ids)
-    if changed:
-        present = {account_id: found.pop(account_id).account for account_id in changed}
-        found.update(_replayed(cursor, present, at))
+        cursor.execute(LOCK, (ids,))
+        cursor.execute(CHANGED_SINCE, (ids, at))
+        changed = [row[0] for row in cursor.fetchall()]
+        found = load_accounts(cursor, ids)
+    present = {account_id: found.pop(account_id).account for account_id in changed}
+    if present:
+        found.update(_replayed(present, at))
     return found
 
 
-def _replayed(cursor: Cursor[Any], present: dict[int, Account], at: datetime) -> dict[int, Loaded]:
+def _replayed(present: dict[int, Account], at: datetime) -> dict[int, Loaded]:
+    """Derive accounts from their journals up to an instant, in portions: a journal may be long."""
     replays: dict[int, Replay] = {}
-    cursor.execute(EVENTS_UNTIL, (list(present), at))
-    for account_id, seq, type_, payload_text in cursor:
-        payload = orjson.loads(payload_text)
-        if type_ == "account_opened":
-            replays[account_id] = _opened(present[account_id], payload)
-        replays[account_id].replay(seq=seq, type_=type_, payload=payload)
+    with transaction.atomic(), ServerCursor(connection.connection, "rtx_replay") as cursor:
+        cursor.itersize = EVENTS_AT_ONCE
+        cursor.execute(EVENTS_UNTIL, (list(present), at))
+        for account_id, seq, type_, payload_text in cursor:
+            payload = orjson.loads(payload_text)
+            if type_ == "account_opened":
+                replays[account_id] = _opened(present[account_id], payload)
+            replays[account_id].replay(seq=seq, type_=type_, payload=payload)
     return {
         account_id: Loaded(
             told.account,

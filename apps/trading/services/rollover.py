@@ -36,7 +36,7 @@ from rtx.kernel.money import ZERO
 
 SETTLE_S = 30  # after the instant, so that its ticks are stored and its commands committed
 CLAIM_S = 120
-CHUNK_ACCOUNTS = 500
+CHUNK_ACCOUNTS = 200  # read under one lock: few, because commands of theirs wait for it
 WAITING_MAX = 1024  # commands in the executor's queue at once
 RESULT_TIMEOUT_S = 60
 LOGGED_MAX = 20
