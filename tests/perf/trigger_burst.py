@@ -38,10 +38,11 @@ ORDERS = """
 
 def run(broker: Broker, say: Say) -> list[Figure]:
     """Open the accounts, place the stops, let the price fall."""
-    from apps.market.services.engine import Engine
+    from apps.market.services.engine import Engine, prepare_process
     from apps.trading.services.triggering import TriggerService
 
     broker.stop("web", "stream", "engine")
+    prepare_process()
     accounts = _accounts(say)
     engine, service = Engine(paths=[]), TriggerService()
     try:

@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 
@@ -26,6 +27,7 @@ from rtx.kernel.errors import Unavailable
 log = logging.getLogger(__name__)
 
 RETRY_PAUSE_S = 0.1
+SYSTEM_BATCHES = 2
 LOST_CONNECTION = (  # Django's for its own statements, the driver's for those of the raw cursor
     OperationalError,
     InterfaceError,
@@ -65,19 +67,32 @@ class Executor:
         :raises Busy: the queue is full.
         :raises RuntimeError: the caller holds an open transaction, so it would wait for itself.
         """
+        return self._queue([Submission(command=command, effects=effects)])[0]
+
+    def submit_all(self, commands: Sequence[Command]) -> list[Future[Outcome]]:
+        """
+        Queue commands of one kind of actor behind each other, all or none (see `submit`).
+
+        :raises Busy: there is not room for all of them.
+        """
+        return self._queue([Submission(command=command) for command in commands])
+
+    def _queue(self, submissions: list[Submission]) -> list[Future[Outcome]]:
         if connection.in_atomic_block:
             raise RuntimeError("a command cannot be submitted inside an open transaction")
-        submission = Submission(command=command, effects=effects)
-        submission.deadline = time.monotonic() + settings.EXECUTOR_RESULT_TIMEOUT_S
-        lane = self._system if command.actor.kind is ActorKind.SYSTEM else self._clients
+        deadline = time.monotonic() + settings.EXECUTOR_RESULT_TIMEOUT_S
+        for submission in submissions:
+            submission.deadline = deadline
+        is_system = submissions[0].command.actor.kind is ActorKind.SYSTEM
+        lane = self._system if is_system else self._clients
         with self._condition:
-            if len(lane) >= settings.EXECUTOR_QUEUE_MAX:
+            if len(lane) + len(submissions) > settings.EXECUTOR_QUEUE_MAX:
                 raise Busy
-            lane.append(submission)
+            lane.extend(submissions)
             if self._thread is None or not self._thread.is_alive():
                 self._start()
             self._condition.notify()
-        return submission.future
+        return [submission.future for submission in submissions]
 
     def run(self, command: Command, *, effects: tuple[Effect, ...] = ()) -> Outcome:
         """
@@ -111,12 +126,17 @@ class Executor:
     def _take(self) -> list[Submission]:
         """
         Wait for commands; take them in arrival order, clients and system in turn so that neither starves.
+
+        While no client waits, a batch may be larger: bursts of triggers need fewer commits then.
         """
         with self._condition:
             while not self._clients and not self._system:
                 self._condition.wait()
             batch: list[Submission] = []
-            while len(batch) < settings.EXECUTOR_BATCH_MAX and (self._clients or self._system):
+            size = settings.EXECUTOR_BATCH_MAX
+            if not self._clients:
+                size *= SYSTEM_BATCHES
+            while len(batch) < size and (self._clients or self._system):
                 for lane in (self._clients, self._system):
                     if lane:
                         batch.append(lane.popleft())
@@ -205,6 +225,11 @@ def given_up(future: Future[Outcome]) -> Unavailable:
 def submit(command: Command, *, effects: tuple[Effect, ...] = ()) -> Future[Outcome]:
     """Queue one command on this process's executor (see `Executor.submit`)."""
     return _executor.submit(command, effects=effects)
+
+
+def submit_all(commands: Sequence[Command]) -> list[Future[Outcome]]:
+    """Queue commands on this process's executor (see `Executor.submit_all`)."""
+    return _executor.submit_all(commands)
 
 
 def run(command: Command, *, effects: tuple[Effect, ...] = ()) -> Outcome:

@@ -38,12 +38,13 @@ log = logging.getLogger(__name__)
 
 ACTOR = Actor.system("triggers")
 UNDER_WAY_MAX = 2048
+TOGETHER_MAX = 256
 RETRY_FIRST_S = 1.0
 RETRY_LAST_S = 8.0
 PAUSE_S = 0.2  # after a failure of the database
 STOP_WAIT_S = 5.0
 
-Submit = Callable[[Command], "Future[Outcome]"]
+Submit = Callable[[list[Command]], list["Future[Outcome]"]]
 Ask = Callable[[int], None]
 
 
@@ -98,7 +99,7 @@ def command_of(hit: Hit) -> Command:
 class Dispatcher:
     """Takes hits from any thread; see the module. `ask` wants an account's rows read again."""
 
-    def __init__(self, watch: Watch, *, ask: Ask, submit: Submit = executor.submit) -> None:
+    def __init__(self, watch: Watch, *, ask: Ask, submit: Submit = executor.submit_all) -> None:
         self._watch = watch
         self._ask = ask
         self._submit = submit
@@ -197,26 +198,28 @@ class Dispatcher:
     def _submit_what_may(self) -> None:
         if self._stopping or self._is_held_up or time.monotonic() < self._paused_until:
             return
-        while self._under_way < UNDER_WAY_MAX:
-            with self._changed:
-                if not self._pending:
-                    return
-                _, hit = heapq.heappop(self._pending)
-            if hit.term != self._watch.term:
-                continue
+        while hits := self._next():
             try:
-                future = self._submit(command_of(hit))
+                futures = self._submit([command_of(hit) for hit in hits])
             except Busy:
-                self._put_back(hit)
+                self.offer(hits)
                 self._paused_until = time.monotonic() + PAUSE_S / 10
                 return
             with self._changed:
-                self._under_way += 1
-            future.add_done_callback(lambda done, hit=hit: self._take_answer(hit, done))
+                self._under_way += len(hits)
+            for hit, future in zip(hits, futures, strict=True):
+                future.add_done_callback(lambda done, hit=hit: self._take_answer(hit, done))
 
-    def _put_back(self, hit: Hit) -> None:
+    def _next(self) -> list[Hit]:
+        """Take the next hits of the present leadership, as many as may be submitted together."""
+        hits: list[Hit] = []
         with self._changed:
-            heapq.heappush(self._pending, (hit.number, hit))
+            room = min(TOGETHER_MAX, UNDER_WAY_MAX - self._under_way)
+            while self._pending and len(hits) < room:
+                _, hit = heapq.heappop(self._pending)
+                if hit.term == self._watch.term:
+                    hits.append(hit)
+        return hits
 
     def _take_answer(self, hit: Hit, future: "Future[Outcome]") -> None:
         """Called in the executor's thread."""
@@ -245,7 +248,7 @@ class Dispatcher:
             self.last_error = repr(error)
             self.counted["retried"] += 1
             self._is_held_up = True
-            self._put_back(hit)
+            self.offer([hit])
         else:
             self._try_later(hit, error)
 

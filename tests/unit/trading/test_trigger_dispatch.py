@@ -61,12 +61,12 @@ class Exchange:
         self.taken: list[tuple[Command, Future[Outcome]]] = []
         self.room = 10_000
 
-    def submit(self, command: Command) -> "Future[Outcome]":
-        if len(self.taken) >= self.room:
+    def submit(self, commands: list[Command]) -> "list[Future[Outcome]]":
+        if len(self.taken) + len(commands) > self.room:
             raise Busy
-        future: Future[Outcome] = Future()
-        self.taken.append((command, future))
-        return future
+        made: list[Future[Outcome]] = [Future() for _ in commands]
+        self.taken += zip(commands, made, strict=True)
+        return made
 
     def ids(self) -> list[int]:
         return [command.order_id for command, _ in self.taken]  # type: ignore[attr-defined]
@@ -195,10 +195,10 @@ def test_answered_hit_is_gone(dispatcher, watch, exchange):
 
 
 def test_full_executor_is_waited_for_without_losing_the_order(dispatcher, watch, exchange):
-    exchange.room = 1
+    exchange.room = 0
     armed(watch, *(sell_stop(n) for n in (1, 2, 3)))
     dispatcher.offer(watch.on_ticks([QUOTE]))
-    eventually(lambda: exchange.taken)
+    eventually(lambda: dispatcher._paused_until)
 
     exchange.room = 10
 

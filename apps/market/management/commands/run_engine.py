@@ -1,16 +1,13 @@
 """`manage.py run_engine`: hosts the feed and what upper apps add. Ends on a signal, not on an outage."""
 
 import signal
-import sys
 from typing import Any
 
 from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.market.adapters.feed import FeedRefused
-from apps.market.services.engine import Engine
-
-THREAD_SWITCH_S = 0.001  # the feed's thread shall not wait long for the one that writes
+from apps.market.services.engine import Engine, prepare_process
 
 
 class Command(BaseCommand):
@@ -21,7 +18,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Host the services of ENGINE_SERVICES."""
-        sys.setswitchinterval(THREAD_SWITCH_S)
+        prepare_process()
         engine = Engine()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: engine.stop())
