@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from django.db import connection
@@ -208,7 +209,7 @@ class Dispatcher:
             with self._changed:
                 self._under_way += len(hits)
             for hit, future in zip(hits, futures, strict=True):
-                future.add_done_callback(lambda done, hit=hit: self._take_answer(hit, done))
+                future.add_done_callback(partial(self._take_answer, hit))
 
     def _next(self) -> list[Hit]:
         """Take the next hits of the present leadership, as many as may be submitted together."""

@@ -29,7 +29,7 @@ from apps.trading.services.trigger_watch import Change, Since, Watch
 from rtx.kernel import clock
 
 LEASE_S = 1.5
-FOLLOW_S = 0.025
+FOLLOW_S = 0.05
 FOLLOW_BUSY_S = 1.0  # while much is under way: the many events of one account are then read once
 BUSY = 256
 TERMS_S = 0.5
@@ -137,11 +137,12 @@ class TriggerService:
     def _keep_lease(self) -> None:
         while not self._stopping.is_set():
             try:
-                if self._is_fed_elsewhere():
-                    if self._lease.is_held:
-                        self._lease.release()
-                elif not self._lease.renew():
+                if not self._leading:
                     self._note_quotes()
+                if not self._is_fed_elsewhere():
+                    self._lease.renew()
+                elif self._lease.is_held:
+                    self._lease.release()
             except Error as error:
                 log.warning("triggers_lease_waits", error=str(error))
                 connection.close()
@@ -156,9 +157,10 @@ class TriggerService:
             return cursor.fetchone() is not None
 
     def _note_quotes(self) -> None:
-        """Remember until when another leader watched, before a feed of our own writes its first quotes."""
+        """Remember until when another leader watched: the last stored quotes that no feed of ours gave."""
         for name, quote in last_quotes().quotes.items():
-            if name not in self._seen_ms:
+            first_ms = self._seen_ms.get(name)
+            if first_ms is None or quote.time_ms < first_ms:
                 self._standby_ms[name] = quote.time_ms
 
     # Thread "triggers-follow"
