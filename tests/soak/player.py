@@ -38,7 +38,7 @@ class Record:
     events: list[tuple[int, str]] = field(default_factory=list)  # of the stream, as heard
     problems: list[str] = field(default_factory=list)
     repeats: int = 0
-    lost: int = 0  # connections that broke, and requests with them
+    lost: int = 0  # requests whose connection ended, such as one kept alive for too long
     ended: Counter[str] = field(default_factory=Counter)  # why sockets ended that were not ended by us
     reconnects: int = 0  # on purpose
 
@@ -88,14 +88,12 @@ class Player:
             except (OSError, WebSocketException) as error:
                 if attempt + 1 == CONNECTS_MAX:
                     raise
-                self.record.lost += 1
                 self.record.ended[f"while connecting: {self._socket.ended or error}"] += 1
                 await asyncio.sleep(PAUSE_S)
 
     async def stay_open(self) -> None:
         """Connect again when the socket has ended."""
         if not self._socket.is_open:
-            self.record.lost += 1
             self.record.ended[self._socket.ended or "without a reason"] += 1
             await self.open()
 

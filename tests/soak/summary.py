@@ -51,7 +51,8 @@ def show(result: dict[str, Any], say: Callable[[str], None]) -> None:
     say(
         f"{result['accounts']} accounts, seed {result['seed']}: {result['requests']:,} requests in "
         f"{result['took_s']:g} s ({result['requests_per_s']:g}/s), {result['repeated']} sent twice, "
-        f"{result['reconnected']} sockets opened again on purpose, {result['connections_lost']} lost"
+        f"{result['reconnected']} sockets opened again on purpose, {result['connections_lost']} requests "
+        "repeated because their connection had ended"
     )
     for name, times in result["latency_ms"].items():
         shown = ", ".join(f"{key} {value:g} ms" for key, value in times.items() if key != "count")

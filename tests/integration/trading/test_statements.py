@@ -153,6 +153,7 @@ def test_csv_opens_in_a_spreadsheet(traded):
     answer = ask(traded, format="csv")
 
     assert answer["Content-Type"] == "text/csv; charset=utf-8"
+    assert int(answer["RateLimit-Limit"]) > 0
     assert answer["Content-Disposition"].startswith("attachment; ")
     assert answer.content.startswith(b"\xef\xbb\xbf")
     table = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"), newline="")))
