@@ -1,14 +1,15 @@
-"""Repeated commands about waiting orders answer their first outcome; an id names one request only."""
+"""Repeated commands about waiting orders answer their first outcome, an id names one request; guards."""
 
 from decimal import Decimal
 
 import pytest
 
-from apps.trading.domain.orders import TimeInForce
+from apps.trading.domain.filling import TriggerVoid
+from apps.trading.domain.orders import RejectReason, TimeInForce
 from apps.trading.models import Deal, Order, Position
 from apps.trading.services import executor
 from apps.trading.services.batch import ClientOrderIdReused
-from tests.factories.booked import of, quoted, run, verified
+from tests.factories.booked import of, order_row, quoted, run, verified
 from tests.factories.books import buy, buy_limit, buy_stop, cancel, close, close_all, trigger
 
 D = Decimal
@@ -77,3 +78,35 @@ def test_a_repeated_trigger_fills_once(holder):
 
     assert (again.repeated, again.payload) == (True, first.payload)
     assert Deal.objects.count() == 1
+
+
+# --- guards ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def guarded(monkeypatch):
+    """A guard that refuses whatever adds exposure."""
+    monkeypatch.setattr(
+        executor._executor._runner, "_guards", [lambda command, book, market: RejectReason.CLOSE_ONLY]
+    )
+
+
+def test_a_guard_rejects_an_order_that_fires_and_no_other(holder, guarded, monkeypatch):
+    with monkeypatch.context() as unguarded:
+        unguarded.setattr(executor._executor._runner, "_guards", [])
+        number = run(holder, buy_stop("1.10500", lots="0.1")).order.id
+
+    with pytest.raises(TriggerVoid):
+        run(holder, trigger(number, "1.10500", quoted("1.10400", "1.10417")))
+    still = order_row(number).status
+    fired = run(holder, trigger(number, "1.10500", quoted("1.10500", "1.10517")))
+
+    assert (still, fired.type, order_row(number).status) == ("working", "order_rejected", "rejected")
+    assert order_row(number).reject_reason == "close_only"
+
+
+def test_a_guarded_order_is_stored_as_rejected(holder, guarded):
+    outcome = run(holder, buy_limit("1.09000"))
+
+    stored = order_row(outcome.order.id)
+    assert (stored.status, stored.type, stored.reject_reason) == ("rejected", "limit", "close_only")

@@ -55,6 +55,34 @@ def a_book(make_book, *, leverage: int) -> AccountBook:
     return make_book(balance="1000000", leverage=leverage)
 
 
+@pytest.mark.parametrize(
+    ("currency", "margin_rate", "expected"),
+    [("EUR", "1", "1000.00"), ("USD", "1", "1279.00"), ("USD", "1.15", "1470.85")],
+)
+def test_one_lot_of_eurusd_at_one_to_a_hundred(make_book, currency, margin_rate, expected):
+    eurusd = spec("EURUSD", "EUR", "USD", margin_rate_buy=D(margin_rate))
+    book = make_book(balance="1000000", currency=currency)
+
+    book.apply(
+        buy("EURUSD", lots="1"),
+        market=view(eurusd, bid="1.27900", ask="1.27900", currency=currency),
+        now=NOON,
+    )
+
+    assert book.account.margin == D(expected)
+
+
+def test_a_hedge_is_booked_to_the_cent(make_book):
+    """Sell 3 @ 1.11943, buy 2 @ 1.11953, margin rates buy 2 and sell 4, 1:500: 2,238.908."""
+    eurusd = spec("EURUSD", "EUR", "USD", margin_rate_buy=D(2), margin_rate_sell=D(4))
+    book = a_book(make_book, leverage=500)
+
+    book.apply(sell("EURUSD", lots="3"), market=view(eurusd, bid="1.11943", ask="1.11943"), now=NOON)
+    book.apply(buy("EURUSD", lots="2"), market=view(eurusd, bid="1.11953", ask="1.11953"), now=NOON)
+
+    assert book.account.margin == D("2238.91")
+
+
 def test_cfd_leverage_with_a_waiting_order(make_book):
     """Buy 1 @ 15.436 and 2 @ 15.432, contract 5,000, 1:100; then a buy limit of 1 @ 15.412."""
     silver = spec(
