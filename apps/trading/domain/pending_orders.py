@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import datetime
 
 from apps.groups.domain.terms import Terms
-from apps.market.domain.quotes import Quote
 from apps.trading.domain import checks
 from apps.trading.domain.commands import (
     KEEP,
@@ -235,7 +234,7 @@ def _change_refusal(
         return reason
     quote = market.client(order.symbol)
     assert quote is not None  # usable
-    if _is_held_fast(order, quote=quote, terms=terms, actor=actor):
+    if _is_held_fast(order, terms=terms, market=market, actor=actor):
         return RejectReason.FROZEN
     if (changed.price, changed.stop_limit_price) != (order.price, order.stop_limit_price):
         reason = checks.pending_prices(changed, quote=quote, terms=terms)
@@ -245,10 +244,12 @@ def _change_refusal(
     return _lacks_reserve(desk, changed, market)
 
 
-def _is_held_fast(order: Order, *, quote: Quote, terms: Terms, actor: Actor) -> bool:
-    """Within the freeze level only staff and the system change an order."""
-    price = checks.opening_price(order.side, quote)
-    return actor.kind is ActorKind.CLIENT and checks.is_frozen(order.waits_for, price=price, terms=terms)
+def _is_held_fast(order: Order, *, terms: Terms, market: MarketView, actor: Actor) -> bool:
+    """Within the freeze level only staff and the system change an order, while it could be set off."""
+    quote = market.client(order.symbol)
+    if actor.kind is not ActorKind.CLIENT or quote is None or checks.tradable(order.symbol, market=market):
+        return False
+    return checks.is_frozen(order.waits_for, price=checks.opening_price(order.side, quote), terms=terms)
 
 
 def _not_changed(desk: Desk, order: Order, reason: RejectReason) -> Outcome:
@@ -259,15 +260,10 @@ def _not_changed(desk: Desk, order: Order, reason: RejectReason) -> Outcome:
 def cancel(desk: Desk, command: CancelOrder, market: MarketView, now: datetime) -> Outcome:
     """Take a working order back, unless the market is too near for a client to do so."""
     order = desk.working(command.order_id)
-    terms, quote = market.terms(order.symbol), market.client(order.symbol)
+    terms = market.terms(order.symbol)
     if desk.account.status == checks.DISABLED and command.actor.kind is ActorKind.CLIENT:
         return _not_changed(desk, order, RejectReason.ACCOUNT_DISABLED)
-    if (
-        terms is not None
-        and quote is not None
-        and not checks.tradable(order.symbol, market=market)
-        and _is_held_fast(order, quote=quote, terms=terms, actor=command.actor)
-    ):
+    if terms is not None and _is_held_fast(order, terms=terms, market=market, actor=command.actor):
         return _not_changed(desk, order, RejectReason.FROZEN)
     return end(desk, order, OrderStatus.CANCELED, "order_canceled")
 

@@ -51,7 +51,8 @@ def _refusal(desk: Desk, held: Position, command: ModifyPosition, market: Market
         return RejectReason.OFF_QUOTES
     terms = desk.terms_of(held.symbol, market, is_held=True)
     price = checks.closing_price(held.side, quote)
-    if command.actor.kind is ActorKind.CLIENT and any(
+    may_fire = command.actor.kind is ActorKind.CLIENT and market.in_session(held.symbol)
+    if may_fire and any(
         checks.is_frozen(level, price=price, terms=terms) for level in (held.stop_loss, held.take_profit)
     ):
         return RejectReason.FROZEN

@@ -193,6 +193,14 @@ def test_nothing_is_frozen_while_nothing_can_fill(make_book, make_market, change
     assert outcome.type == "order_canceled"
 
 
+def test_while_the_market_is_closed_an_order_may_change(make_book, make_market):
+    book = make_book()
+    book.apply(buy_stop("1.10030"), market=make_market(), now=NOON)
+    closed = make_market(symbols={"EURUSD": {"freeze_level_points": 50, "calendar": NEVER}})
+
+    assert book.apply(modify(1, volume="2"), market=closed, now=NOON).type == "order_modified"
+
+
 # --- canceling -------------------------------------------------------------------------------------------
 
 

@@ -126,6 +126,13 @@ def test_near_the_market_a_client_cannot_move_a_stop_away(hold, make_market, nea
     assert outcome.refusal == refusal
 
 
+def test_nothing_is_frozen_while_the_market_is_closed(hold, make_market):
+    book, position_id = hold(buy("EURUSD", lots="1", stop_loss=D("1.09950")))
+    market = make_market(symbols={"EURUSD": {"freeze_level_points": 50, "calendar": NEVER}})
+
+    assert book.apply(modify_position(position_id, stop_loss=None), market=market, now=NOON).refusal is None
+
+
 def test_a_stop_51_points_off_is_not_frozen_at_50(hold, make_market):
     book, position_id = hold(buy("EURUSD", lots="1", stop_loss=D("1.09949")))
     market = make_market(symbols={"EURUSD": {"freeze_level_points": 50}})
