@@ -155,12 +155,17 @@ def sync_all(*, today: date, years: int = 2, dry_run: bool = False) -> list[Sync
     """
     Sync every session that names an exchange.
 
-    :raises ExchangeUnknown: a session names a calendar that does not exist; those before it are done.
+    :raises ExchangeUnknown: sessions name calendars that do not exist; all others are done.
     """
-    return [
-        sync(session, today=today, years=years, dry_run=dry_run)
-        for session in TradingSession.objects.exclude(exchange="").order_by("name")
-    ]
+    done, problems = [], []
+    for session in TradingSession.objects.exclude(exchange="").order_by("name"):
+        try:
+            done.append(sync(session, today=today, years=years, dry_run=dry_run))
+        except ExchangeUnknown as unknown:
+            problems.append(f"{session.name}: {unknown.detail}")
+    if problems:
+        raise ExchangeUnknown(" ".join(problems))
+    return done
 
 
 def _weekdays(session: TradingSession) -> frozenset[int]:

@@ -9,6 +9,8 @@ from django.core.management import CommandError, call_command
 from apps.market.models import Holiday, SessionHours, TermsVersion, TradingSession
 from apps.market.selectors.symbols import session_calendars
 from apps.market.services import holidays
+from apps.market.services.holidays import ExchangeUnknown
+from apps.market.tasks import sync_holidays
 
 pytestmark = pytest.mark.django_db
 TODAY = date(2026, 11, 21)
@@ -112,3 +114,12 @@ def test_symbols_close_on_what_was_imported(stocks, settings):
     closed = session_calendars()[stocks.pk].holidays
 
     assert date(2026, 12, 25) in {day.date for day in closed}
+
+
+def test_task_syncs_the_others_when_one_exchange_is_unknown(stocks):
+    TradingSession.objects.create(name="A typo", exchange="NOWHERE")
+
+    with pytest.raises(ExchangeUnknown, match="A typo: There is no exchange calendar 'NOWHERE'"):
+        sync_holidays()
+
+    assert stocks.holidays.exists()

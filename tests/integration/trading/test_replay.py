@@ -4,12 +4,14 @@ import json
 from datetime import datetime, timedelta
 from decimal import Decimal
 from io import StringIO
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from apps.groups.models import TradingGroup
-from apps.trading.domain.orders import Side
+from apps.trading.domain.commands import CancelOrder, PlacePending
+from apps.trading.domain.orders import OrderType, Side
 from apps.trading.selectors import books, replays
 from apps.trading.services import executor
 from apps.trading.tasks import roll_over
@@ -109,6 +111,31 @@ def test_missing_quote_is_said_and_nothing_is_valued(nights, holder, owner):
 
     assert told["missing"] == ["no quote of EURUSD is stored at or before that instant"]
     assert (told["account"]["equity"], told["account"]["balance"]) == (None, "10000.00")
+
+
+def test_orders_that_waited_then_are_shown(nights, holder):
+    asked = PlacePending(
+        account_id=holder.id,
+        command_id=uuid4(),
+        actor=holder.actor,
+        client_order_id="waits",
+        symbol="EURUSD",
+        side=Side.BUY,
+        volume=D("0.20"),
+        type=OrderType.LIMIT,
+        price=D("1.09000"),
+        stop_loss=D("1.08000"),
+    )
+    order_id = executor.run(asked).order.id
+    nights.set_clock(nights.noon + MINUTE)
+    executor.run(CancelOrder(account_id=holder.id, command_id=uuid4(), actor=holder.actor, order_id=order_id))
+    nights.set_clock(nights.noon + 2 * MINUTE)
+
+    (order,) = replays.account_replay(login=holder.login, at=nights.noon + MINUTE / 2)["orders"]
+
+    assert (order["id"], order["status"], order["price"]) == (order_id, "working", "1.09000")
+    assert (order["stop_loss"], order["volume"]) == ("1.08000", "0.2")
+    assert replays.account_replay(login=holder.login, at=nights.noon + MINUTE)["orders"] == []
 
 
 # -- the command
