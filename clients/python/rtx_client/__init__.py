@@ -4,6 +4,7 @@ from rtx_client.client import RtxClient
 from rtx_client.errors import RtxError
 from rtx_client.models import (
     Account,
+    Bar,
     Candle,
     Closed,
     Deal,
@@ -18,7 +19,7 @@ from rtx_client.models import (
     TimeInForce,
     Tokens,
 )
-from rtx_client.stream import Bar, RtxStream
+from rtx_client.stream import RtxStream
 from rtx_client.values import KEEP
 
 __all__ = [

@@ -167,6 +167,14 @@ class Candle(Model):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Bar(Candle):
+    """A candle of the stream, as it stands."""
+
+    symbol: str
+    interval: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Deal(Model):
     """An execution; volume in lots, money in the account's currency (a fee is negative)."""
 

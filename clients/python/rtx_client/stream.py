@@ -13,8 +13,6 @@ import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self, TypeAlias
@@ -23,8 +21,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidURI, WebSocketException
 
 from rtx_client import errors
-from rtx_client.models import Event, Order, Quote
-from rtx_client.values import new_id
+from rtx_client.models import Bar, Event, Order, Quote
+from rtx_client.values import from_ms, new_id
 
 log = logging.getLogger(__name__)
 
@@ -36,26 +34,8 @@ LOGINS_REFUSED_MAX = 2
 AGAIN = (errors.ConnectionLost, errors.Busy, errors.OutcomeUnknown, errors.Unavailable, errors.RateLimited)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bar:
-    """A candle as it stands, bid prices; `time` is its opening."""
-
-    symbol: str
-    interval: str
-    time: datetime
-    open: Decimal
-    high: Decimal
-    low: Decimal
-    close: Decimal
-    ticks: int
-
-
 Message: TypeAlias = Quote | Event | Bar
 Key: TypeAlias = tuple[str, ...]
-
-
-def _instant(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms // 1000, UTC).replace(microsecond=ms % 1000 * 1000)
 
 
 class RtxStream:
@@ -130,6 +110,7 @@ class RtxStream:
         Return the next message.
 
         :raises NotAuthenticated: the login behind the stream has ended.
+        :raises RtxError: a subscription could not be made again after a break; the rest goes on.
         """
         if self._ended is not None and self._messages.empty():
             raise self._ended
@@ -239,14 +220,23 @@ class RtxStream:
             fields["since"] = since
 
         def told(data: Any) -> None:
-            self._accounts[account] = data["seq"]
+            last = self._accounts.get(account)
+            if last is None or last < data["seq"]:  # events that came before the reply count
+                self._accounts[account] = data["seq"]
 
         await self._ask("subscribe", fields, told)
 
     # -- the connection
 
     async def _run(self) -> None:
-        """Stay connected until closed, or until the login behind the stream has ended."""
+        try:
+            await self._stay_connected()
+        except Exception as fault:
+            self._end(errors.RtxError(f"the stream failed: {fault!r}"))
+            raise
+
+    async def _stay_connected(self) -> None:
+        """Connect again and again, until the login behind the stream has ended."""
         failures = refused = 0
         while True:
             code, self._was_alive = 0, False
@@ -294,9 +284,17 @@ class RtxStream:
         """Make the subscriptions of the last connection again, then let requests through."""
         try:
             for account in list(self._accounts):
-                await self._subscribe_account(account)
-            for fields in list(self._others.values()):
-                await self._ask("subscribe", fields)
+                try:
+                    await self._subscribe_account(account)
+                except errors.RtxError as error:
+                    self._refused(error)
+                    self._accounts.pop(account, None)
+            for name, fields in list(self._others.items()):
+                try:
+                    await self._ask("subscribe", fields)
+                except errors.RtxError as error:
+                    self._refused(error)
+                    self._others.pop(name, None)
             await self._ask("ping", {})
         except errors.RtxError:
             if self._socket is not None:
@@ -316,7 +314,7 @@ class RtxStream:
                         symbol=one["s"],
                         bid=Decimal(one["b"]),
                         ask=Decimal(one["a"]),
-                        time=_instant(one["t"]),
+                        time=from_ms(one["t"]),
                     )
                     await self._put_latest(("quote", quote.symbol), quote)
             case "account":
@@ -326,7 +324,7 @@ class RtxStream:
                 bar = Bar(
                     symbol=message["symbol"],
                     interval=message["interval"],
-                    time=_instant(message["t"]),
+                    time=from_ms(message["t"]),
                     ticks=message["ticks"],
                     **prices,
                 )
@@ -371,8 +369,21 @@ class RtxStream:
     def _end(self, error: errors.RtxError) -> None:
         self._ended = error
         self._connected.set()
+        self._tell(error)
+
+    def _tell(self, error: errors.RtxError) -> None:
         with suppress(asyncio.QueueFull):
             self._messages.put_nowait(error)
+
+    def _refused(self, error: errors.RtxError) -> None:
+        """
+        Tell the reader of a subscription that the broker makes no longer; the rest of the stream goes on.
+
+        :raises RtxError: the error, when it says nothing about the subscription: connect again.
+        """
+        if isinstance(error, AGAIN):
+            raise error
+        self._tell(error)
 
     def _pause(self, attempt: int) -> float:
         """Return a random pause that grows with each attempt, so that clients do not come back together."""

@@ -1,6 +1,6 @@
 """How values travel to the broker: exact text, never a float; what stays as it is, is left out."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Any
@@ -49,3 +49,8 @@ def changes_of(**values: Any) -> dict[str, Any]:
 
 def number_text(value: Number | None) -> str | None:
     return None if value is None else str(text_of(value))
+
+
+def from_ms(ms: int) -> datetime:
+    """Return the instant of milliseconds since the epoch, exactly."""
+    return datetime.fromtimestamp(ms // 1000, UTC).replace(microsecond=ms % 1000 * 1000)
