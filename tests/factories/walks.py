@@ -352,9 +352,7 @@ class Walk:
     def _swaps(self, base: Any, number: str, cents: int) -> c.Command | None:
         held = list(self.book.positions.values())
         amount = booked(D(cents) / 100, self.group.currency)
-        gone = (
-            [] if not held else [replace(held[0], id=10**12 + base["command_id"].int % 2**40)]
-        )  # closed since
+        gone = [replace(one, id=self.account.id * 10**12 + int(number)) for one in held[:1]]  # closed since
         return c.ChargeSwaps(
             **base,
             date=NOON.date() + timedelta(days=int(number)),
