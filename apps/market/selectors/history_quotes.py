@@ -11,8 +11,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from django.db import connection
+from django.db.models import Max
 
 from apps.market.domain.quotes import Quote
+from apps.market.models import FeedStatus
 from apps.market.selectors.quotes import to_ms
 
 
@@ -77,3 +79,9 @@ def quotes_at(at: datetime, *, names: Iterable[str] | None = None) -> dict[str, 
             name: PastQuote(Quote(name, bid, ask, to_ms(time)), Origin(origin), source)
             for name, bid, ask, time, origin, source in cursor.fetchall()
         }
+
+
+def stored_until() -> datetime | None:
+    """Return until when the engine has stored what it saw; None: no engine has run yet."""
+    found: datetime | None = FeedStatus.objects.aggregate(last=Max("updated_at"))["last"]
+    return found

@@ -20,6 +20,7 @@ from django.db.models.functions import Coalesce
 
 from apps.groups.models import TradingGroup
 from apps.market.selectors import history
+from apps.market.selectors.history_quotes import stored_until
 from apps.trading.domain.commands import ChargeSwaps, Outcome, rollover_command_id
 from apps.trading.domain.replaying import Divergence
 from apps.trading.domain.rollover import TradingDay
@@ -35,6 +36,8 @@ from rtx.kernel.actor import Actor
 from rtx.kernel.money import ZERO
 
 SETTLE_S = 30  # after the instant, so that its ticks are stored and its commands committed
+STORING_S = 5  # what the engine saw so shortly before it last wrote may still be in its hands
+PATIENCE_S = 600  # an engine that has written nothing for so long will not any more
 CLAIM_S = 120
 CHUNK_ACCOUNTS = 200  # read under one lock: few, because commands of theirs wait for it
 WAITING_MAX = 1024  # commands in the executor's queue at once
@@ -67,8 +70,17 @@ class Rolled:
 
 
 def last_settled(now: datetime) -> datetime:
-    """Return the latest instant whose rollover may run: everything before it is stored."""
-    return now - timedelta(seconds=SETTLE_S)
+    """
+    Return the latest instant whose rollover may run: its ticks are stored, or never will be.
+
+    An engine that runs but could not write (PostgreSQL was away) is waited for.
+    """
+    latest = now - timedelta(seconds=SETTLE_S)
+    stored = stored_until()
+    if stored is None:
+        return latest
+    complete = min(latest, stored - timedelta(seconds=STORING_S))
+    return max(complete, now - timedelta(seconds=PATIENCE_S))
 
 
 def open_days(*, now: datetime) -> list[RolloverDay]:

@@ -8,6 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from apps.groups.models import TradingGroup
+from apps.market.models import FeedStatus
 from apps.trading.domain.orders import Side
 from apps.trading.models import RolloverDay, SwapCharge
 from apps.trading.services import executor, rollover
@@ -55,6 +56,24 @@ def test_looking_for_work_costs_few_statements(nights, django_assert_max_num_que
 
     with django_assert_max_num_queries(5):
         assert rollover.open_days(now=clock.now()) == []
+
+
+@pytest.mark.parametrize(
+    ("stored_s", "now_s", "rolled"), [(4, 60, False), (5, 60, True), (-3600, 60, False), (-3600, 600, True)]
+)
+def test_day_waits_until_the_engine_has_stored_its_ticks(nights, stored_s, now_s, rolled):
+    holder = opened(nights, nights.group())
+    FeedStatus.objects.create(
+        symbol=nights.symbols["EURUSD"],
+        provider="test",
+        started_at=nights.noon,
+        updated_at=nights.rolled_at() + timedelta(seconds=stored_s),
+    )
+    nights.go(nights.rolled_at() + timedelta(seconds=now_s))
+
+    roll_over()
+
+    assert bool(charges_of(holder)) is rolled
 
 
 def test_day_that_somebody_works_on_is_left_to_them(nights):
