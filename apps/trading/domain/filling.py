@@ -324,7 +324,8 @@ class Desk(Holdings):
 
         Free margin after the deal counts everything the deal brings: commission, its opening spread, its
         margin. The filled order's own reserve is gone by then. A deal that raises neither margin nor exposure
-        is never refused; margin alone does not tell, an addition at a better price may lower it.
+        is never refused. Margin alone does not tell: an addition at a better price may lower it, a flip turns
+        the exposure round at the same margin.
         """
         after = self.positions_after(deal, result)
         on_symbol = [position for position in after if position.symbol == deal.symbol]

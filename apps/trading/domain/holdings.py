@@ -109,8 +109,9 @@ class Holdings:
         return [*kept, result.position] if result.position else kept
 
     def grows(self, symbol: str, after: Iterable[Position]) -> bool:
-        """Say whether `after` would be more net volume on a symbol than what is open, whichever way."""
-        return abs(_net_volume(after)) > abs(_net_volume(self.of_symbol(symbol)))
+        """Say whether `after` would be more net volume on a symbol than what is open, or volume the other way."""
+        now, then = _net_volume(self.of_symbol(symbol)), _net_volume(after)
+        return abs(then) > abs(now) or now * then < 0
 
     def margin_with(
         self,

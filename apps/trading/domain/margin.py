@@ -91,9 +91,9 @@ def need_of(positions: Iterable[Position], orders: Iterable[Order] = ()) -> Need
     """
     Return what one symbol's positions and working orders need.
 
-    The terms are those of the newest position or order: by time, because numbers come from a block for each
-    process, and a part that closes brings no new terms. Working orders come on top of the positions; those
-    that reserve nothing do not count towards the bands either.
+    Positions follow the terms of the newest one: by time, because numbers come from a block for each process,
+    and a part that closes brings no new terms. Working orders come on top, each under its own terms, and set
+    the schedule only where nothing is held; those that reserve nothing do not count towards the bands either.
     """
     held = list(positions)
     waiting = [order for order in orders if order.terms is not None and order.terms.rate_pending]
@@ -108,23 +108,23 @@ def need_of(positions: Iterable[Position], orders: Iterable[Order] = ()) -> Need
     buys, sells = _side_of(held, Side.BUY), _side_of(held, Side.SELL)
     amount = _of_positions(buys, sells, terms, leverage)
     for order in waiting:
-        amount += _of_order(order, terms, leverage)
+        amount += _of_order(order, by_notional=by_notional)
     if schedule is None:
         return Need(amount)
     if by_notional:
         size = max(_notional(side, terms) for side in (buys, sells))
-        size += sum((_notional(_waiting_side(order), terms) for order in waiting), ZERO)
+        size += sum((_notional(_waiting_side(order), _terms_of(order)) for order in waiting), ZERO)
     else:
         size = max(buys.volume, sells.volume) + sum((order.volume for order in waiting), ZERO)
     return Need(amount, size, schedule, terms.leverage, newest)
 
 
 def _newest_terms(held: list[Position], waiting: list[Order]) -> tuple[Age, ContractTerms | None]:
-    """Return since when the newest position or order stands, and its terms."""
+    """Return since when the newest position stands, or without one the newest order, and its terms."""
     newest = max(held, key=_opened, default=None)
-    latest = max(waiting, key=_waits_since, default=None)
-    if newest is not None and (latest is None or _opened(newest) > _waits_since(latest)):
+    if newest is not None:
         return _opened(newest), newest.terms
+    latest = max(waiting, key=_waits_since, default=None)
     return (_waits_since(latest), latest.terms) if latest else (NEVER, None)
 
 
@@ -237,8 +237,15 @@ def _covered_unit(buys: _Side, sells: _Side, terms: ContractTerms, leverage: int
     return unit * conversion * (terms.rate_buy + terms.rate_sell) / 2
 
 
-def _of_order(order: Order, terms: ContractTerms, leverage: int) -> Decimal:
-    """Return what a working order reserves, at the price it waits for."""
+def _terms_of(order: Order) -> ContractTerms:
+    assert order.terms is not None  # it reserves
+    return order.terms
+
+
+def _of_order(order: Order, *, by_notional: bool) -> Decimal:
+    """Return what a working order reserves under its own terms, at the price it waits for."""
+    terms = _terms_of(order)
+    leverage = ONE if by_notional else terms.leverage
     rate = terms.rate_buy if order.side is Side.BUY else terms.rate_sell
     return _of_side(_waiting_side(order), terms, leverage) * rate * terms.rate_pending
 
