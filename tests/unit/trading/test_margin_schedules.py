@@ -193,21 +193,31 @@ def test_a_pool_goes_by_the_bands_of_whoever_traded_last(numbers):
     assert margin.total(needs) == margin.total(reversed(needs)) == D(20_000)
 
 
+@pytest.mark.parametrize("numbers", [(1, 2), (2, 1)], ids=["one process", "two processes"])
+def test_edited_terms_hold_for_all_positions_from_the_newest_one_on(numbers):
+    old, new = (terms(margin_rate_buy=D(rate)) for rate in (1, 2))
+    held = [
+        position(old, BUY, "1", number=numbers[0], since=1),
+        position(new, BUY, "1", number=numbers[1], since=2),
+    ]
+
+    assert margin.of_symbol(held) == margin.of_symbol(reversed(held)) == D(4_000)
+
+
 @pytest.mark.parametrize(
-    ("of_position", "of_order", "expected"),
+    ("of_position", "of_order"),
     [
-        ({"since": 1}, {"since": 2}, "4000"),  # the order came later: its rate of 2 holds for all
-        ({"since": 2}, {"since": 1}, "2000"),
-        ({"since": 2}, {"since": 1, "activated": 3}, "4000"),
-        ({"since": 1, "number": 99}, {"since": 2, "number": 1}, "4000"),  # numbers of two processes
-        ({"since": 2, "number": 1}, {"since": 1, "number": 99}, "2000"),
+        ({"since": 1}, {"since": 2}),
+        ({"since": 2}, {"since": 1}),
+        ({"since": 2}, {"since": 1, "activated": 3}),
+        ({"since": 1, "number": 99}, {"since": 2, "number": 1}),
     ],
 )
-def test_edited_terms_hold_from_the_newest_position_or_order_on(of_position, of_order, expected):
+def test_a_waiting_order_follows_its_own_terms_and_moves_no_positions(of_position, of_order):
     old, new = (terms(margin_rate_pending=D(1), margin_rate_buy=D(rate)) for rate in (1, 2))
     held, order = position(old, BUY, "1", **of_position), waiting(new, BUY, "1", **of_order)
 
-    assert margin.of_symbol([held], [order]) == D(expected)
+    assert margin.of_symbol([held], [order]) == D(3_000)
 
 
 def test_a_part_that_closes_brings_no_old_terms_back(make_book, make_market):
