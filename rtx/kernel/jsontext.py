@@ -5,13 +5,12 @@ Of two values for one name a reader would take either; what a caller meant canno
 """
 
 import json
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
 
 COLON = b":"
-_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=Decimal)
 
 
 class DuplicateName(ValueError):
@@ -20,6 +19,21 @@ class DuplicateName(ValueError):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.name = name
+
+
+def _exact(text: str) -> Decimal:
+    """
+    Return a number as it stands.
+
+    :raises ValueError: its exponent is beyond what a Decimal holds; the decoder makes a DecodeError of it.
+    """
+    try:
+        return Decimal(text)
+    except InvalidOperation as error:
+        raise ValueError("number out of range") from error
+
+
+_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=_exact)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -16,6 +16,8 @@ BAD_FRAMES = [
     ("{", "malformed"),
     (b"\x00\xff", "malformed"),
     ('{"op":"order.market","id":1,"data":{"volume":NaN}}', "malformed"),
+    ('{"op":"ping","id":1,"x":1e99999999999999999999}', "malformed"),
+    ('{"op":"order.market","id":1,"data":{"volume":1e99999999999999999999}}', "malformed"),
     ('{"op":"fly","id":1}', "unknown_op"),
     ('{"op":"auth","id":1,"token":"x"}', "invalid"),
     ('{"op":"order.cancel","id":1,"data":{}}', "invalid"),
