@@ -119,6 +119,7 @@ def test_the_pages_fit_the_window(
         "account": account,
         "account-close-all": account.replace("/change/", "/close_all/"),
         "orders": "/admin/trading/order/?state=working",
+        "positions": "/admin/trading/position/",
     }.items():
         page.goto(path)
         picture(page, f"{size}-{name}")
