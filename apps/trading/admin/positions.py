@@ -9,7 +9,6 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RelatedDropdownFilter
 from unfold.enums import ActionVariant
@@ -95,7 +94,6 @@ class PositionAdmin(TicketAdmin):
         "lots",
         "open_",
         "current",
-        "stops",
         "profit_",
         "swap_",
         "book_",
@@ -253,12 +251,6 @@ class PositionAdmin(TicketAdmin):
         """The price at which it would close now."""
         shown = position.closing_price
         return number(None) if shown is None else price(shown, position.symbol.digits)
-
-    @admin.display(description="SL / TP")
-    def stops(self, position: Position) -> SafeString:
-        """Stop loss and take profit; a trailing stop is marked."""
-        trails = " ↗" if position.trailing_points else ""
-        return format_html("{}{} / {}", number(position.stop_loss), trails, number(position.take_profit))
 
     @admin.display(description="Profit")
     def profit_(self, position: Any) -> SafeString:
