@@ -109,7 +109,7 @@ class Holdings:
         return [*kept, result.position] if result.position else kept
 
     def grows(self, symbol: str, after: Iterable[Position]) -> bool:
-        """Say whether `after` would be more net volume on a symbol than what is open, or volume the other way."""
+        """Say whether `after` would be more net volume on a symbol than now, or volume the other way."""
         now, then = _net_volume(self.of_symbol(symbol)), _net_volume(after)
         return abs(then) > abs(now) or now * then < 0
 

@@ -8,7 +8,7 @@ that is the account book.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum, StrEnum
 from heapq import heapify, heappop, heappush
@@ -18,6 +18,7 @@ from apps.groups.domain.terms import Terms
 from apps.market.domain.quotes import Quote
 from apps.trading.domain.orders import OrderType, Side
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ALWAYS = Decimal("-Infinity")
 NEVER = Decimal("Infinity")
 SPARE_MAX = 64  # so many empty prices a side keeps before it looks whether they are too many
@@ -54,7 +55,8 @@ class Entry:
     One waiting price. `price` is the client's, `raw` the feed's that reaches it (infinite: any does).
 
     `activates`: a stop limit that becomes a limit. After `expires_at` nothing is reached any more.
-    `distance`: how far a trailing stop stays behind the price.
+    `distance`: how far a trailing stop stays behind the price. `since`: when it began to wait; tickets do not
+    tell, each process takes them from a block of its own.
     """
 
     key: Key
@@ -66,6 +68,7 @@ class Entry:
     expires_at: datetime | None = None
     activates: bool = False
     distance: Decimal | None = None
+    since: datetime = EPOCH
 
     def is_reached_by(self, quote: Quote) -> bool:
         """Say whether a raw quote reaches the price."""
@@ -85,6 +88,7 @@ class WaitingOrder:
     waits_for: Decimal
     activates: bool = False
     expires_at: datetime | None = None
+    since: datetime = EPOCH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +101,7 @@ class GuardedPosition:
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
     trailing_points: int | None = None
+    since: datetime = EPOCH
 
 
 def of_order(order: WaitingOrder, terms: Terms) -> Entry:
@@ -111,6 +116,7 @@ def of_order(order: WaitingOrder, terms: Terms) -> Entry:
         price=order.waits_for,
         expires_at=order.expires_at,
         activates=order.activates,
+        since=order.since,
     )
 
 
@@ -118,13 +124,13 @@ def of_position(position: GuardedPosition, terms: Terms) -> Iterator[Entry]:
     """Yield the entries of a position: a buy closes on the bid, a sell on the ask."""
     is_buy = position.side is Side.BUY
     against, in_favor = Reach((not is_buy, not is_buy)), Reach((not is_buy, is_buy))
-    kept = position.account_id
+    kept, since = position.account_id, position.since
     if position.stop_loss is not None:
         key = Key(Waiting.STOP_LOSS, position.id)
-        yield _entry(key, kept, terms, reach=against, price=position.stop_loss)
+        yield _entry(key, kept, terms, reach=against, price=position.stop_loss, since=since)
     if position.take_profit is not None:
         key = Key(Waiting.TAKE_PROFIT, position.id)
-        yield _entry(key, kept, terms, reach=in_favor, price=position.take_profit)
+        yield _entry(key, kept, terms, reach=in_favor, price=position.take_profit, since=since)
     if position.trailing_points is not None:
         key = Key(Waiting.TRAILING, position.id)
         if position.stop_loss is None:
@@ -133,7 +139,7 @@ def of_position(position: GuardedPosition, terms: Terms) -> Iterator[Entry]:
             way = (position.trailing_points + 1) * terms.symbol.point
             price = position.stop_loss + way if is_buy else position.stop_loss - way
         distance = position.trailing_points * terms.symbol.point
-        yield _entry(key, kept, terms, reach=in_favor, price=price, distance=distance)
+        yield _entry(key, kept, terms, reach=in_favor, price=price, distance=distance, since=since)
 
 
 def _entry(
@@ -146,12 +152,15 @@ def _entry(
     expires_at: datetime | None = None,
     activates: bool = False,
     distance: Decimal | None = None,
+    since: datetime = EPOCH,
 ) -> Entry:
     if reach.value[0]:
         raw = price - terms.markup_ask_points * terms.symbol.point
     else:
         raw = price + terms.markup_bid_points * terms.symbol.point
-    return Entry(key, account_id, terms.symbol.name, reach, price, raw, expires_at, activates, distance)
+    return Entry(
+        key, account_id, terms.symbol.name, reach, price, raw, expires_at, activates, distance, since
+    )
 
 
 def first_to_reach(entry: Entry, quotes: Iterable[Quote]) -> Quote | None:
@@ -223,11 +232,11 @@ class _Rung:
             self._find_best()
 
     def take(self, price: Decimal) -> Iterator[Entry]:
-        """Take out what a price reaches, in the order in which a moving price reaches it; ties by ticket."""
+        """Take out what a price reaches, in the order in which a moving price reaches it; ties by time."""
         while self._by_price and self.reaches(price, self.best):
             reached = self._by_price.pop(self.best)
             self._find_best()
-            yield from sorted(reached.values(), key=_ticket)
+            yield from sorted(reached.values(), key=_age)
 
     def reaches(self, price: Decimal, threshold: Decimal) -> bool:
         return price >= threshold if self._rises else price <= threshold
@@ -301,7 +310,7 @@ class Ladder:
 
     def take(self, quote: Quote) -> list[Entry]:
         """
-        Take out all that a quote reaches: what was passed furthest was reached first; ties by ticket.
+        Take out all that a quote reaches: what was passed furthest was reached first; ties by time.
         """
         bid, ask = quote.bid, quote.ask
         taken = [
@@ -312,7 +321,7 @@ class Ladder:
         ]
         for entry in taken:
             del self._entries[entry.key]
-        taken.sort(key=lambda entry: (-passed_by(entry, quote), entry.key.id))
+        taken.sort(key=lambda entry: (-passed_by(entry, quote), *_age(entry)))
         return taken
 
 
@@ -323,5 +332,5 @@ def passed_by(entry: Entry, quote: Quote) -> Decimal:
     return beyond if rises else -beyond
 
 
-def _ticket(entry: Entry) -> int:
-    return entry.key.id
+def _age(entry: Entry) -> tuple[datetime, int]:
+    return (entry.since, entry.key.id)

@@ -17,14 +17,15 @@ CHUNK = 5000
 
 ORDERS = """
     SELECT o.account_id, a.group_id, y.name, o.id, o.side, o.type, o.price, o.stop_limit_price,
-           o.activated_at IS NOT NULL, o.expires_at
+           o.activated_at, o.expires_at, o.created_at
     FROM trading_order o
     JOIN accounts_tradingaccount a ON a.id = o.account_id
     JOIN market_symbol y ON y.id = o.symbol_id
     WHERE o.status IN ('working', 'partially_filled') AND {which}
 """
 POSITIONS = """
-    SELECT p.account_id, a.group_id, y.name, p.id, p.side, p.stop_loss, p.take_profit, p.trailing_points
+    SELECT p.account_id, a.group_id, y.name, p.id, p.side, p.stop_loss, p.take_profit, p.trailing_points,
+           p.opened_at
     FROM trading_position p
     JOIN accounts_tradingaccount a ON a.id = p.account_id
     JOIN market_symbol y ON y.id = p.symbol_id
@@ -67,9 +68,9 @@ def _collect(
 
 
 def _of_order(account_id: int, terms: Terms, *row: Any) -> Iterable[Entry]:
-    number, side, kind, price, stop_limit_price, is_activated, expires_at = row
+    number, side, kind, price, stop_limit_price, activated_at, expires_at, created_at = row
     order_type = OrderType(kind)
-    activates = order_type is OrderType.STOP_LIMIT and not is_activated
+    activates = order_type is OrderType.STOP_LIMIT and activated_at is None
     if order_type is OrderType.STOP_LIMIT:
         order_type = OrderType.STOP if activates else OrderType.LIMIT
     order = WaitingOrder(
@@ -77,15 +78,16 @@ def _of_order(account_id: int, terms: Terms, *row: Any) -> Iterable[Entry]:
         account_id=account_id,
         side=Side(side),
         waits_as=order_type,
-        waits_for=stop_limit_price if kind == OrderType.STOP_LIMIT and is_activated else price,
+        waits_for=stop_limit_price if activated_at is not None else price,
         activates=activates,
         expires_at=expires_at,
+        since=activated_at or created_at,
     )
     return (triggers.of_order(order, terms),)
 
 
 def _of_position(account_id: int, terms: Terms, *row: Any) -> Iterable[Entry]:
-    number, side, stop_loss, take_profit, trailing_points = row
+    number, side, stop_loss, take_profit, trailing_points, opened_at = row
     position = GuardedPosition(
         id=number,
         account_id=account_id,
@@ -93,5 +95,6 @@ def _of_position(account_id: int, terms: Terms, *row: Any) -> Iterable[Entry]:
         stop_loss=stop_loss,
         take_profit=take_profit,
         trailing_points=trailing_points,
+        since=opened_at,
     )
     return triggers.of_position(position, terms)

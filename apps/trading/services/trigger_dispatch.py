@@ -16,6 +16,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 
 from apps.trading.domain.commands import (
@@ -77,7 +78,7 @@ def command_of(hit: Hit) -> Command:
             unwatched_ms=hit.unwatched_ms,
         )
     if entry.key.waiting is Waiting.TRAILING:
-        what = f"position:{number}:trail:{quote.time_ms}:{quote.bid}:{quote.ask}"
+        what = f"position:{number}:trail:{entry.price}:{quote.time_ms}:{quote.bid}:{quote.ask}"
         return TrailStop(
             account_id=account_id,
             command_id=trigger_command_id(account_id=account_id, what=what),
@@ -206,6 +207,9 @@ class Dispatcher:
                 self.offer(hits)
                 self._paused_until = time.monotonic() + PAUSE_S / 10
                 return
+            except Exception:
+                self.offer(hits)  # nothing was taken; what went wrong is told by the thread's loop
+                raise
             with self._changed:
                 self._under_way += len(hits)
             for hit, future in zip(hits, futures, strict=True):
@@ -215,7 +219,7 @@ class Dispatcher:
         """Take the next hits of the present leadership, as many as may be submitted together."""
         hits: list[Hit] = []
         with self._changed:
-            room = min(TOGETHER_MAX, UNDER_WAY_MAX - self._under_way)
+            room = min(TOGETHER_MAX, settings.EXECUTOR_QUEUE_MAX, UNDER_WAY_MAX - self._under_way)
             while self._pending and len(hits) < room:
                 _, hit = heapq.heappop(self._pending)
                 if hit.term == self._watch.term:

@@ -310,14 +310,19 @@ class Watch:
             return False, hits
 
     def rearm(self, hit: Hit) -> list[Hit]:
-        """Let an entry wait again after an attempt that did not come to anything."""
+        """
+        Let an entry wait again after an attempt that did not come to anything.
+
+        What came after the tick that was tried in vain counts: it is held against all of it.
+        """
         hits: list[Hit] = []
         with self._lock:
             if hit.term == self.term and hit.entry.key in self._held:
                 change = self._held.pop(hit.entry.key)
                 present = self._wanted.get(hit.entry.account_id, {}).get(hit.entry.key)
                 if present is not None:
-                    self._arm(present, change if present != hit.entry else UNKNOWN, hits)
+                    again = Change(hit.received_ms) if present == hit.entry else change
+                    self._arm(present, again, hits)
         return hits
 
     def counts(self) -> dict[str, int]:

@@ -33,6 +33,7 @@ FOLLOW_S = 0.05
 FOLLOW_BUSY_S = 1.0  # while much is under way: the many events of one account are then read once
 BUSY = 256
 TERMS_S = 0.5
+POLLS_MAX = 8  # so often the journal is read before what it told is acted upon
 RETRY_S = 0.3
 
 FEED_ELSEWHERE = """
@@ -66,6 +67,7 @@ class TriggerService:
         self._wake = threading.Event()
         self._threads: list[threading.Thread] = []
         self._asked: set[int] = set()
+        self._touched: dict[int, list[JournalEvent]] = {}
         self._asking = threading.Lock()
         self._leading = False
         self._seen_ms: dict[str, int] = {}  # symbol -> time of the first quote that this process saw
@@ -198,6 +200,7 @@ class TriggerService:
         started = time.monotonic()
         self._note_quotes()
         self._book = terms_book(terms_version())
+        self._touched = {}
         follower = Follower(following.present())
         self._watch.begin(specs=self._book.symbols, watched=self._standby_ms)
         self._watch.update(all_waiting(book=self._book))
@@ -214,35 +217,44 @@ class TriggerService:
         assert self._follower is not None
         self._check_terms()
         assert self._book is not None
-        touched: dict[int, list[JournalEvent]] = {}
-        while events := self._follower.poll():
-            for event in events:
-                if event.type not in WITHOUT_EFFECT:
-                    touched.setdefault(event.account_id, []).append(event)
-        with self._asking:
-            for account_id in self._asked:
-                touched.setdefault(account_id, [])
-            self._asked.clear()
+        self._take_events(self._follower)
+        touched = self._touched  # kept until it is read, whatever the database does meanwhile
         if touched:
             self._watch.begin_reading()
             found = waiting_of(touched, book=self._book)
             changes = {account_id: since(events) for account_id, events in touched.items() if events}
             self._dispatcher.offer(self._watch.update(found, changes=changes))
+            self._touched = {}
         self._dispatcher.offer(self._watch.ended(clock.now()))
         self._polled_at = time.monotonic()
+
+    def _take_events(self, follower: Follower) -> None:
+        """Note which accounts the journal's new events touch, and who asked to be read again."""
+        for _ in range(POLLS_MAX):
+            events = follower.poll()
+            for event in events:
+                if event.type not in WITHOUT_EFFECT:
+                    self._touched.setdefault(event.account_id, []).append(event)
+            if not events:
+                break
+        with self._asking:
+            for account_id in self._asked:
+                self._touched.setdefault(account_id, [])
+            self._asked.clear()
 
     def _check_terms(self) -> None:
         """Arm everything again when markups or sessions may have changed."""
         if time.monotonic() < self._terms_at + TERMS_S:
             return
         version = terms_version()
-        self._terms_at = time.monotonic()
         if self._book is not None and self._book.version == version:
+            self._terms_at = time.monotonic()
             return
-        self._book = terms_book(version)
-        self._watch.take_terms(self._book.symbols)
+        book = terms_book(version)
         self._watch.begin_reading()
-        found = all_waiting(book=self._book)
+        found = all_waiting(book=book)
+        self._book, self._terms_at = book, time.monotonic()
+        self._watch.take_terms(book.symbols)
         self._dispatcher.offer(self._watch.update({**{one: {} for one in self._watch.accounts()}, **found}))
 
     def _until_next(self) -> float:
@@ -291,6 +303,6 @@ def _cause(type_: str, payload: dict[str, Any]) -> int | None:
     """Return the ticket of what a tick of this engine set off, if that brought the event about."""
     if type_ == "position_modified" and payload["cause"] == "trailing":
         return int(payload["position"]["id"])
-    if type_ == "order_activated" or (type_ == "order_filled" and payload["order"]["trigger"]):
+    if type_ == "order_activated" or (type_ == "order_filled" and payload["order"].get("trigger")):
         return int(payload["order"]["id"])
     return None

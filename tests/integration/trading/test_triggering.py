@@ -7,13 +7,15 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import OperationalError
 
 from apps.accounts.models import AccountEvent
 from apps.market.models import TradingSession
 from apps.trading.domain.commands import CancelOrder, ModifyOrder
 from apps.trading.domain.orders import OrderType, Side, TimeInForce
 from apps.trading.models import Order, Position
-from apps.trading.services import executor
+from apps.trading.selectors.triggers import waiting_of
+from apps.trading.services import executor, triggering
 from apps.trading.services.triggering import TriggerService
 from rtx.kernel import clock
 from tests.factories import rows
@@ -157,6 +159,25 @@ def test_trailing_stop_follows_the_price_and_never_goes_back(feed, service, hold
     assert order["trigger"]["price"] == "1.10150"
     pulls = [e.payload for e in rows.events_of(holder) if e.type == "position_modified"]
     assert [p["cause"] for p in pulls] == ["client", "trailing"]
+
+
+def test_an_order_placed_just_before_the_database_fails_a_moment_is_armed_all_the_same(
+    feed, service, holder, monkeypatch
+):
+    broken = iter([OperationalError("connection reset")])
+
+    def reading(*given: Any, **more: Any) -> Any:
+        for error in broken:
+            raise error
+        return waiting_of(*given, **more)
+
+    monkeypatch.setattr(triggering, "waiting_of", reading)
+    executor.run(pending(holder, SELL, STOP, "1.09900"))
+    eventually(lambda: service.health()["armed"] == 1)
+    feed.tick("1.09870", "1.09890")
+
+    assert told(holder, "order_filled")["order"]["average_price"] == "1.09870"
+    assert list(broken) == []
 
 
 def test_canceled_order_is_left_alone(feed, service, holder):

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import time_machine
 
 from apps.groups.domain.terms import resolve
 from apps.market.domain.quotes import Quote
@@ -272,6 +273,25 @@ def test_order_whose_time_is_over_ends_once_and_is_not_reached(watch):
     assert watch.on_ticks([QUOTE]) == []
     assert [hit.entry.key for hit in watch.ended(LONG_AGO)] == [Key(Waiting.ORDER, 1)]
     assert watch.ended(LONG_AGO) == []
+
+
+def test_what_was_tried_in_vain_is_held_against_the_ticks_that_came_while_it_rested(watch):
+    def tick(bid: str, time_ms: int) -> list[Hit]:
+        return watch.on_ticks([Quote("EURUSD", D(bid), D(bid), time_ms)])
+
+    armed(watch, sell_stop(1))
+    with time_machine.travel(LONG_AGO, tick=False) as clock_now:
+        (hit,) = tick("1.09400", 1)
+        assert watch.settle(hit, is_done=False) == (True, [])  # void: it lacked a rate
+        clock_now.shift(0.3)
+        assert tick("1.09300", 2) == []
+        clock_now.shift(0.3)
+        assert tick("1.09900", 3) == []
+        clock_now.shift(0.4)
+
+        (again,) = watch.rearm(hit)
+
+    assert again.quote == Quote("EURUSD", D("1.09300"), D("1.09300"), 2)
 
 
 def test_rows_read_before_an_order_was_filled_do_not_bring_it_back(watch):

@@ -1,6 +1,7 @@
 """The ladder of waiting prices: who is reached by which quote, in which order, and that it stays small."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -135,6 +136,18 @@ def test_hits_come_in_the_order_in_which_the_price_reached_them_then_by_ticket()
 
     assert [entry.key.id for entry in taken] == [3, 2, 9, 4, 1]
     assert len(ladder) == 1
+
+
+def test_at_one_price_who_waits_longest_comes_first_whatever_the_tickets_say():
+    ladder = Ladder()
+    for number, minute in ((2050, 1), (1030, 2), (5, 3)):  # three processes, each with tickets of its own
+        waiting = replace(
+            order(SELL, OrderType.STOP, "1.09500", id=number),
+            since=datetime(2026, 11, 18, 12, minute, tzinfo=UTC),
+        )
+        ladder.put(triggers.of_order(waiting, terms()))
+
+    assert [entry.key.id for entry in ladder.take(quote("1.09400", "1.09410"))] == [2050, 1030, 5]
 
 
 def test_putting_an_entry_again_replaces_it():
