@@ -48,7 +48,7 @@ class RtxClient:
         attempts: int = 4,
         pause_s: float = 0.2,
         transport: httpx.BaseTransport | None = None,
-        **options: Callable[[float], None],
+        **options: Callable[..., Any],
     ) -> None:
         self._transport = Transport(
             base_url,

@@ -6,6 +6,7 @@ timeout or a `503` brings the first outcome, never a second one.
 """
 
 import json
+import math
 import random
 import threading
 import time
@@ -21,6 +22,9 @@ from rtx_client.models import Tokens
 Query = Mapping[str, str | int | None]
 AGAIN = frozenset({429, 503})
 PAUSE_MAX_S = 5.0
+# The broker repeats its answer to a refresh token for ten seconds; a later repeat ends the login as a theft.
+REFRESH_TIMEOUT = httpx.Timeout(3.0, connect=1.5)
+REFRESH_REPEATED_WITHIN_S = 8.0
 
 
 class Transport:
@@ -34,12 +38,14 @@ class Transport:
         attempts: int,
         pause_s: float,
         sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._http = httpx.Client(base_url=base_url, timeout=timeout_s, transport=transport)
         self._attempts = attempts
         self._pause_s = pause_s
         self._sleep = sleep
+        self._clock = clock
         self._lock = threading.Lock()
         self.tokens: Tokens | None = None
 
@@ -56,22 +62,28 @@ class Transport:
         query: Query | None = None,
         headers: Mapping[str, str] | None = None,
         is_open: bool = False,
+        timeout: httpx.Timeout | None = None,
+        repeated_within_s: float = math.inf,
     ) -> httpx.Response:
         """
-        Send a request, again if need be, and return the good answer. `is_open`: it needs no login.
+        Send a request, again if need be, and return the good answer. `is_open`: it needs no login;
+        `repeated_within_s`: nothing is sent again later than this after the first try.
 
         :raises RtxError: what the broker says instead, or that it cannot be reached.
         """
         content = None if body is None else _encoded(body)
         params = {name: value for name, value in (query or {}).items() if value is not None} or None
-        attempt, is_refreshed = 1, False
+        attempt, is_refreshed, started = 1, False, self._clock()
+        limit = self._http.timeout if timeout is None else timeout
         while True:
             used = None if is_open else self.tokens
             sent = {"Content-Type": "application/json", **(headers or {})}
             if used is not None:
                 sent["Authorization"] = f"Bearer {used.access}"
             try:
-                answer = self._http.request(method, path, content=content, params=params, headers=sent)
+                answer = self._http.request(
+                    method, path, content=content, params=params, headers=sent, timeout=limit
+                )
             except httpx.TransportError as lost:
                 failure: errors.RtxError = errors.ConnectionLost(str(lost) or type(lost).__name__)
             else:
@@ -84,9 +96,10 @@ class Transport:
                     continue
                 if answer.status_code not in AGAIN:
                     raise failure
-            if attempt >= self._attempts:
+            pause = self._pause(attempt, failure.retry_after_s)
+            if attempt >= self._attempts or self._clock() + pause - started > repeated_within_s:
                 raise failure
-            self._sleep(self._pause(attempt, failure.retry_after_s))
+            self._sleep(pause)
             attempt += 1
 
     def pages(self, path: str, query: Query) -> Iterator[dict[str, Any]]:
@@ -112,7 +125,14 @@ class Transport:
                 raise errors.NotAuthenticated("log in first", code="not_authenticated", status=401)
             if used is not None and held is not used:
                 return held
-            answer = self.send("POST", "/api/auth/refresh", body={"refresh": held.refresh}, is_open=True)
+            answer = self.send(
+                "POST",
+                "/api/auth/refresh",
+                body={"refresh": held.refresh},
+                is_open=True,
+                timeout=REFRESH_TIMEOUT,
+                repeated_within_s=REFRESH_REPEATED_WITHIN_S,
+            )
             self.tokens = Tokens.read(decoded(answer))
             return self.tokens
 

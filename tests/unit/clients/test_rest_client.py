@@ -24,13 +24,19 @@ class Broker:
         self.answers = list(answers)
         self.asked: list[httpx.Request] = []
         self.slept: list[float] = []
+        self.takes_s = self.now_s = 0.0
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request)
+        self.now_s += self.takes_s
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def sleep(self, pause_s: float) -> None:
+        self.slept.append(pause_s)
+        self.now_s += pause_s
 
     def bodies(self) -> list[Any]:
         return [json.loads(request.content) for request in self.asked]
@@ -43,7 +49,12 @@ MakeClient = Callable[..., tuple[RtxClient, Broker]]
 def client() -> MakeClient:
     def make(*answers: Answer) -> tuple[RtxClient, Broker]:
         broker = Broker(*answers)
-        made = RtxClient("http://broker", transport=httpx.MockTransport(broker), sleep=broker.slept.append)
+        made = RtxClient(
+            "http://broker",
+            transport=httpx.MockTransport(broker),
+            sleep=broker.sleep,
+            clock=lambda: broker.now_s,
+        )
         made.use(Tokens(access="a-1", refresh="r-1", expires_in=900))
         return made, broker
 
@@ -189,6 +200,18 @@ def test_an_expired_token_is_refreshed_once(client: MakeClient) -> None:
     ]
     assert asked.asked[1].headers.get("Authorization") is None
     assert asked.asked[2].headers["Authorization"] == "Bearer a-2"
+
+
+def test_a_refresh_is_not_repeated_when_the_broker_would_take_it_for_a_theft(client: MakeClient) -> None:
+    broker, asked = client(*[httpx.ReadTimeout("no answer") for _ in range(4)])
+    asked.takes_s = 3.5
+
+    with pytest.raises(errors.ConnectionLost):
+        broker.refresh()
+
+    assert len(asked.asked) == 3  # begun at 0, 3.5 and 7 seconds; a repeat after 10 would end the login
+    timeouts = asked.asked[0].extensions["timeout"]
+    assert (timeouts["connect"], timeouts["read"]) == (1.5, 3.0)
 
 
 def test_lists_go_on_to_the_last_page(client: MakeClient) -> None:
