@@ -37,7 +37,8 @@ class RtxClient:
     One user's connection to a broker.
 
     Requests that meet `503`, `429` or a broken connection are repeated up to `attempts` times with the same
-    ids; an expired access token is refreshed once.
+    ids; an expired access token is refreshed once. When the broker asks to wait longer than `wait_max_s`, as
+    after too many failed logins, its answer is raised at once: `retry_after_s` says how long.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class RtxClient:
         timeout_s: float = 15.0,
         attempts: int = 4,
         pause_s: float = 0.2,
+        wait_max_s: float = 10.0,
         transport: httpx.BaseTransport | None = None,
         **options: Callable[..., Any],
     ) -> None:
@@ -55,6 +57,7 @@ class RtxClient:
             timeout_s=timeout_s,
             attempts=attempts,
             pause_s=pause_s,
+            wait_max_s=wait_max_s,
             transport=transport,
             **options,
         )
@@ -83,7 +86,12 @@ class RtxClient:
     # -- logging in
 
     def login(self, email: str, password: str, *, otp: str | None = None) -> Tokens:
-        """Log in; the tokens are kept and refreshed by themselves."""
+        """
+        Log in; the tokens are kept and refreshed by themselves.
+
+        :raises NotAuthenticated: e-mail, password or code is wrong.
+        :raises RateLimited: too many failed; `retry_after_s` says for how long.
+        """
         body = body_of(email=email, password=password, otp=otp)
         answer = self._transport.send("POST", "/api/auth/login", body=body, is_open=True)
         self._transport.tokens = Tokens.read(decoded(answer))

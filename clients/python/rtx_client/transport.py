@@ -37,6 +37,7 @@ class Transport:
         timeout_s: float,
         attempts: int,
         pause_s: float,
+        wait_max_s: float,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
         transport: httpx.BaseTransport | None = None,
@@ -44,6 +45,7 @@ class Transport:
         self._http = httpx.Client(base_url=base_url, timeout=timeout_s, transport=transport)
         self._attempts = attempts
         self._pause_s = pause_s
+        self._wait_max_s = wait_max_s
         self._sleep = sleep
         self._clock = clock
         self._lock = threading.Lock()
@@ -96,6 +98,8 @@ class Transport:
                     continue
                 if answer.status_code not in AGAIN:
                     raise failure
+            if (failure.retry_after_s or 0.0) > self._wait_max_s:
+                raise failure
             pause = self._pause(attempt, failure.retry_after_s)
             if attempt >= self._attempts or self._clock() + pause - started > repeated_within_s:
                 raise failure

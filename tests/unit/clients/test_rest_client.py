@@ -135,6 +135,15 @@ def test_a_repeat_has_the_same_id_and_waits_as_asked(client: MakeClient, failure
     assert [1.1 <= pause <= 1.4 for pause in asked.slept] == [True, True]
 
 
+def test_a_long_wait_is_told_not_slept(client: MakeClient) -> None:
+    broker, asked = client(problem(429, "rate_limit", **{"Retry-After": "900"}))
+
+    with pytest.raises(errors.RateLimited) as told:
+        broker.login("trader@example.com", "wrong")
+
+    assert (told.value.retry_after_s, len(asked.asked), asked.slept) == (900.0, 1, [])
+
+
 def test_a_lost_answer_is_asked_for_again(client: MakeClient) -> None:
     lost = httpx.ReadTimeout("no answer")
     broker, asked = client(lost, ok({**ORDER, "status": "canceled"}))
