@@ -82,7 +82,7 @@ class ConnectionLost(RtxError):
 
 
 class ServerFault(RtxError):
-    """The request failed on the broker's side (5xx)."""
+    """The request failed on the broker's side (5xx), or its answer is none that the broker gives."""
 
 
 BY_CODE: dict[str, type[RtxError]] = {

@@ -150,19 +150,33 @@ def _encoded(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, separators=(",", ":")).encode()
 
 
-def decoded(answer: httpx.Response) -> Any:
-    """Return an answer's JSON; numbers with a point are Decimals."""
-    return json.loads(answer.content, parse_float=Decimal)
+def decoded(answer: httpx.Response) -> dict[str, Any]:
+    """
+    Return an answer's JSON object; numbers with a point are Decimals.
+
+    :raises ServerFault: it is something else, such as the page of a proxy.
+    """
+    found = _parsed(answer)
+    if found is None:
+        raise errors.ServerFault(
+            "the answer is no JSON object",
+            status=answer.status_code,
+            request_id=answer.headers.get("X-Request-ID", ""),
+        )
+    return found
+
+
+def _parsed(answer: httpx.Response) -> dict[str, Any] | None:
+    try:
+        found = json.loads(answer.content, parse_float=Decimal)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def problem(answer: httpx.Response) -> errors.RtxError:
     """Return the error that a problem answer describes."""
-    try:
-        told = decoded(answer)
-    except ValueError:
-        told = {}
-    if not isinstance(told, dict):
-        told = {}
+    told = _parsed(answer) or {}
     code = str(told.get("code", ""))
     retry_after = answer.headers.get("Retry-After", "")
     return errors.of(code, status=answer.status_code)(

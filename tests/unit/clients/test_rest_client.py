@@ -197,6 +197,16 @@ def test_a_page_that_is_no_problem_is_an_error_too(client: MakeClient) -> None:
         broker.accounts()
 
 
+@pytest.mark.parametrize("body", [b"<html>back soon</html>", b"\xff", b"", b"[]"])
+def test_a_good_answer_without_json_is_the_brokers_fault(client: MakeClient, body: bytes) -> None:
+    broker, _ = client(httpx.Response(200, content=body, headers={"X-Request-ID": "r-9"}))
+
+    with pytest.raises(errors.ServerFault, match="no JSON") as told:
+        broker.accounts()
+
+    assert (told.value.status, told.value.request_id) == (200, "r-9")
+
+
 def test_an_expired_token_is_refreshed_once(client: MakeClient) -> None:
     pair = {"access": "a-2", "refresh": "r-2", "expires_in": 900}
     broker, asked = client(problem(401, "invalid_token"), ok(pair), ok({"results": [], "next": None}))
