@@ -22,7 +22,7 @@ from websockets.exceptions import InvalidHandshake, InvalidURI, WebSocketExcepti
 
 from rtx_client import errors
 from rtx_client.models import Bar, Event, Order, Quote
-from rtx_client.values import from_ms, new_id
+from rtx_client.values import from_ms, new_id, text_of
 
 log = logging.getLogger(__name__)
 
@@ -159,9 +159,10 @@ class RtxStream:
         Without a `client_order_id` one is made, so that a repeat after a lost answer happens only once.
 
         :raises RtxError: what the broker says instead, by its code.
+        :raises TypeError: a float, which is not exact.
         """
         data.setdefault("client_order_id", new_id())
-        sent = {name: format(v, "f") if isinstance(v, Decimal) else v for name, v in data.items()}
+        sent = {name: text_of(value) for name, value in data.items()}
         found: dict[str, Any] = await self.request(op, data=sent)
         return found
 

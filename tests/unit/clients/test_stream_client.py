@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -173,6 +174,22 @@ async def test_a_lost_answer_is_asked_for_with_the_same_id(server: Server) -> No
     assert found == {"id": 7}
     assert asked[0] == asked[1]
     assert (asked[0]["volume"], len(asked[0]["client_order_id"])) == ("0.10", 32)
+
+
+async def test_values_travel_as_over_rest(server: Server) -> None:
+    async def answers(socket: Socket) -> None:
+        request = await socket.asked()
+        await socket.reply(request, **request["data"])
+        await socket.idle()
+
+    async with server.stream(answers) as stream:
+        with pytest.raises(TypeError, match="not exact"):
+            await stream.trade("order.market", account=1, volume=0.1)
+        found = await stream.trade(
+            "order.pending", volume=Decimal("1E-1"), expires_at=datetime(2026, 1, 5, 10, tzinfo=UTC)
+        )
+
+    assert (found["volume"], found["expires_at"]) == ("0.1", "2026-01-05T10:00:00+00:00")
 
 
 async def test_a_refusal_is_an_error_by_its_code(server: Server) -> None:
