@@ -3,7 +3,6 @@ What staff fill in to change or close for a client: the values of one order or p
 only: whether it is allowed is the account book's business.
 """
 
-from datetime import datetime
 from decimal import Decimal
 from typing import Any, cast
 
@@ -47,9 +46,19 @@ class ExactField(forms.DecimalField):
 
 
 class ChangeForm(OperatorForm):
-    """Values of a row, of which those that were edited shall change; an emptied one is removed."""
+    """
+    Values of a row, of which those that were edited shall change; an emptied one is removed.
+
+    Edited is what differs from what the form showed, which it carries along: the row may move while the form
+    is open (a trailing stop does), and what nobody touched must stay where it went.
+    """
 
     NAMES: tuple[str, ...] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in self.NAMES:
+            self.fields[name].show_hidden_initial = True
 
     @classmethod
     def initial_of(cls, row: Any) -> dict[str, Any]:
@@ -57,23 +66,65 @@ class ChangeForm(OperatorForm):
         return {name: getattr(row, name) for name in cls.NAMES}
 
     def clean(self) -> dict[str, Any]:
-        """Refuse a form in which nothing was edited."""
+        """Refuse a form in which nothing was edited, or in which an edited value has moved meanwhile."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if any(self.add_initial_prefix(name) not in self.data for name in self._names):
+            raise forms.ValidationError("The form does not tell what it showed. Open it again.")
         if not self.errors and not self.values:
             raise forms.ValidationError("Nothing was changed.")
+        moved = self._moved()
+        for name in self.values:
+            if name in moved and moved[name] != cleaned[name]:
+                self.add_error(name, f"It has meanwhile become {_said(moved[name])}. Is this still right?")
+                self._show_again(name)
         return cleaned
 
     @property
     def values(self) -> dict[str, Any]:
         """What was edited."""
-        given = self.cleaned_data
-        return {name: given[name] for name in self.NAMES if name in given and self._is_edited(name)}
+        given, edited = self.cleaned_data, self.changed_data
+        return {name: given[name] for name in self._names if name in given and name in edited}
 
-    def _is_edited(self, name: str) -> bool:
-        before, after = getattr(self.row, name), self.cleaned_data[name]
-        if isinstance(before, datetime):
-            before = before.replace(microsecond=0)
-        return bool(before != after)
+    @property
+    def notes(self) -> list[str]:
+        """What moved while the form was open and was not edited."""
+        return [
+            f"{self.fields[name].label} had meanwhile become {_said(now)}: left as it is."
+            for name, now in self._moved().items()
+            if name not in self.changed_data
+        ]
+
+    @property
+    def _names(self) -> list[str]:
+        return [name for name in self.NAMES if name in self.fields]
+
+    def _moved(self) -> dict[str, Any]:
+        """Return the present values of what is no longer as the form showed it."""
+        present = {} if self.row is None else type(self).initial_of(self.row)
+        found = {}
+        for name in self._names:
+            field = self.fields[name]
+            now = field.to_python(field.prepare_value(present.get(name)))
+            if now != self._shown(name):
+                found[name] = now
+        return found
+
+    def _shown(self, name: str) -> Any:
+        """Return what the form says that it showed; a text that no field would take was never shown."""
+        try:
+            return self.fields[name].to_python(self.data.get(self.add_initial_prefix(name)))
+        except forms.ValidationError:
+            return None
+
+    def _show_again(self, name: str) -> None:
+        """Carry the present value along from now on: who sends the form again has seen it."""
+        self.data = self.data.copy()
+        shown = self.fields[name].prepare_value(type(self).initial_of(self.row)[name])
+        self.data[self.add_initial_prefix(name)] = "" if shown is None else str(shown)
+
+
+def _said(value: Any) -> str:
+    return "empty" if value is None else plain(value) if isinstance(value, Decimal) else str(value)
 
 
 def stop_fields() -> dict[str, forms.Field]:

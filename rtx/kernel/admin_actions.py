@@ -60,6 +60,11 @@ class OperatorForm(forms.Form):
         """What a valid form asks for, besides the reason and the key."""
         return {name: value for name, value in self.cleaned_data.items() if name not in LAST}
 
+    @property
+    def notes(self) -> list[str]:
+        """What whoever sent a valid form should know besides its result."""
+        return []
+
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
@@ -107,6 +112,8 @@ def operator_action(
                     request_key=asked.cleaned_data["request_key"],
                     values=asked.values,
                 )
+                for note in asked.notes:
+                    messages.warning(request, note)
                 _perform(model_admin, request, rows, method, operation, label)
                 return HttpResponseRedirect(_url_after(model_admin, request, object_id))
             shown_as = {"name": method.__name__, "label": label, "warning": warning, "variant": variant}

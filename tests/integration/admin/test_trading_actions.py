@@ -13,7 +13,7 @@ from django.contrib.admin.models import LogEntry
 from apps.accounts.models import AccountEvent
 from apps.trading.domain.orders import OrderType, Side
 from apps.trading.models import Order, Position
-from apps.trading.services import orders
+from apps.trading.services import orders, positions
 from apps.trading.services.orders import PendingOrder
 from tests.factories.house import SEEDER, House, buy, staff
 from tests.integration.admin.conftest import signed_in
@@ -56,6 +56,16 @@ def position(house: House) -> Position:
     return Position.objects.get()
 
 
+def change_stops(position: Position, *, stop_loss: str) -> None:
+    positions.modify(
+        account_id=position.account_id,
+        position_id=position.pk,
+        changes={"stop_loss": Decimal(stop_loss)},
+        key=uuid4().hex,
+        actor=SEEDER,
+    )
+
+
 def order_form(**changes: str) -> dict[str, str]:
     """The form as it is shown for the order, with what is edited."""
     shown = {
@@ -67,7 +77,18 @@ def order_form(**changes: str) -> dict[str, str]:
         "time_in_force": "gtc",
         "expires_at": "",
     }
-    return CONFIRMED | shown | changes
+    return CONFIRMED | carried(shown) | shown | changes
+
+
+def carried(shown: dict[str, str]) -> dict[str, str]:
+    """What a form carries along: the values that it showed."""
+    return {f"initial-{name}": value for name, value in shown.items()}
+
+
+def stops_form(*, shown: dict[str, str], **changes: str) -> dict[str, str]:
+    """The form of a position's stops as it was shown, with what is edited."""
+    before = {"stop_loss": "", "take_profit": "", "trailing_points": ""} | shown
+    return CONFIRMED | carried(before) | before | changes
 
 
 def test_an_order_is_canceled_from_the_list(order: Order, admin_client: Any, operator: Any) -> None:
@@ -176,7 +197,7 @@ def test_working_orders_are_filtered(order: Order, house: House, admin_client: A
 
 
 def test_a_positions_stops_are_changed(position: Position, admin_client: Any) -> None:
-    form = CONFIRMED | {"stop_loss": "1.0900", "take_profit": "", "trailing_points": "500"}
+    form = stops_form(shown={}, stop_loss="1.0900", trailing_points="500")
 
     done = admin_client.post(f"{POSITIONS}{position.pk}/modify/", form, follow=True)
 
@@ -187,6 +208,63 @@ def test_a_positions_stops_are_changed(position: Position, admin_client: Any) ->
         500,
     )
     assert "stop loss is now 1.0900, trailing points is now 500" in texts(done)[0]
+
+
+def test_a_stop_that_moved_while_the_form_was_open_stays(position: Position, admin_client: Any) -> None:
+    change_stops(position, stop_loss="1.0900")
+    url = f"{POSITIONS}{position.pk}/modify/"
+    asked = admin_client.get(url).content.decode()
+    change_stops(position, stop_loss="1.0950")  # as a trailing stop does
+
+    done = admin_client.post(url, stops_form(shown={"stop_loss": "1.09"}, take_profit="1.12"), follow=True)
+
+    position.refresh_from_db()
+    assert 'type="hidden" name="initial-stop_loss" value="1.09"' in asked
+    assert (position.stop_loss, position.take_profit) == (Decimal("1.0950"), Decimal("1.12"))
+    assert texts(done)[0] == "Stop loss had meanwhile become 1.095: left as it is."
+
+
+def test_an_edited_value_that_moved_is_asked_about(position: Position, admin_client: Any) -> None:
+    change_stops(position, stop_loss="1.0950")
+    url = f"{POSITIONS}{position.pk}/modify/"
+
+    asked = admin_client.post(url, stops_form(shown={"stop_loss": "1.09"}, stop_loss="1.092"))
+    kept = Position.objects.get().stop_loss
+    admin_client.post(url, stops_form(shown={"stop_loss": "1.095"}, stop_loss="1.092"))
+
+    page = asked.content.decode()
+    assert "It has meanwhile become 1.095. Is this still right?" in page
+    assert 'name="initial-stop_loss" value="1.095"' in page
+    assert 'value="1.092"' in page
+    assert kept == Decimal("1.0950")
+    assert Position.objects.get().stop_loss == Decimal("1.092")
+
+
+def test_an_order_that_moved_while_the_form_was_open_keeps_what_was_not_edited(
+    order: Order, admin_client: Any
+) -> None:
+    expiry = {"time_in_force": "gtd", "expires_at": "2099-01-05T21:00:00"}
+    url = f"{ORDERS}{order.pk}/modify/"
+    admin_client.post(url, order_form(price="1.0910", **expiry), follow=True)
+
+    again = {"request_key": "2" * 32}
+    done = admin_client.post(url, order_form(take_profit="1.13", **again), follow=True)
+
+    order.refresh_from_db()
+    assert (order.price, order.take_profit) == (Decimal("1.0910"), Decimal("1.13"))
+    assert (order.time_in_force, order.expires_at.isoformat()) == ("gtd", "2099-01-05T21:00:00+00:00")
+    assert [text.partition(" had")[0] for text in texts(done)[:3]] == [
+        "Price", "Time in force", "Expires at (UTC)",
+    ]  # fmt: skip
+
+
+def test_a_form_that_does_not_tell_what_it_showed_changes_nothing(order: Order, admin_client: Any) -> None:
+    form = {name: value for name, value in order_form(price="1.0910").items() if name != "initial-price"}
+
+    answer = admin_client.post(f"{ORDERS}{order.pk}/modify/", form)
+
+    assert "does not tell what it showed" in answer.content.decode()
+    assert not AccountEvent.objects.filter(type="order_modified").exists()
 
 
 def test_a_part_is_closed(position: Position, admin_client: Any) -> None:
