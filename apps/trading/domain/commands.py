@@ -236,7 +236,7 @@ class SwapDue:
     price: Decimal | None
     rate: Decimal
     amount: Decimal
-    terms_version: int
+    terms_version: int = field(repr=False)  # not content: a run under another version says the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

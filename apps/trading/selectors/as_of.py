@@ -27,9 +27,14 @@ LOCK = """
 CHANGED_SINCE = """
     SELECT DISTINCT account_id FROM accounts_accountevent WHERE account_id = ANY(%s) AND at > %s
 """
+# Cut by `seq`: the clocks of two hosts may tell two neighboring events in the other order.
 EVENTS_UNTIL = """
-    SELECT account_id, seq, type, payload::text FROM accounts_accountevent
-    WHERE account_id = ANY(%s) AND at <= %s ORDER BY account_id, seq
+    SELECT e.account_id, e.seq, e.type, e.payload::text FROM accounts_accountevent e
+    JOIN (
+        SELECT account_id, max(seq) AS seq FROM accounts_accountevent
+        WHERE account_id = ANY(%s) AND at <= %s GROUP BY account_id
+    ) AS last ON last.account_id = e.account_id AND e.seq <= last.seq
+    ORDER BY e.account_id, e.seq
 """
 
 

@@ -11,7 +11,7 @@ from apps.groups.domain.terms import Rollover
 from apps.groups.models import TradingGroup
 from apps.market.selectors import history
 from apps.trading.domain.commands import rollover_command_id
-from apps.trading.domain.rollover import TradingDay, days_within
+from apps.trading.domain.rollover import DAY, TradingDay, days_within, next_day
 from apps.trading.models import RolloverDay
 
 LONGEST = timedelta(days=3)  # within it, every group's day ends at least once
@@ -38,7 +38,8 @@ def days_ended(
     """
     Return per group the trading days that ended within (since, until], oldest first.
 
-    Each rollover time counts while it was set; a date that ended by an older one does not end again.
+    Each rollover time counts while it was set; a date that ended by an older one does not end again, and one
+    that a change would leave out ends with the change.
     """
     groups = list(groups)
     if not groups:
@@ -49,7 +50,11 @@ def days_ended(
         begin = since[group.pk]
         edges = [at for at in changes.get(group.pk, ()) if at > begin]
         ended: dict[date, TradingDay] = {}
+        before: Rollover | None = None
         for rollover, start, end in _pieces(group, begin, edges, until):
+            for skipped in _skipped(before, rollover, at=start):
+                ended.setdefault(skipped.date, skipped)
+            before = rollover
             for day in days_within(rollover, after=start, until=end):
                 ended.setdefault(day.date, day)
         found[group.pk] = list(ended.values())
@@ -67,6 +72,16 @@ def _pieces(
         rows = history.rows_as_of(TradingGroup, at=start)
         then = next((row for row in rows if row.pk == group.pk), group)
         yield _rollover(then), start, end
+
+
+def _skipped(before: Rollover | None, after: Rollover, *, at: datetime) -> Iterator[TradingDay]:
+    """Yield the dates that would have ended later by the old time and never end by the new one."""
+    if before is None or before == after:
+        return
+    ends, first = next_day(before, after=at).date, next_day(after, after=at).date
+    while ends < first:
+        yield TradingDay(date=ends, rolled_at=at)
+        ends += DAY
 
 
 def _rollover(group: TradingGroup) -> Rollover:

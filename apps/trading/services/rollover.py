@@ -18,6 +18,7 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce
 
+from apps.accounts.models import TradingAccount
 from apps.groups.models import TradingGroup
 from apps.market.selectors import history
 from apps.market.selectors.history_quotes import stored_until
@@ -243,7 +244,8 @@ def _held(night: Night, account_ids: list[int], result: Rolled) -> Iterator[Load
         found = as_of.accounts_at(account_ids, at=night.day.rolled_at)
     except Divergence as difference:
         if len(account_ids) == 1:
-            result.wait(account_ids[0], f"its journal differs: {difference}")
+            login = TradingAccount.objects.values_list("login", flat=True).get(pk=account_ids[0])
+            result.wait(login, f"its journal differs: {difference}")
             return
         for account_id in account_ids:
             yield from _held(night, [account_id], result)
