@@ -31,8 +31,8 @@ TOO_MANY_REQUESTS = 4429
 TOO_MANY_PAUSE_S = 5.0
 WAITING_MAX = 10_000
 LOGINS_REFUSED_MAX = 2
+FAULTS_MAX = 5  # of the broker, before a subscription that meets one each time is given up
 AGAIN = (errors.ConnectionLost, errors.Busy, errors.OutcomeUnknown, errors.Unavailable, errors.RateLimited)
-
 
 Message: TypeAlias = Quote | Event | Bar
 Key: TypeAlias = tuple[str, ...]
@@ -65,12 +65,13 @@ class RtxStream:
         self._socket: ClientConnection | None = None
         self._connected = asyncio.Event()
         self._messages: asyncio.Queue[Event | Key | errors.RtxError] = asyncio.Queue(WAITING_MAX)
+        self._aside: list[errors.RtxError] = []  # told while the queue was full
         self._latest: dict[Key, Quote | Bar] = {}
         self._was_alive = False
         self._waiting: dict[int, tuple[asyncio.Future[Any], Callable[[Any], None]]] = {}
         self._accounts: dict[int, int | None] = {}
         self._others: dict[str, dict[str, Any]] = {}
-        self._numbers = 0
+        self._numbers = self._faults = 0
         self._runner: asyncio.Task[None] | None = None
         self._ended: errors.RtxError | None = None
         self.connections = 0
@@ -112,6 +113,8 @@ class RtxStream:
         :raises NotAuthenticated: the login behind the stream has ended.
         :raises RtxError: a subscription could not be made again after a break; the rest goes on.
         """
+        if self._aside:
+            raise self._aside.pop(0)
         if self._ended is not None and self._messages.empty():
             raise self._ended
         found = await self._messages.get()
@@ -301,7 +304,7 @@ class RtxStream:
             if self._socket is not None:
                 await self._socket.close()
             return
-        self._was_alive = True
+        self._was_alive, self._faults = True, 0
         self.connections += 1
         self._connected.set()
 
@@ -311,12 +314,8 @@ class RtxStream:
                 self._answered(message)
             case "quotes":
                 for one in message["q"]:
-                    quote = Quote(
-                        symbol=one["s"],
-                        bid=Decimal(one["b"]),
-                        ask=Decimal(one["a"]),
-                        time=from_ms(one["t"]),
-                    )
+                    bid, ask = Decimal(one["b"]), Decimal(one["a"])
+                    quote = Quote(symbol=one["s"], bid=bid, ask=ask, time=from_ms(one["t"]))
                     await self._put_latest(("quote", quote.symbol), quote)
             case "account":
                 await self._event(message)
@@ -370,10 +369,7 @@ class RtxStream:
     def _end(self, error: errors.RtxError) -> None:
         self._ended = error
         self._connected.set()
-        self._tell(error)
-
-    def _tell(self, error: errors.RtxError) -> None:
-        with suppress(asyncio.QueueFull):
+        with suppress(asyncio.QueueFull):  # whoever empties the queue comes to it
             self._messages.put_nowait(error)
 
     def _refused(self, error: errors.RtxError) -> None:
@@ -384,7 +380,13 @@ class RtxStream:
         """
         if isinstance(error, AGAIN):
             raise error
-        self._tell(error)
+        if isinstance(error, errors.ServerFault) and self._faults < FAULTS_MAX:
+            self._faults += 1
+            raise error
+        try:
+            self._messages.put_nowait(error)
+        except asyncio.QueueFull:
+            self._aside.append(error)
 
     def _pause(self, attempt: int) -> float:
         """Return a random pause that grows with each attempt, so that clients do not come back together."""

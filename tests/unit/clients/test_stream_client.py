@@ -247,6 +247,75 @@ async def test_a_subscription_that_is_gone_is_told_and_the_rest_goes_on(server: 
     assert {type(one) for one in found} == {Event, errors.NotFound}
 
 
+async def test_a_gone_subscription_is_told_to_a_reader_who_is_behind(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rtx_client.stream.WAITING_MAX", 1)
+
+    async def first(socket: Socket) -> None:
+        await socket.reply(await socket.asked(), channel="account", account=1, seq=0)
+        await socket.reply(await socket.asked(), channel="quotes")
+        await socket.close(1012)
+
+    async def second(socket: Socket) -> None:
+        await socket.reply(await socket.asked(), channel="account", account=1, seq=0)
+        request = await socket.asked()
+        await socket.events(1)
+        await socket.refuse(request, "symbol_not_found")
+        await socket.idle()
+
+    async with server.stream(first, second) as stream:
+        await stream.subscribe_account(1, since=0)
+        await stream.subscribe_quotes("EURUSD")
+        async with asyncio.timeout(5):
+            while stream.connections < 2:
+                await asyncio.sleep(0)
+        with pytest.raises(errors.NotFound):
+            await taken(stream, 1)
+        (event,) = await taken(stream, 1)
+
+    assert event.seq == 1
+
+
+async def test_a_fault_of_the_broker_costs_no_subscription(server: Server) -> None:
+    async def subscribed(socket: Socket) -> None:
+        await socket.reply(await socket.asked(), channel="account", account=1, seq=0)
+        await socket.close(1012)
+
+    async def faulty(socket: Socket) -> None:
+        await socket.refuse(await socket.asked(), "internal")
+        await socket.idle()
+
+    async def well(socket: Socket) -> None:
+        await socket.reply(await socket.asked(), channel="account", account=1, seq=0)
+        await socket.events(1)
+        await socket.idle()
+
+    async with server.stream(subscribed, faulty, well) as stream:
+        await stream.subscribe_account(1, since=0)
+        (event,) = await taken(stream, 1)
+
+    assert event.seq == 1
+
+
+async def test_a_fault_each_time_is_told_and_the_rest_goes_on(server: Server) -> None:
+    async def subscribed(socket: Socket) -> None:
+        await socket.reply(await socket.asked(), channel="account", account=1, seq=0)
+        await socket.close(1012)
+
+    async def faulty(socket: Socket) -> None:
+        await socket.refuse(await socket.asked(), "internal")
+        await socket.idle()
+
+    async with server.stream(subscribed, faulty) as stream:
+        await stream.subscribe_account(1, since=0)
+        with pytest.raises(errors.ServerFault):
+            await taken(stream, 1)
+        assert (await stream.request("ping"))["t"] == 1
+
+    assert len(server.tickets) == 1 + 6  # five times again
+
+
 async def test_a_stream_ends_when_its_login_does(server: Server) -> None:
     async def ended(socket: Socket) -> None:
         await socket.close(4410)
