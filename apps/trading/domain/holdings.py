@@ -5,7 +5,8 @@ Decides nothing: the account book (book.py) decides and then changes the holding
 journal's replay (replaying.py) changes them through the same methods and compares.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -62,6 +63,7 @@ class Holdings:
         self._by_symbol: dict[str, dict[int, Position]] = {}
         self._reserving: dict[str, dict[int, Order]] = {}
         self._needs: dict[str, margin.Need] = {}
+        self._due: set[str] | None = None
         for position in positions:
             self._put_position(position)
         for order in orders:
@@ -250,7 +252,21 @@ class Holdings:
         """Return the working orders on a symbol that reserve margin."""
         return list(self._reserving.get(symbol, {}).values())
 
+    @contextmanager
+    def margins_at_the_end(self) -> Iterator[None]:
+        """Add margins up once for all that is booked within, instead of after each deal."""
+        self._due = set()
+        try:
+            yield
+        finally:
+            due, self._due = self._due, None
+            for symbol in due:
+                self._remargin(symbol)
+
     def _remargin(self, symbol: str) -> None:
+        if self._due is not None:
+            self._due.add(symbol)
+            return
         held, waiting = self.of_symbol(symbol), self._orders_of(symbol)
         if held or waiting:
             self._needs[symbol] = margin.need_of(held, waiting)
