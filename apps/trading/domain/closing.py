@@ -161,21 +161,35 @@ def _both_deals(
     return filled
 
 
-def close_all(desk: Desk, command: CloseAll, market: MarketView, now: datetime) -> Outcome:
-    """Close every position, or those on one symbol, oldest first; one that cannot close now is told so."""
+def _close_each(
+    desk: Desk, command: CloseAll, market: MarketView, now: datetime
+) -> tuple[list[tuple[Order, Filled]], list[journal.Payload]]:
+    """Close what a command names, and return what was closed and what was not."""
     closed: list[tuple[Order, Filled]] = []
     failed: list[journal.Payload] = []
     for held in sorted(desk.positions.values(), key=_by_age):
         if command.symbol is not None and held.symbol != command.symbol:
             continue
-        made = set(desk.made)
         order = desk.closing_order(held, lots=held.volume, reason=REASONS[command.actor.kind], now=now)
         result = _close_one(desk, order, held, market=market, actor=command.actor)
         if isinstance(result, RejectReason):
-            desk.made = made  # no order comes of it
+            desk.made.discard(order.id)  # no order comes of it
             failed.append({"position_id": held.id, "reject_reason": result.value})
         else:
             closed.append((order, result))
+    return closed, failed
+
+
+def close_all(desk: Desk, command: CloseAll, market: MarketView, now: datetime) -> Outcome:
+    """
+    Close every position, or those on one symbol, oldest first; one that cannot close now is told so.
+
+    :raises SymbolNotOffered: the group does not know the symbol.
+    """
+    if command.symbol is not None:
+        desk.terms_of(command.symbol, market, is_held=True)
+    with desk.margins_at_the_end():
+        closed, failed = _close_each(desk, command, market, now)
     payload = {
         "orders": [journal.order_payload(order) for order, _ in closed],
         "failed": failed,
