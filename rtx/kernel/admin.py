@@ -113,6 +113,16 @@ class RtxModelAdmin(ModelAdmin):
         """Keep the rows of these trading groups."""
         return rows.filter(**{f"{self.reach_path}__in": groups})
 
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Offer, and accept, only trading groups within reach where a row names its group."""
+        field = super().formfield_for_foreignkey(db_field, request, **kwargs)
+        page = self.admin_site._registry.get(db_field.remote_field.model)
+        names_group = isinstance(page, RtxModelAdmin) and page.reach_path == "pk"
+        groups = reachable_groups(request.user) if names_group else None
+        if field is not None and groups is not None:
+            field.queryset = field.queryset.filter(pk__in=groups)
+        return field
+
     def search(self, term: str, request: HttpRequest) -> Q | None:
         """Return the condition for a search term, made of indexed columns; None: search as Django does."""
         return None

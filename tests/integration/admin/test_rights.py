@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from apps.accounts.models import Client, RefreshToken, User
 from apps.accounts.services import tokens
+from apps.groups.models import CommissionTier, GroupSymbol
 from tests.factories.house import PASSWORD, House, buy, staff
 from tests.integration.admin.conftest import signed_in
 
@@ -28,6 +29,11 @@ def rows(http: Any, name: str, **query: Any) -> list[Any]:
 @pytest.fixture
 def dealer(house: House) -> User:
     return staff("dealer@example.com", groups=(house.usd,))
+
+
+@pytest.fixture
+def manager(house: House) -> User:
+    return staff("manager@example.com", role=User.Role.ADMIN, groups=(house.usd,))
 
 
 @pytest.mark.parametrize(
@@ -56,6 +62,38 @@ def test_staff_see_the_rows_of_their_groups_and_404_elsewhere(name: str, house: 
     assert http.get(reverse(f"admin:{name}_change", args=[mine[0].pk])).status_code == 200
     assert http.get(reverse(f"admin:{name}_change", args=[foreign.pk])).status_code == 404
     assert http.get(reverse(f"admin:{name}_history", args=[foreign.pk])).status_code == 404
+
+
+def terms_fields(page: str, symbol_id: int, group_id: int) -> dict[str, Any]:
+    """Fill the form of a commission tier or of terms per symbol."""
+    fields: dict[str, Any] = {"group": group_id, "symbol": symbol_id}
+    if page == "groups_commissiontier":
+        return fields | {"from_size": "10", "value": "2"}
+    return fields | {"is_offered": "on", "book": "b", "markup_bid_points": "7"}
+
+
+@pytest.mark.parametrize("model", [CommissionTier, GroupSymbol])
+def test_terms_are_edited_for_groups_within_reach_only(model: Any, house: House, manager: User) -> None:
+    page = f"groups_{model._meta.model_name}"
+    http, add = signed_in(manager), reverse(f"admin:{page}_add")
+
+    outside = http.post(add, terms_fields(page, house.eurusd.pk, house.eur.pk))
+    nothing = model.objects.exists()
+    inside = http.post(add, terms_fields(page, house.eurusd.pk, house.usd.pk))
+    change = reverse(f"admin:{page}_change", args=[model.objects.get().pk])
+    moved = http.post(change, terms_fields(page, house.eurusd.pk, house.eur.pk))
+
+    assert (nothing, inside.status_code, model.objects.get().group_id) == (False, 302, house.usd.pk)
+    for refused in (outside, moved):
+        assert "Select a valid choice" in str(refused.context["adminform"].form.errors["group"])
+
+
+def test_a_superuser_edits_terms_of_every_group(house: House, admin_client: Any) -> None:
+    fields = terms_fields("groups_commissiontier", house.eurusd.pk, house.eur.pk)
+
+    admin_client.post(reverse("admin:groups_commissiontier_add"), fields)
+
+    assert CommissionTier.objects.get().group_id == house.eur.pk
 
 
 def test_a_search_does_not_reach_further(house: House, dealer: User) -> None:
@@ -189,11 +227,6 @@ def test_a_disabled_user_loses_their_tokens(house: House, admin_client: Any) -> 
     assert answer.status_code == 302
     assert (changed.is_active, changed.token_version > user.token_version) == (False, True)
     assert not RefreshToken.objects.filter(user=user, revoked_at=None).exists()
-
-
-@pytest.fixture
-def manager(house: House) -> User:
-    return staff("manager@example.com", role=User.Role.ADMIN, groups=(house.usd,))
 
 
 def test_nobody_but_a_superuser_makes_a_superuser(house: House, manager: User) -> None:
