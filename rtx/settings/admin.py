@@ -76,7 +76,10 @@ NAVIGATION = [
             _item("Engine leases", "bolt", "market_enginelease"),
             _item("Session hours", "more_time", "market_sessionhours"),
             _item("Terms version", "numbers", "market_termsversion"),
-            _item("Terms history", "history", "market_configurationchange"),
+            {
+                **_item("Terms history", "history", "market_configurationchange"),
+                "permission": lambda request: request.user.is_superuser,
+            },
         ],
     },
     {

@@ -1,5 +1,7 @@
 """Pages of what runs the market: leases, stored days, the terms version and the history. Only shown."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest
@@ -52,7 +54,11 @@ class TickDayAdmin(ReadOnlyModelAdmin):
 
 @admin.register(ConfigurationChange)
 class ConfigurationChangeAdmin(ReadOnlyModelAdmin):
-    """What each row of configuration was before each of its changes; kept by the database itself."""
+    """
+    What each row of configuration was before each of its changes; kept by the database itself.
+
+    It holds the terms of every group, whatever the reach: for superusers only.
+    """
 
     list_display = ["at_", "table_name", "row_id", "what"]
     list_filter = [("at", RangeDateTimeFilter)]
@@ -62,6 +68,14 @@ class ConfigurationChangeAdmin(ReadOnlyModelAdmin):
     sortable_by: list[str] = []
     fields = ["at_", "table_name", "row_id", "what", "values"]
     readonly_fields = ["at_", "what", "values"]
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse all but superusers."""
+        return bool(request.user.is_superuser)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Hide it from all but superusers."""
+        return bool(request.user.is_superuser)
 
     def search(self, term: str, request: HttpRequest) -> Q | None:
         """Find the changes of a table or of rows with a number."""

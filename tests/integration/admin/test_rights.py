@@ -11,7 +11,8 @@ from django.urls import reverse
 
 from apps.accounts.models import Client, RefreshToken, User
 from apps.accounts.services import tokens
-from apps.groups.models import CommissionTier, GroupSymbol
+from apps.groups.models import CommissionTier, GroupSymbol, TradingGroup
+from apps.market.models import ConfigurationChange
 from tests.factories.house import PASSWORD, House, buy, staff
 from tests.integration.admin.conftest import signed_in
 
@@ -94,6 +95,25 @@ def test_a_superuser_edits_terms_of_every_group(house: House, admin_client: Any)
     admin_client.post(reverse("admin:groups_commissiontier_add"), fields)
 
     assert CommissionTier.objects.get().group_id == house.eur.pk
+
+
+def test_the_history_of_terms_is_for_superusers(house: House, manager: User, admin_client: Any) -> None:
+    TradingGroup.objects.filter(pk=house.eur.pk).update(markup_bid_points=9)
+    change = ConfigurationChange.objects.latest("id")
+    pages = [
+        reverse("admin:market_configurationchange_changelist"),
+        reverse("admin:market_configurationchange_change", args=[change.pk]),
+    ]
+    others = [
+        signed_in(manager),
+        signed_in(staff("auditor@example.com", role="auditor", groups=(house.usd,))),
+    ]
+
+    assert [admin_client.get(page).status_code for page in pages] == [200, 200]
+    for http in others:
+        assert [http.get(page).status_code for page in pages] == [403, 403]
+        assert pages[0] not in http.get(reverse("admin:index")).content.decode()
+    assert pages[0] in admin_client.get(reverse("admin:index")).content.decode()
 
 
 def test_a_search_does_not_reach_further(house: House, dealer: User) -> None:
