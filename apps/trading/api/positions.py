@@ -7,7 +7,7 @@ from rest_framework.views import APIView
 
 from apps.trading.api import operations
 from apps.trading.api.inputs import ChangePositionIn, CloseAllIn, CloseByIn, ClosePositionIn
-from apps.trading.api.orders import NO_ACCOUNT, REFUSED, REUSED, performed
+from apps.trading.api.orders import NO_ACCOUNT, NO_SYMBOL, REFUSED, REUSED, performed
 from apps.trading.api.outputs import CloseAllOut, OrderOut, OwnPositionOut, PositionOut
 from apps.trading.api.queries import ACCOUNT, IDEMPOTENCY_KEY, account_ids, caller_id
 from apps.trading.selectors import books
@@ -109,8 +109,11 @@ class CloseAllView(APIView):
     @extend_schema(
         operation_id="close_all_positions",
         request=openapi.body(CloseAllIn),
-        responses=openapi.responses(201, openapi.of(CloseAllOut), 400, NO_ACCOUNT, REUSED),
+        responses=openapi.responses(201, openapi.of(CloseAllOut), 400, NO_SYMBOL, REUSED),
     )
     def post(self, request: Request) -> Response:
-        """Close every position of an account, or of one symbol. What stays open is listed in `failed`."""
+        """
+        Close every position of an account, or of one symbol. What stays open is listed in `failed`. A
+        symbol that the group does not know is a 404.
+        """
         return Response(performed(request, operations.CLOSE_ALL, CloseAllIn), status=201)

@@ -131,6 +131,7 @@ def close_all(*, account_id: int, client_order_id: str, actor: Actor, symbol: st
 
     What cannot close stays open and is named, with its reason.
 
+    :raises SymbolNotOffered: the account's group does not know the symbol.
     :raises RtxError: as `close`.
     """
     command = close_all_command(

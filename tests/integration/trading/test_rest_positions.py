@@ -174,6 +174,15 @@ def test_one_symbol_closes_alone(trader, holder):
     assert list(Position.objects.values_list("symbol__name", flat=True)) == ["USDJPY"]
 
 
+def test_closing_all_of_an_unknown_symbol_is_not_found(trader, holder):
+    opened(trader, holder)
+
+    told = sent(trader, "POST", "/close-all", account=holder.login, symbol="EURUSDX", client_order_id="all-1")
+
+    is_problem(told, 404, "symbol_not_found")
+    assert Position.objects.count() == 1
+
+
 def test_nothing_to_close_is_no_error(trader, holder):
     told = sent(trader, "POST", "/close-all", account=holder.login, client_order_id="all-1")
 

@@ -7,9 +7,10 @@ from itertools import count
 
 import pytest
 
-from apps.groups.domain.terms import PositionMode
+from apps.groups.domain.terms import Override, PositionMode
 from apps.market.domain.symbols import TradeMode
 from apps.trading.domain.book import AccountBook
+from apps.trading.domain.filling import SymbolNotOffered
 from tests.factories.books import (
     DEALER,
     ENGINE,
@@ -222,6 +223,24 @@ def test_close_all_of_nothing_says_so(make_book, market):
     outcome = make_book().apply(close_all(), market=market, now=NOON)
 
     assert (outcome.type, outcome.orders, outcome.lines) == ("positions_closed", [], [])
+
+
+def test_close_all_of_an_unknown_symbol_is_an_error(opened, market):
+    book = opened(buy("EURUSD", lots="1"))
+
+    with pytest.raises(SymbolNotOffered):
+        book.apply(close_all("EURUSDX"), market=market, now=NOON)
+
+    assert len(book.positions) == 1
+
+
+def test_close_all_takes_a_symbol_that_is_no_longer_offered(opened, make_market):
+    book = opened(buy("EURUSD", lots="1"))
+
+    withdrawn = make_market(overrides={"EURUSD": Override(is_offered=False)})
+    outcome = book.apply(close_all("EURUSD"), market=withdrawn, now=NOON)
+
+    assert len(outcome.orders) == 1
 
 
 def test_close_all_reserves_two_numbers_for_each_position(opened):
