@@ -4,7 +4,8 @@ Statements as CSV (RFC 4180): one table, one line per record, `record` says of w
 UTF-8 with a byte order mark, because Excel reads a CSV file without one in the machine's old code page. Times
 are UTC in a form that spreadsheets read. Every column holds either numbers or texts: a number is written from
 a Decimal, so that a negative amount stays a number; a text that a spreadsheet would take for a formula gets
-an apostrophe in front, also after a separator inside it, because other locales split cells at `;`.
+an apostrophe in front, also after a separator inside it, because other locales split cells at `;`, and before
+quotes that would open such a cell.
 """
 
 import csv
@@ -41,7 +42,7 @@ COLUMNS = (
     "text",
 )
 MONEY = frozenset({"profit", "commission", "swap", "amount", "balance", "credit", "equity"})
-FORMULA = re.compile(r"(^|[;,|\t\r\n])(?=\s*[=+\-@＝＋－＠])|^(?=[\t\r\n])")
+FORMULA = re.compile(r"(^|[;,|\t\r\n])(?=[\s\"]*[=+\-@＝＋－＠])|^(?=[\t\r\n])")
 
 Record = dict[str, Any]
 
