@@ -12,6 +12,11 @@ from apps.groups.models import CommissionMode, MarginSchedule
 from apps.market.forms import check_swap
 
 FIXED_ONCE_USED = ("currency", "position_mode")
+SCHEDULE_FIXED_ONCE_USED = ("name", "kind", "is_pooled")
+SCHEDULE_IS_USED = (
+    "Groups or symbols use this schedule, and open positions carry it as it was: make another schedule and "
+    "choose that one there."
+)
 
 
 class TradingGroupForm(forms.ModelForm):
@@ -60,6 +65,33 @@ class GroupSymbolForm(forms.ModelForm):
             self.add_error("volume_max", "The largest volume is below the smallest.")
         _check_commission(self, data)
         check_swap(self, data)
+        return data
+
+
+class MarginScheduleForm(forms.ModelForm):
+    """
+    A margin schedule without its bands. Once it is used its name and what its bands mean are fixed: positions
+    fill the bands of a name together, and they keep what the schedule was at their last deal.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        schedule: MarginSchedule = self.instance
+        self.is_used = bool(schedule.pk) and (schedule.groups.exists() or schedule.group_symbols.exists())
+        if self.is_used:
+            for name in SCHEDULE_FIXED_ONCE_USED:
+                self.fields[name].disabled = True
+            self.fields["name"].help_text = SCHEDULE_IS_USED
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse to change what is fixed, also from a form that was opened before the schedule was used."""
+        data: dict[str, Any] = super().clean() or {}
+        if self.is_used and self.add_prefix("name") in self.data:
+            for name in SCHEDULE_FIXED_ONCE_USED:
+                field, key = self.fields[name], self.add_prefix(name)
+                given = field.widget.value_from_datadict(self.data, self.files, key)
+                if field.to_python(given) != getattr(self.instance, name):
+                    self.add_error(name, SCHEDULE_IS_USED)
         return data
 
 

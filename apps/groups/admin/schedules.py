@@ -10,7 +10,12 @@ from unfold.admin import TabularInline
 from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.forms import PaginationInlineFormSet
 
-from apps.groups.forms import CommissionTierForm, MarginBandForm, MarginBandFormSet
+from apps.groups.forms import (
+    CommissionTierForm,
+    MarginBandForm,
+    MarginBandFormSet,
+    MarginScheduleForm,
+)
 from apps.groups.models import CommissionTier, MarginBand, MarginSchedule
 from rtx.kernel.admin import ConfiguredModelAdmin
 from rtx.kernel.admin_display import badge, number
@@ -49,6 +54,7 @@ class MarginBandInline(TabularInline):
 class MarginScheduleAdmin(ConfiguredModelAdmin):
     """Floating leverage: by lots it multiplies the margin rate, by notional it sets the leverage."""
 
+    form = MarginScheduleForm
     list_display = ["name", "kind_", "pooled", "bands_", "used_by"]
     list_filter = [("kind", ChoicesDropdownFilter), ("is_pooled", BooleanRadioFilter)]
     search_fields = ["name"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from apps.groups.models import MarginSchedule
+from apps.groups.models import GroupSymbol, MarginBand, MarginSchedule, TradingGroup
 from apps.groups.selectors import terms_book
 from apps.market.models import Holiday, Symbol, TradingSession
 from tests.factories.house import House
@@ -187,6 +187,65 @@ def test_bands_that_do_not_fit_are_explained(
 
     assert message in errors(answer)
     assert not MarginSchedule.objects.exists()
+
+
+def use_schedule(schedule: MarginSchedule, user: str, house: House) -> None:
+    if user == "group":
+        TradingGroup.objects.filter(pk=house.usd.pk).update(margin_schedule=schedule)
+    else:
+        GroupSymbol.objects.create(group=house.usd, symbol=house.eurusd, margin_schedule=schedule)
+
+
+def change_schedule(schedule: MarginSchedule, admin_client: Any, **changes: Any) -> Any:
+    band = schedule.bands.get()
+    fields = {**schedule_fields("volume", ("10", "1")), "bands-INITIAL_FORMS": 1, "bands-0-id": band.pk}
+    url = reverse("admin:groups_marginschedule_change", args=[schedule.pk])
+    fields |= {"bands-0-schedule": schedule.pk, **changes}
+    return admin_client.post(url, {name: value for name, value in fields.items() if value is not None})
+
+
+@pytest.fixture
+def schedule(db: None) -> MarginSchedule:
+    made = MarginSchedule.objects.create(name="big", kind="volume")
+    MarginBand.objects.create(schedule=made, up_to=10, value=1)
+    return made
+
+
+@pytest.mark.parametrize("user", ["group", "symbol"])
+@pytest.mark.parametrize("changes", [{"name": "huge"}, {"kind": "notional"}, {"is_pooled": "on"}])
+def test_what_positions_carry_of_a_used_schedule_is_fixed(
+    changes: dict[str, str], user: str, schedule: MarginSchedule, house: House, admin_client: Any
+) -> None:
+    use_schedule(schedule, user, house)
+
+    answer = change_schedule(schedule, admin_client, **changes)
+
+    assert "make another schedule" in errors(answer)
+    schedule.refresh_from_db()
+    assert (schedule.name, schedule.kind, schedule.is_pooled) == ("big", "volume", False)
+
+
+def test_the_page_of_a_used_schedule_says_why_and_its_bands_change(
+    schedule: MarginSchedule, house: House, admin_client: Any
+) -> None:
+    use_schedule(schedule, "group", house)
+    url = reverse("admin:groups_marginschedule_change", args=[schedule.pk])
+
+    form = admin_client.get(url).context["adminform"].form
+    answer = change_schedule(schedule, admin_client, name=None, kind=None, **{"bands-0-value": "2"})
+
+    assert [form.fields[name].disabled for name in ("name", "kind", "is_pooled")] == [True, True, True]
+    assert "make another schedule" in form.fields["name"].help_text
+    assert answer.status_code == 302
+    assert schedule.bands.get().value == 2
+
+
+def test_a_schedule_that_nobody_uses_is_still_changed(schedule: MarginSchedule, admin_client: Any) -> None:
+    answer = change_schedule(schedule, admin_client, name="huge", kind="notional", is_pooled="on")
+
+    assert answer.status_code == 302
+    schedule.refresh_from_db()
+    assert (schedule.name, schedule.kind, schedule.is_pooled) == ("huge", "notional", True)
 
 
 # -- exchanges and holidays
