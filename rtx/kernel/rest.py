@@ -8,11 +8,13 @@ Numbers in a request body are read as Decimals, never as float.
 import logging
 import re
 import sys
+from base64 import b64decode
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from http import HTTPStatus
 from typing import Annotated, Any, ClassVar, Self
+from urllib.parse import parse_qs
 
 import msgspec
 import orjson
@@ -49,6 +51,10 @@ PositiveDecimal = Annotated[
     ),
 ]
 _plain_text = re.compile(r"[0-9]+(?:\.[0-9]+)?")
+# A plus sign that a client left as it is, arrives as a blank.
+_instant = re.compile(
+    r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?)(?:([Zz])|([ +-]\d{2}:\d{2}))?", re.ASCII
+)
 
 
 class TooLarge(Invalid):
@@ -185,9 +191,12 @@ def instant_of(given: str | None, name: str) -> datetime | None:
     """
     if given is None:
         return None
+    written = _instant.fullmatch(given)
     try:
-        instant = datetime.fromisoformat(given.replace(" ", "+"))
-        return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
+        if written is None:
+            raise ValueError("it has another form")
+        day, time, _, offset = written.groups()
+        return datetime.fromisoformat(f"{day}T{time}{(offset or '+00:00').replace(' ', '+')}").astimezone(UTC)
     except (ValueError, OverflowError):
         raise Invalid(f"{name} is not an instant.", errors={name: ["must be RFC 3339"]}) from None
 
@@ -310,9 +319,12 @@ class CursorPagination(pagination.CursorPagination):
 
         :raises Invalid: the cursor is not one of ours.
         """
+        given = request.query_params.get(self.cursor_query_param)
         try:
+            if given is not None and not parse_qs(b64decode(given, validate=True), strict_parsing=True):
+                raise ValueError("it says nothing")
             return super().decode_cursor(request)
-        except exceptions.NotFound:
+        except (ValueError, exceptions.NotFound):
             raise Invalid("The cursor is not valid.", errors={"cursor": ["is not valid"]}) from None
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:

@@ -233,11 +233,52 @@ def test_a_name_that_comes_twice_is_refused(body: str) -> None:
         read(body)
 
 
-def test_a_bad_cursor_is_400() -> None:
-    request = Request(RequestFactory().get("/api/orders", {"cursor": "cD1ub3Q%3D"}))
+@pytest.mark.parametrize("given", ["cD1ub3Q%3D", "\x00", "", "AAAA", "cD0", "ü", "cj0x!"])
+def test_a_bad_cursor_is_400(given: str) -> None:
+    request = Request(RequestFactory().get("/api/orders", {"cursor": given}))
 
     with pytest.raises(Invalid, match="cursor"):
         rest.CursorPagination().decode_cursor(request)
+
+
+@pytest.mark.parametrize(
+    ("given", "instant"),
+    [
+        ("2026-01-05T10:00:00Z", datetime(2026, 1, 5, 10, tzinfo=UTC)),
+        ("2026-01-05t10:00:00.25z", datetime(2026, 1, 5, 10, 0, 0, 250_000, UTC)),
+        ("2026-01-05T10:00:00+01:00", datetime(2026, 1, 5, 9, tzinfo=UTC)),
+        ("2026-01-05T10:00:00 01:00", datetime(2026, 1, 5, 9, tzinfo=UTC)),
+        ("2026-01-05 10:00:00-01:00", datetime(2026, 1, 5, 11, tzinfo=UTC)),
+        ("2026-01-05T10:00:00", datetime(2026, 1, 5, 10, tzinfo=UTC)),
+    ],
+)
+def test_an_instant_is_rfc_3339(given: str, instant: datetime) -> None:
+    assert rest.instant_of(given, "from") == instant
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "20260101",
+        "2026-W01-1",
+        "2026-01-05",
+        "2026-01-05T10",
+        "2026-01-05T10:00:00,5Z",
+        "2026-01-05T10:00:00+0100",
+        "2026-01-05x10:00:00Z",
+        "2026-02-30T10:00:00Z",
+        "2026-01-05T24:00:01Z",
+        "0001-01-01T00:00:00+01:00",
+        "２026-01-05T10:00:00Z",
+        "2026-01-05T10:00:00Z\n",
+    ],
+)
+def test_what_only_python_reads_as_an_instant_is_refused(given: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        rest.instant_of(given, "from")
+
+    assert caught.value.errors == {"from": ["must be RFC 3339"]}
 
 
 def test_a_page_has_results_and_next_and_no_total() -> None:
