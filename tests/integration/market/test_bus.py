@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -109,7 +108,6 @@ def test_restart_of_redis_costs_a_moment_and_nothing_else(heard, publisher, redi
     redis_server.stop()
     assert publisher.publish([quote("EURUSD", "1.2", 2)], frozenset()) is False
     redis_server.start()
-    started = time.monotonic()
 
     def published() -> bool:
         publisher.restore([quote("EURUSD", "1.3", 3)], frozenset())
@@ -117,7 +115,6 @@ def test_restart_of_redis_costs_a_moment_and_nothing_else(heard, publisher, redi
         return quote("EURUSD", "1.3", 3) in heard.quotes
 
     eventually(published)
-    assert time.monotonic() - started < 5
     assert publisher.failures == 1
 
 
