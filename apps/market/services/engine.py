@@ -4,8 +4,6 @@ The engine: hosts the services named in `ENGINE_SERVICES` and passes accepted ti
 Defines what a hosted service is: the market's feed is one, upper apps add triggers and the margin monitor.
 """
 
-import gc
-import sys
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -16,23 +14,7 @@ from django.utils.module_loading import import_string
 
 from apps.market.domain.quotes import Quote
 
-THREAD_SWITCH_S = 0.001  # the feed's thread shall not wait long for the one that writes
-COLLECT_AFTER = (50_000, 20, 50)  # allocations, young collections, middle ones
-
 log = structlog.get_logger(__name__)
-
-
-def prepare_process() -> None:
-    """
-    Set the interpreter up for an engine: short turns, and few collections of garbage.
-
-    A full collection walks over all that waits for a price and stops the feed's thread; a burst of orders
-    would cause many with Python's own thresholds (a fifth of its CPU time).
-    """
-    sys.setswitchinterval(THREAD_SWITCH_S)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
 
 
 class TickBatch(NamedTuple):

@@ -3,10 +3,8 @@ The edges of a stream process: the `/ws` consumer, its health answers, and its s
 """
 
 import asyncio
-import gc
 import logging
 import signal
-import sys
 from collections.abc import Awaitable, Callable
 from types import FrameType
 from typing import Any
@@ -19,11 +17,11 @@ from apps.trading.consumers.connection import CloseCode
 from apps.trading.consumers.process import stop_stream_process, stream_process
 from apps.trading.consumers.session import Session
 from apps.trading.consumers.wires import Send
+from rtx.kernel import interpreter
 
 log = logging.getLogger(__name__)
 
 PATH = "/ws"
-SWITCH_INTERVAL_S = 0.001  # the executor's thread hands over sooner, so that ticks do not wait for orders
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -115,9 +113,7 @@ class StreamLifespan:
             if message["type"] == "lifespan.startup":
                 stream_process()
                 drain_on_signals()
-                sys.setswitchinterval(SWITCH_INTERVAL_S)
-                gc.collect()
-                gc.freeze()  # what lives as long as the process is left out of full collections
+                interpreter.prepare()
                 await send({"type": "lifespan.startup.complete"})
             else:
                 await stop_stream_process()

@@ -7,7 +7,8 @@ from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.market.adapters.feed import FeedRefused
-from apps.market.services.engine import Engine, prepare_process
+from apps.market.services.engine import Engine
+from rtx.kernel import interpreter
 
 
 class Command(BaseCommand):
@@ -18,7 +19,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Host the services of ENGINE_SERVICES."""
-        prepare_process()
+        interpreter.prepare()
         engine = Engine()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: engine.stop())
