@@ -200,7 +200,7 @@ class GroupSymbol(models.Model):
 
 class CommissionTier(models.Model):
     """
-    A commission value for larger deals: the highest tier that a deal's size reaches replaces the rule's value.
+    A commission value for larger deals: the highest tier that a deal's size reaches replaces the rule's.
 
     Sizes are lots, or notional in the group's currency for the rule per million. Without a symbol the tier
     belongs to the group's own rule; with one, to that symbol's in the group.
