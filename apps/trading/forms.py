@@ -119,7 +119,8 @@ class ChangeForm(OperatorForm):
     def _show_again(self, name: str) -> None:
         """Carry the present value along from now on: who sends the form again has seen it."""
         shown = self.fields[name].prepare_value(type(self).initial_of(self.row)[name])
-        self.data = {**self.data, self.add_initial_prefix(name): "" if shown is None else str(shown)}
+        sent = dict(self.data.items())
+        self.data = sent | {self.add_initial_prefix(name): "" if shown is None else str(shown)}
 
 
 def _said(value: Any) -> str:
