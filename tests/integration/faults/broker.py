@@ -1,6 +1,6 @@
 """
-Makes a small broker in a stack's database: `python -m tests.integration.faults.broker ACCOUNTS` with the
-stack's environment. Prints what a client program needs to trade, as JSON.
+Makes a small broker in a stack's database: `python -m tests.integration.faults.broker ACCOUNTS [MODE]` with
+the stack's environment. Prints what a client program needs to trade, as JSON.
 """
 
 import json
@@ -10,7 +10,7 @@ from decimal import Decimal
 import django
 
 
-def main(accounts: int) -> None:
+def main(accounts: int, position_mode: str = "netting") -> None:
     """Create symbols, a group and traders with money and tokens."""
     django.setup()
     from apps.groups.models import TradingGroup
@@ -22,7 +22,7 @@ def main(accounts: int) -> None:
     seed_demo_symbols()
     Symbol.objects.exclude(name__in=["EURUSD", "GBPUSD", "USDJPY", "EURGBP"]).delete()
     Symbol.objects.update(quote_age_max_s=3)
-    group = TradingGroup.objects.create(name="standard", leverage_max=500, position_mode="netting")
+    group = TradingGroup.objects.create(name="standard", leverage_max=500, position_mode=position_mode)
     holders = [rows.make_holder(group=group, balance="0") for _ in range(accounts)]
     for holder in holders:
         rows.balances.change(
@@ -36,4 +36,4 @@ def main(accounts: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), *sys.argv[2:])
