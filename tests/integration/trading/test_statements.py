@@ -7,6 +7,7 @@ import json
 import re
 from datetime import timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -18,7 +19,9 @@ from apps.accounts.models import AccountEvent, LedgerLine
 from apps.accounts.selectors import tokens
 from apps.groups.models import TradingGroup
 from apps.market.models import LastQuote, Symbol
-from apps.trading.api.statements import EXAMPLE, StatementOut
+from apps.market.selectors.history_quotes import quotes_at
+from apps.trading.adapters import statement_pdf
+from apps.trading.api.statements import EXAMPLE, StatementOut, StatementThrottle
 from apps.trading.domain.orders import Side
 from apps.trading.domain.statements import Difference, Period, Statement
 from apps.trading.selectors import statements
@@ -36,6 +39,7 @@ D = Decimal
 def _fresh_process_memory() -> None:
     tokens.forget()
     UserThrottle._bucket._levels.clear()
+    StatementThrottle._bucket._levels.clear()
 
 
 @pytest.fixture
@@ -57,12 +61,16 @@ def _do(command: Any) -> None:
     assert executor.submit(command).result().refusal is None
 
 
-def today() -> str:
-    return f"{clock.now():%Y-%m-%d}"
+@cache
+def days() -> tuple[str, str]:
+    """Return the day on which these tests began and the next one: midnight may come while they run."""
+    begin = clock.now()
+    return f"{begin:%Y-%m-%d}", f"{begin + timedelta(days=1):%Y-%m-%d}"
 
 
 def ask(holder: Holder, **query: Any) -> Any:
-    given = {"account": holder.login, "from": today(), "to": today(), **query}
+    since, until = days()
+    given = {"account": holder.login, "from": since, "to": until, **query}
     text = "&".join(f"{name}={value}" for name, value in given.items() if value is not None)
     return Trader(holder.token).call("GET", f"/api/statements?{text}")
 
@@ -73,8 +81,9 @@ def test_a_statement_equals_the_books_to_the_cent(traded):
     assert answer.status_code == 200
     assert answer["Content-Type"] == "application/json"
     assert answer["Cache-Control"] == "no-store"
-    day = today().replace("-", "")
-    assert answer["Content-Disposition"] == (f'inline; filename="statement-{traded.login}-{day}-{day}.json"')
+    since, until = (day.replace("-", "") for day in days())
+    name = f"statement-{traded.login}-{since}-{until}.json"
+    assert answer["Content-Disposition"] == f'inline; filename="{name}"'
     shown = json.loads(answer.content)
     msgspec.convert(shown, StatementOut, strict=True)  # as it is documented
     assert shown["account"] == {
@@ -181,6 +190,50 @@ def test_before_the_account_was_opened_all_is_zero(traded):
     assert len(shown["curve"]) == 367
 
 
+def test_only_the_quotes_that_value_a_position_are_read(holder, monkeypatch):
+    rows.show()
+    _do(rows.market_order(holder, symbol="USDJPY"))
+    _do(rows.market_order(holder, symbol="EURGBP"))
+    for name, (bid, ask) in rows.PRICES.items():
+        symbol = Symbol.objects.get(name=name)
+        LastQuote.objects.create(symbol=symbol, bid=D(bid), ask=D(ask), time=clock.now())
+    now = clock.now()
+    period = Period(now - timedelta(hours=3), now)
+    read = []
+
+    def recorded(at: Any, *, names: Any) -> Any:
+        read.append(names)
+        return quotes_at(at, names=names)
+
+    monkeypatch.setattr(statements, "quotes_at", recorded)
+    found = statements.statement(holder.row, period=period, now=now)
+    monkeypatch.setattr(statements, "quotes_at", lambda at, *, names: quotes_at(at))
+
+    assert read == [{"USDJPY", "EURGBP", "GBPUSD"}]
+    assert found == statements.statement(holder.row, period=period, now=now)
+    assert found.closing.floating is not None
+
+
+def test_statements_have_a_limit_of_their_own(holder):
+    answers = [ask(holder) for _ in range(6)]
+
+    assert [answer.status_code for answer in answers[:5]] == [200] * 5
+    is_problem(answers[5], 429, "rate_limit")
+    assert (answers[5]["RateLimit-Limit"], answers[5]["Retry-After"]) == ("5", "1")
+    assert Trader(holder.token).call("GET", "/api/accounts").status_code == 200
+
+
+def test_a_pdf_that_waits_too_long_is_busy(traded, monkeypatch):
+    monkeypatch.setattr(statement_pdf, "WAIT_MAX_S", 0.01)
+
+    with statement_pdf._one_at_a_time:
+        answer = ask(traded, format="pdf")
+
+    is_problem(answer, 503, "busy")
+    assert answer["Retry-After"] == "1"
+    assert ask(traded, format="pdf").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("query", "status", "code", "field"),
     [
@@ -211,7 +264,8 @@ def test_somebody_elses_account_is_not_there(holder, group):
 
 
 def test_statements_are_for_those_who_logged_in(holder):
-    answer = Trader().call("GET", f"/api/statements?account={holder.login}&from={today()}&to={today()}")
+    since, until = days()
+    answer = Trader().call("GET", f"/api/statements?account={holder.login}&from={since}&to={until}")
 
     is_problem(answer, 401, "not_authenticated")
 
@@ -232,9 +286,10 @@ def test_a_statement_that_the_ledger_contradicts_is_not_given(traded, owner):
 
 def test_the_command_writes_a_file(traded, tmp_path, capsys):
     target = tmp_path / "statement.csv"
+    since, until = days()
 
     call_command(
-        "statement", "--account", str(traded.login), "--from", today(), "--to", today(),
+        "statement", "--account", str(traded.login), "--from", since, "--to", until,
         "--format", "csv", "--output", str(target),
     )  # fmt: skip
 
@@ -243,9 +298,10 @@ def test_the_command_writes_a_file(traded, tmp_path, capsys):
 
 
 def test_the_command_names_what_is_wrong(traded):
+    since, until = days()
     for options, reason in (
-        (["--account", "1", "--from", today(), "--to", today()], "There is no account 1"),
-        (["--account", str(traded.login), "--from", "x", "--to", today()], "from is neither"),
+        (["--account", "1", "--from", since, "--to", until], "There is no account 1"),
+        (["--account", str(traded.login), "--from", "x", "--to", until], "from is neither"),
     ):
         with pytest.raises(CommandError, match=reason):
             call_command("statement", *options)
