@@ -25,7 +25,7 @@ INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|
 
 
 class PeriodInvalid(Invalid):
-    """A period's ends are no instants, stand in the wrong order, or lie too far apart."""
+    """A period's ends are no instants, stand in the wrong order, lie too far apart, or both in the future."""
 
     code = "invalid_period"
     title = "Invalid period"
@@ -308,8 +308,12 @@ class Statement:
 def curve_instants(period: Period, *, until: datetime) -> list[datetime]:
     """
     Return the instants of the equity curve: both ends and each full hour between them, or each midnight (UTC)
-    when the period is longer than a week; none after `until`.
+    when the period is longer than a week; none after `until`, the present.
+
+    :raises PeriodInvalid: the period has not begun: there is nothing to tell of it.
     """
+    if period.start > until:
+        raise PeriodInvalid("from lies in the future.", errors={"from": ["lies in the future"]})
     step = timedelta(hours=1) if period.end - period.start <= HOURLY_UP_TO else timedelta(days=1)
     last = max(period.start, min(period.end, until))
     found = [period.start]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
@@ -85,3 +86,19 @@ def test_a_wrong_period_is_said_on_the_page(staff, house):
 
     assert answer.status_code == 302
     assert "at most 366 days" in web.get(answer["Location"]).content.decode()
+
+
+def test_a_period_that_has_not_begun_is_said_on_the_page(staff, house):
+    web = staff(User.Role.SUPPORT)
+
+    answer = download(web, house, **{"from": "2999-01-02", "to": "2999-01-03"})
+
+    assert answer.status_code == 302
+    assert "from lies in the future" in web.get(answer["Location"]).content.decode()
+
+
+def test_the_command_refuses_a_period_that_has_not_begun(house):
+    with pytest.raises(CommandError, match="from lies in the future"):
+        call_command(
+            "statement", "--account", str(house.anna.login), "--from", "2999-01-02", "--to", "2999-01-03"
+        )
