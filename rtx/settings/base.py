@@ -164,9 +164,11 @@ TOKEN_STATE_CACHE_S = env.int("RTX_TOKEN_STATE_CACHE_S", default=2)
 # How many proxies in front of us append the sender to X-Forwarded-For; 0: the header is not believed.
 TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
 
-# Requests per second and at once: per user, and per address where no token is needed.
+# Requests per second and at once: per user (statements apart), and per address where no token is needed.
 RATE_API_PER_S = env.float("RTX_RATE_API_PER_S", default=100.0)
 RATE_API_BURST = env.int("RTX_RATE_API_BURST", default=200)
+RATE_STATEMENTS_PER_S = env.float("RTX_RATE_STATEMENTS_PER_S", default=1.0)
+RATE_STATEMENTS_BURST = env.int("RTX_RATE_STATEMENTS_BURST", default=5)
 RATE_LOGIN_PER_S = env.float("RTX_RATE_LOGIN_PER_S", default=5.0)
 RATE_LOGIN_BURST = env.int("RTX_RATE_LOGIN_BURST", default=100)
 

@@ -44,6 +44,7 @@ def statement_file(
 
     :raises Divergence: the journal does not replay.
     :raises Difference: what would be shown is not what the books say.
+    :raises Unavailable: too many PDF files are wanted at once.
     """
     told = statements.statement(account, period=period, now=now)
     heading = statements.heading(account, now=now, shows_holder=shows_holder)

@@ -15,6 +15,7 @@ from apps.trading.domain.replaying import Divergence
 from apps.trading.domain.statements import Difference, Period, PeriodInvalid
 from rtx.kernel import clock
 from rtx.kernel.admin import OperatedModelAdmin
+from rtx.kernel.errors import Unavailable
 
 VIEW_DEALS = "trading.view_deal"
 PAGE = "accounts_tradingaccount_statement"
@@ -69,7 +70,7 @@ class StatementDownload(OperatedModelAdmin):
                 now=clock.now(),
                 shows_holder=request.user.has_perm(VIEW_PERSONAL_DATA),
             )
-        except PeriodInvalid as error:
+        except (PeriodInvalid, Unavailable) as error:
             messages.error(request, error.detail)
         except (Divergence, Difference) as difference:
             log.exception("a statement contradicts the books")

@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+from django.conf import settings
 from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from msgspec import Struct
@@ -15,6 +16,8 @@ from apps.trading.api.queries import caller_id, integer
 from apps.trading.domain.statements import PERIOD_DAYS_MAX, Period, PeriodInvalid
 from rtx.kernel import clock, openapi
 from rtx.kernel.errors import Invalid
+from rtx.kernel.limits import TokenBucket
+from rtx.kernel.rest import UserThrottle
 
 Text = str
 Amount = str | None
@@ -206,8 +209,16 @@ CSV_EXAMPLE = (
 )
 
 
+class StatementThrottle(UserThrottle):
+    """Limits each user's statements apart from other requests: each one replays the account's journal."""
+
+    _bucket = TokenBucket(rate=settings.RATE_STATEMENTS_PER_S, burst=settings.RATE_STATEMENTS_BURST)
+
+
 class StatementView(APIView):
     """Statements of the caller's accounts."""
+
+    throttle_classes = (UserThrottle, StatementThrottle)
 
     @extend_schema(
         operation_id="get_statement",
@@ -254,6 +265,7 @@ class StatementView(APIView):
         Return the statement of any period: balances, deals, swaps, commissions, open positions, equity curve.
 
         What it shows equals the journal to the cent. Open positions are valued at the quotes stored then.
+        Statements have a rate limit of their own (one a second, five at once); `busy`: no PDF in time.
         """
         login = integer(request, "account")
         if login is None:

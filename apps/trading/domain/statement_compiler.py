@@ -4,7 +4,7 @@ Makes a statement out of an account's events: replays them, cuts the period out,
 The rules that derive the account are those that booked the events (`Replay`).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -35,7 +35,7 @@ from rtx.kernel.money import ZERO, booked
 
 DEALING = frozenset({"order_filled", "positions_closed", "positions_closed_by"})
 
-Views = Callable[[datetime], MarketView | None]
+Views = Callable[[datetime, Collection[Position]], MarketView | None]
 
 
 class Compiler:
@@ -43,7 +43,8 @@ class Compiler:
     Takes an account's events from the first one on and makes the statement of a period.
 
     `points` are the cuts of the equity curve: the first is the period's start, the last its end (or now).
-    `views` gives the market as the account's group saw it at an instant, None when nothing is stored.
+    `views` gives the market as the account's group saw it at an instant, with the prices that value the
+    positions; None when nothing is stored.
     """
 
     def __init__(self, *, account: Account, period: Period, points: Sequence[Cut], views: Views) -> None:
@@ -204,7 +205,8 @@ class Compiler:
         if not self._is_within:
             self._is_within = True
             told.opening, self._running = money, account.balance
-        view = self._views(at) if self._replay.positions else None
+        held = self._replay.positions.values()
+        view = self._views(at, held) if held else None
         floating = self._floating(view)
         equity = None if floating is None else account.balance + account.credit + floating
         told.curve.append(CurvePoint(at, account.balance, equity))

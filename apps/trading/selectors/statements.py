@@ -5,7 +5,7 @@ Adds nothing up itself: `Compiler` does, and compares the journal with the ledge
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -20,11 +20,12 @@ from apps.groups.selectors import TermsBook, terms_book_at
 from apps.market.models import ConfigurationChange
 from apps.market.selectors.history_quotes import quotes_at
 from apps.trading.domain.holdings import Account
+from apps.trading.domain.orders import Position
 from apps.trading.domain.pricing import MarketView
 from apps.trading.domain.statement_compiler import Compiler
 from apps.trading.domain.statements import Heading, JournalEvent, Period, Statement, curve_instants, cuts
 from apps.trading.selectors import verification
-from apps.trading.selectors.markets import Markets
+from apps.trading.selectors.markets import Markets, conversions
 
 ROWS_AT_ONCE = 1000
 TIMES = "SELECT seq, at FROM accounts_accountevent WHERE account_id = %s ORDER BY seq"
@@ -71,7 +72,7 @@ def statement(account: TradingAccount, *, period: Period, now: datetime) -> Stat
     with verification.snapshot() as cursor:
         cursor.execute(TIMES, (account.pk,))
         points = cuts(cursor.fetchall(), curve_instants(period, until=now))
-        views = _Past(group_id=account.group_id, since=period.start)
+        views = _Past(group_id=account.group_id, currency=account.currency, since=period.start)
         compiler = Compiler(account=facts, period=period, points=points, views=views)
         return compiler.compile(_events(cursor, account.pk, after=points[0].seq, last=points[-1].seq))
 
@@ -89,20 +90,30 @@ class _Past:
     """
     The market as one group saw it at instants of the past: the quotes stored then, under the terms of then.
 
-    Terms are read once for each span of time in which no configuration changed.
+    Terms are read once for each span of time in which no configuration changed; quotes only of what values
+    the positions: the symbols held and the pairs that convert their profit.
     """
 
-    def __init__(self, *, group_id: int, since: datetime) -> None:
+    def __init__(self, *, group_id: int, currency: str, since: datetime) -> None:
         self._group_id = group_id
+        self._currency = currency
         self._changes = list(
             ConfigurationChange.objects.filter(at__gt=since).order_by("at").values_list("at", flat=True)
         )
         self._books: dict[int, TermsBook] = {}
 
-    def __call__(self, at: datetime) -> MarketView:
+    def __call__(self, at: datetime, held: Collection[Position]) -> MarketView:
         """Return the group's view of an instant; what has no stored quote has no price in it."""
-        quotes = {name: past.quote for name, past in quotes_at(at).items()}
         span = bisect_right(self._changes, at)
         if span not in self._books:
             self._books[span] = terms_book_at(at)
-        return Markets(book=self._books[span], now=at, quotes=quotes).of_group(self._group_id)
+        book = self._books[span]
+        quotes = {name: past.quote for name, past in quotes_at(at, names=self._needed(book, held)).items()}
+        return Markets(book=book, now=at, quotes=quotes).of_group(self._group_id)
+
+    def _needed(self, book: TermsBook, held: Collection[Position]) -> set[str]:
+        """Return the symbols whose prices value positions in the account's currency."""
+        table = conversions(book)
+        currencies = {position.terms.profit_currency for position in held} - {self._currency}
+        paths = (table.path(currency, self._currency) or () for currency in currencies)
+        return {position.symbol for position in held} | {leg.symbol for path in paths for leg in path}

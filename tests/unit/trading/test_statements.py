@@ -41,9 +41,13 @@ def told(history: History, period: Period, *, views: Views | None = None) -> Sta
     times = [(event.seq, event.at) for event in history.events]
     points = cuts(times, curve_instants(period, until=LATER))
     compiler = Compiler(
-        account=history.fresh(), period=period, points=points, views=views or (lambda instant: None)
+        account=history.fresh(), period=period, points=points, views=views or (lambda instant, held: None)
     )
     return compiler.compile(history.events)
+
+
+def prices(history: History) -> Views:
+    return lambda instant, held: history.market(instant)
 
 
 def sums(totals: Totals) -> list[Any]:
@@ -152,7 +156,7 @@ def example() -> History:
 def test_a_day_with_everything_to_the_cent():
     history = example()
 
-    shown = told(history, Period(BEGIN, BEGIN + timedelta(days=1)), views=history.market)
+    shown = told(history, Period(BEGIN, BEGIN + timedelta(days=1)), views=prices(history))
 
     totals = shown.totals()
     assert shown.opening.balance == 0
@@ -237,8 +241,8 @@ def test_periods_that_follow_each_other_chain_and_add_up(mode, steps, seconds):
     end = BEGIN + timedelta(days=13)
     ends = [*sorted({*(BEGIN + timedelta(seconds=part) for part in seconds), BEGIN, end} - {end}), end]
 
-    whole = told(history, Period(BEGIN, end), views=history.market)
-    parts = [told(history, Period(*pair), views=history.market) for pair in itertools.pairwise(ends)]
+    whole = told(history, Period(BEGIN, end), views=prices(history))
+    parts = [told(history, Period(*pair), views=prices(history)) for pair in itertools.pairwise(ends)]
 
     assert whole.opening == parts[0].opening
     assert whole.closing == parts[-1].closing
