@@ -22,6 +22,8 @@ INSERT = """
     RETURNING id
 """
 
+# Transactions of the whole server count for what is settled: other tests beside these would hold it up.
+pytestmark = pytest.mark.serial
 Writer = Callable[[], psycopg.Connection[Any]]
 
 

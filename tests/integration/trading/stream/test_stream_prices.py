@@ -122,7 +122,7 @@ async def test_metrics_tell_what_the_process_does(
         await client.send("x" * 70_000)
         await client.closed_with()
         async with await opened(server, trader):
-            shown = generate_latest().decode()
+            shown = (await asyncio.to_thread(generate_latest)).decode()
 
     assert "rtx_stream_sockets 1.0" in shown
     assert "rtx_stream_ticks_total 1.0" in shown
