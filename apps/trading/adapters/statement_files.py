@@ -42,6 +42,7 @@ def statement_file(
     """
     Return an account's statement of a period as a file.
 
+    :raises PeriodInvalid: the period has not begun.
     :raises Divergence: the journal does not replay.
     :raises Difference: what would be shown is not what the books say.
     :raises Unavailable: too many PDF files are wanted at once.

@@ -58,6 +58,7 @@ def statement(account: TradingAccount, *, period: Period, now: datetime) -> Stat
     """
     Return an account's statement of a period; what has not happened yet is left out.
 
+    :raises PeriodInvalid: the period has not begun.
     :raises Divergence: the journal does not replay.
     :raises Difference: journal, ledger and statement do not agree. Nothing is shown then.
     """
