@@ -33,11 +33,14 @@ LISTS = (
     "django_celery_beat/intervalschedule",
     "django_celery_beat/periodictask",
     "django_celery_beat/solarschedule",
+    "groups/commissiontier",
     "groups/groupsymbol",
+    "groups/marginschedule",
     "groups/tradinggroup",
     "guardian/groupobjectpermission",
     "guardian/userobjectpermission",
     "market/candle",
+    "market/configurationchange",
     "market/enginelease",
     "market/feedstatus",
     "market/holiday",
@@ -50,6 +53,8 @@ LISTS = (
     "trading/deal",
     "trading/order",
     "trading/position",
+    "trading/rolloverday",
+    "trading/swapcharge",
 )
 WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
