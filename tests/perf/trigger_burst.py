@@ -38,11 +38,12 @@ ORDERS = """
 
 def run(broker: Broker, say: Say) -> list[Figure]:
     """Open the accounts, place the stops, let the price fall."""
-    from apps.market.services.engine import Engine, prepare_process
+    from apps.market.services.engine import Engine
     from apps.trading.services.triggering import TriggerService
+    from rtx.kernel import interpreter
 
     broker.stop("web", "stream", "engine")
-    prepare_process()
+    interpreter.prepare()
     accounts = _accounts(say)
     engine, service = Engine(paths=[]), TriggerService()
     try:
