@@ -123,16 +123,16 @@ def _url(broker: Broker) -> str:
 
 def _order_statements(connection: psycopg.Connection[Any], *, entry: str, account_id: int) -> str:
     """Return the statements of one order like the latest one of that kind, ids and keys made unique."""
-    from apps.trading.services import rows
+    from apps.trading.services import order_rows, rows
 
     sample = connection.execute(SAMPLE, (entry, account_id)).fetchone()
     if sample is None:
         raise NotMeasured(f"there is no order with a deal '{entry}' to copy")
     order_id, event_id = sample
-    deal = _row(connection, "trading_deal", rows.DEAL_COLUMNS, "order_id", order_id)
+    deal = _row(connection, "trading_deal", order_rows.DEAL_COLUMNS, "order_id", order_id)
     position = ":id" if entry == "in" else ":opened"
     ids = {"account_id": ":account", "position_id": position}
-    order = _row(connection, "trading_order", rows.ORDER_COLUMNS, "id", order_id)
+    order = _row(connection, "trading_order", order_rows.ORDER_COLUMNS, "id", order_id)
     order |= ids | {"id": ":id", "client_order_id": "'r1-' || :nth"}
     deal |= ids | {"id": ":id", "order_id": ":id"}
     event = _row(connection, "accounts_accountevent", rows.EVENT_COLUMNS, "id", event_id)
@@ -151,8 +151,8 @@ def _order_statements(connection: psycopg.Connection[Any], *, entry: str, accoun
         "BEGIN",
         rows.LOCK.replace("%s", "ARRAY[:account]::bigint[]"),
         rows.KNOWN.replace("%s", f"ARRAY[{COMMAND_ID}]"),
-        _insert("trading_order", rows.ORDER_COLUMNS, [order]),
-        _insert("trading_deal", rows.DEAL_COLUMNS, [deal]),
+        _insert("trading_order", order_rows.ORDER_COLUMNS, [order]),
+        _insert("trading_deal", order_rows.DEAL_COLUMNS, [deal]),
         _position_statement(connection, entry=entry),
         _insert("accounts_accountevent", rows.EVENT_COLUMNS, [event]),
         _insert("accounts_ledgerline", rows.LINE_COLUMNS, lines),

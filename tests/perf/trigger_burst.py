@@ -43,7 +43,7 @@ def run(broker: Broker, say: Say) -> list[Figure]:
     from rtx.kernel import interpreter
 
     broker.stop("web", "stream", "engine")
-    interpreter.prepare()
+    interpreter.prepare(collects_rarely=True)
     accounts = _accounts(say)
     engine, service = Engine(paths=[]), TriggerService()
     try:

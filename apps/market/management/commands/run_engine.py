@@ -19,7 +19,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Host the services of ENGINE_SERVICES."""
-        interpreter.prepare()
+        interpreter.prepare(collects_rarely=True)
         engine = Engine()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: engine.stop())
