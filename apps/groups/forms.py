@@ -39,6 +39,9 @@ class TradingGroupForm(forms.ModelForm):
         call, stop = data.get("margin_call_pct"), data.get("stop_out_pct")
         if call is not None and stop is not None and call < stop:
             self.add_error("margin_call_pct", "The margin call level must not be below the stop-out level.")
+        ends = data.get("margin_call_reset_pct")
+        if ends is not None and call is not None and ends < call:
+            self.add_error("margin_call_reset_pct", "A margin call cannot end below its own level.")
         _check_commission(self, data)
         if data.get("admin_fee_per_lot") and not data.get("swap_free"):
             self.add_error("admin_fee_per_lot", "Only a swap-free group charges an admin fee.")

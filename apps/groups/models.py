@@ -33,6 +33,15 @@ class CommissionCharge(models.TextChoices):
     EXIT = "exit", "Exits only"
 
 
+class StopOutRule(models.TextChoices):
+    """In which order a stop-out closes (see trading/domain/stop_out.py)."""
+
+    LARGEST_LOSS = "largest_loss", "Largest loss first"
+    LARGEST_MARGIN = "largest_margin", "Largest margin first"
+    FIFO = "fifo", "Oldest first"
+    SMART = "smart", "Smallest part that restores the level"
+
+
 class MarginSchedule(models.Model):
     """
     Floating leverage: margin that grows in bands with the volume of a symbol or with the notional held.
@@ -98,6 +107,23 @@ class TradingGroup(models.Model):
     leverage_max = models.PositiveIntegerField(default=100, validators=[MinValueValidator(1)])
     margin_call_pct = ExactDecimalField(default=Decimal(100), validators=[NOT_NEGATIVE])
     stop_out_pct = ExactDecimalField(default=Decimal(50), validators=[NOT_NEGATIVE])
+    margin_call_reset_pct = ExactDecimalField(
+        null=True,
+        blank=True,
+        validators=[NOT_NEGATIVE],
+        help_text="Margin level above which a margin call ends; empty: a twentieth above its own.",
+    )
+    stop_out_rule = models.CharField(
+        max_length=14,
+        choices=StopOutRule.choices,
+        default=StopOutRule.LARGEST_LOSS,
+        help_text="Working orders that hold margin always go first.",
+    )
+    protects_balance = models.BooleanField(
+        "negative balance protection",
+        default=True,
+        help_text="The house makes good what a closed-out account owes.",
+    )
     markup_bid_points = ExactDecimalField(default=Decimal(0), validators=[NOT_NEGATIVE])
     markup_ask_points = ExactDecimalField(default=Decimal(0), validators=[NOT_NEGATIVE])
     commission_mode = models.CharField(
@@ -138,6 +164,11 @@ class TradingGroup(models.Model):
         constraints = [
             models.CheckConstraint(
                 condition=Q(margin_call_pct__gte=models.F("stop_out_pct")), name="group_call_above_stop_out"
+            ),
+            models.CheckConstraint(
+                condition=Q(margin_call_reset_pct__isnull=True)
+                | Q(margin_call_reset_pct__gte=models.F("margin_call_pct")),
+                name="group_call_reset_above_call",
             ),
             models.CheckConstraint(
                 condition=Q(markup_bid_points__gte=0) & Q(markup_ask_points__gte=0),

@@ -19,6 +19,7 @@ from apps.groups.domain.terms import (
     Override,
     PositionMode,
     Rollover,
+    StopOutRule,
     Terms,
     price_profiles,
     resolve,
@@ -210,4 +211,7 @@ def _group_spec(group: TradingGroup, schedules: Schedules, tiers: Tiers) -> Grou
         swap_free=group.swap_free,
         admin_fee=AdminFee(per_lot=group.admin_fee_per_lot, after_nights=group.admin_fee_after_nights),
         margin_schedule=schedules[group.margin_schedule_id] if group.margin_schedule_id else None,
+        margin_call_reset_pct=group.margin_call_reset_pct,
+        stop_out_rule=StopOutRule(group.stop_out_rule),
+        protects_balance=group.protects_balance,
     )

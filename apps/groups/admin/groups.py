@@ -54,7 +54,8 @@ class TradingGroupAdmin(GuardedModelAdminMixin, ConfiguredModelAdmin):
             {
                 "fields": [
                     ("leverage_max", "margin_schedule"),
-                    ("margin_call_pct", "stop_out_pct"),
+                    ("margin_call_pct", "margin_call_reset_pct"),
+                    ("stop_out_pct", "stop_out_rule", "protects_balance"),
                 ]
             },
         ),

@@ -16,6 +16,7 @@ from apps.market.domain.quotes import Quote
 from apps.market.domain.symbols import SwapMode, SymbolSpec, TradeMode
 
 MILLION = Decimal(1_000_000)
+CALL_ENDS_ABOVE = Decimal("1.05")  # x the margin call level: prices that tremble there call once
 
 
 class PositionMode(StrEnum):
@@ -40,6 +41,15 @@ class CommissionCharge(StrEnum):
     BOTH = "both"
     ENTRY = "entry"
     EXIT = "exit"
+
+
+class StopOutRule(StrEnum):
+    """In which order a stop-out closes (see trading/domain/stop_out.py)."""
+
+    LARGEST_LOSS = "largest_loss"
+    LARGEST_MARGIN = "largest_margin"
+    FIFO = "fifo"
+    SMART = "smart"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +132,15 @@ class GroupSpec:
     swap_free: bool = False
     admin_fee: AdminFee = AdminFee()
     margin_schedule: MarginSchedule | None = None
+    margin_call_reset_pct: Decimal | None = None
+    stop_out_rule: StopOutRule = StopOutRule.LARGEST_LOSS
+    protects_balance: bool = False
+
+    @property
+    def margin_call_ends_pct(self) -> Decimal:
+        """The margin level above which a margin call is over."""
+        own = self.margin_call_reset_pct
+        return self.margin_call_pct * CALL_ENDS_ABOVE if own is None else own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

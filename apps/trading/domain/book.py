@@ -12,6 +12,7 @@ from datetime import datetime
 
 from apps.trading.domain import closing, market_orders, operations, order_triggers, pending_orders, stops
 from apps.trading.domain.commands import (
+    KEEP,
     CancelOrder,
     ChangeAccount,
     ChangeBalance,
@@ -70,11 +71,15 @@ class AccountBook(Desk):
 
     def grows_risk(self, command: Command) -> bool:
         """Say whether a command may add exposure: only then do pre-trade guards have a say."""
-        if isinstance(command, TriggerOrder):
+        if isinstance(command, TriggerOrder | ModifyOrder):
             order = self.orders.get(command.order_id)
             if order is None:
                 return False
             symbol, side, volume = order.symbol, order.side, order.volume
+            if isinstance(command, ModifyOrder):
+                if command.volume is KEEP or command.volume <= volume:
+                    return False
+                volume = command.volume
         elif isinstance(command, PlaceMarket | PlacePending):
             symbol, side, volume = command.symbol, command.side, command.volume
         else:
@@ -87,6 +92,7 @@ class AccountBook(Desk):
         Refuse an order for a reason that lies outside the book (a guard).
 
         :raises TriggerVoid: nothing would be set off, so there is nothing to refuse.
+        :raises OrderNotWorking: there is no such working order to change.
         """
         if isinstance(command, PlaceMarket):
             self.terms_of(command.symbol, market, is_held=False)
@@ -96,6 +102,8 @@ class AccountBook(Desk):
             return self.rejected(pending_orders.order_of(self, command, now), reason)
         if isinstance(command, TriggerOrder):
             return order_triggers.trigger(self, command, market, now, refusal=reason)
+        if isinstance(command, ModifyOrder):
+            return pending_orders.modify(self, command, market, now, refusal=reason)
         raise TypeError(f"only orders are guarded, not {type(command).__name__}")
 
     def tickets_for(self, command: Command) -> int:

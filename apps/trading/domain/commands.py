@@ -19,7 +19,7 @@ from apps.trading.domain.orders import Order, OrderReason, OrderType, RejectReas
 from rtx.kernel.actor import Actor
 from rtx.kernel.money import plain
 
-_IDENTITY = frozenset({"command_id", "actor", "raw", "unwatched_ms"})
+_IDENTITY = frozenset({"command_id", "actor", "raw", "unwatched_ms", "cause", "quote_time_ms", "fence"})
 
 
 def order_command_id(*, account_id: int, client_order_id: str) -> UUID:
@@ -268,6 +268,28 @@ class ChangeAccount(Command):
     status: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopOut(Command):
+    """
+    Bring an account back above its stop-out level by the group's rule, and protect its balance.
+
+    The book decides by itself whether the level is at or below stop-out: nothing to do is StopOutVoid,
+    nothing that can be closed now is StopOutStuck. `cause`, `quote_time_ms` (the quote that called for it) and
+    `fence` (the leadership that asked) are told in the dossier and decide nothing.
+    """
+
+    cause: str = "monitor"
+    quote_time_ms: int | None = None
+    fence: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallMargin(Command):
+    """Tell of a margin call (the level is at or below the group's), or (`ends`) that it is over."""
+
+    ends: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class SwapBooked:
     """A charge as it was booked: on the position, or (`is_settled`) to the balance."""
@@ -284,7 +306,7 @@ class Outcome:
     What became of one command: the event to append, with its effects. `orders` are those it made or changed.
 
     `refusal` is set when a business rule said no; the event is journaled all the same. `repeated` marks the
-    first outcome of a command that came again.
+    first outcome of a command that came again. `dossier` is the full working of a stop-out (dossiers.py).
     """
 
     seq: int
@@ -295,6 +317,7 @@ class Outcome:
     swaps: list[SwapBooked] = field(default_factory=list)
     refusal: RejectReason | None = None
     repeated: bool = False
+    dossier: dict[str, Any] | None = None
 
     @property
     def order(self) -> Order | None:

@@ -175,9 +175,16 @@ def _lacks_reserve(desk: Desk, order: Order, market: MarketView) -> RejectReason
     return RejectReason.NO_MONEY if value.equity < need else None
 
 
-def modify(desk: Desk, command: ModifyOrder, market: MarketView, now: datetime) -> Outcome:
+def modify(
+    desk: Desk,
+    command: ModifyOrder,
+    market: MarketView,
+    now: datetime,
+    *,
+    refusal: RejectReason | None = None,
+) -> Outcome:
     """
-    Change a working order, or say why it stays as it is.
+    Change a working order, or say why it stays as it is (`refusal`: a reason outside the book).
 
     :raises OrderNotWorking: there is none with that id, or its time is over.
     """
@@ -186,7 +193,7 @@ def modify(desk: Desk, command: ModifyOrder, market: MarketView, now: datetime) 
         raise OrderNotWorking(f"Order {order.id} has expired.")
     terms = desk.terms_of(order.symbol, market, is_held=True)
     changed = _changed(order, command, terms=terms, now=now)
-    reason = _change_refusal(desk, order, changed, terms=terms, market=market, actor=command.actor)
+    reason = refusal or _change_refusal(desk, order, changed, terms=terms, market=market, actor=command.actor)
     if reason:
         return _not_changed(desk, order, reason)
     changed.move(OrderStatus.WORKING)

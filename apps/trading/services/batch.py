@@ -14,18 +14,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db import connection, transaction
-from django.utils.module_loading import import_string
 from psycopg import Cursor
 
 from apps.trading import events
 from apps.trading.domain.book import AccountBook
 from apps.trading.domain.commands import ChangeAccount, Command, Outcome
-from apps.trading.domain.orders import Order, RejectReason
+from apps.trading.domain.orders import Order
 from apps.trading.selectors import rows as loaded
 from apps.trading.selectors.markets import Markets, markets
 from apps.trading.services import order_rows, rows
+from apps.trading.services.guarding import Guards
 from apps.trading.services.rows import EventRow
 from rtx.kernel import bulk, clock
 from rtx.kernel.errors import Conflict, NotFound, RtxError
@@ -37,7 +36,8 @@ ID_BLOCK = 1024
 TICKETS = "trading_ticket"
 EVENT_IDS = "accounts_accountevent_id_seq"
 
-Effect = Callable[[Outcome], None]
+# Runs inside the batch's transaction, once for all commands of the batch that carry the very same callable.
+Effect = Callable[[list[tuple[Command, Outcome]]], None]
 
 
 class AccountNotFound(NotFound):
@@ -101,7 +101,7 @@ class _Written:
     answers: list[tuple[Submission, Outcome]] = field(default_factory=list)
     failures: list[tuple[Submission, RtxError]] = field(default_factory=list)
     changed_facts: set[int] = field(default_factory=set)
-    effects: list[tuple[Effect, Outcome]] = field(default_factory=list)
+    effects: dict[Effect, list[tuple[Command, Outcome]]] = field(default_factory=dict)
     symbol_ids: dict[str, int] = field(default_factory=dict)
 
 
@@ -112,7 +112,7 @@ class BatchRunner:
         self._tickets = IdBlock(TICKETS)
         self._event_ids = IdBlock(EVENT_IDS)
         self._books: OrderedDict[int, AccountBook] = OrderedDict()
-        self._guards = [import_string(path) for path in settings.TRADING_GUARDS]
+        self._guards = Guards()
         self.committing = False
 
     def forget(self) -> None:
@@ -120,6 +120,7 @@ class BatchRunner:
         self._books.clear()
         self._tickets.clear()
         self._event_ids.clear()
+        self._guards.forget()
 
     def run(self, submissions: list[Submission]) -> _Written:
         """
@@ -168,6 +169,7 @@ class BatchRunner:
         self._load(cursor, locked, used)
         self._tickets.ensure(cursor, _tickets_for(submissions, used))
         views = markets(now=now, version=version or None)
+        self._guards.begin(cursor, [s.command for s in submissions], used, views, now)
         written = _Written(now=now, symbol_ids={name: spec.id for name, spec in views.book.symbols.items()})
         for submission in submissions:
             try:
@@ -215,7 +217,7 @@ class BatchRunner:
                 raise ClientOrderIdReused("This id already names a request with other content.")
             return Outcome(seq=before.seq, type=before.type, payload=before.payload, repeated=True)
         view = views.of_group(book.account.group_id)
-        reason = self._guarded(command, book, views)
+        reason = self._guards.refusal(command, book, view)
         outcome = (
             book.refuse(command, reason, market=view, now=views.now)
             if reason
@@ -224,15 +226,11 @@ class BatchRunner:
         known[command.command_id] = rows.KnownCommand(
             fingerprint=fingerprint, seq=outcome.seq, type=outcome.type, payload=outcome.payload
         )
+        self._guards.note(command, book, outcome)
         self._collect(command, fingerprint, outcome, book, views, written)
-        written.effects.extend((effect, outcome) for effect in submission.effects)
+        for effect in submission.effects:
+            written.effects.setdefault(effect, []).append((command, outcome))
         return outcome
-
-    def _guarded(self, command: Command, book: AccountBook, views: Markets) -> RejectReason | None:
-        if not self._guards or not book.grows_risk(command):
-            return None
-        view = views.of_group(book.account.group_id)
-        return next((reason for guard in self._guards if (reason := guard(command, book, view))), None)
 
     def _collect(
         self,
@@ -291,8 +289,8 @@ class BatchRunner:
         for account_id in written.changed_facts:
             account = used[account_id].account
             cursor.execute(rows.UPDATE_ACCOUNT, (account.leverage, account.status, account_id))
-        for effect, outcome in written.effects:
-            effect(outcome)
+        for effect, answered in written.effects.items():
+            effect(answered)
         if events.account_events_appended.receivers:
             events.account_events_appended.send(sender=BatchRunner, events=written.events)
 

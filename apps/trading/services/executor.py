@@ -69,13 +69,15 @@ class Executor:
         """
         return self._queue([Submission(command=command, effects=effects)])[0]
 
-    def submit_all(self, commands: Sequence[Command]) -> list[Future[Outcome]]:
+    def submit_all(
+        self, commands: Sequence[Command], *, effects: tuple[Effect, ...] = ()
+    ) -> list[Future[Outcome]]:
         """
         Queue commands of one kind of actor behind each other, all or none (see `submit`).
 
         :raises Busy: there is not room for all of them.
         """
-        return self._queue([Submission(command=command) for command in commands])
+        return self._queue([Submission(command=command, effects=effects) for command in commands])
 
     def _queue(self, submissions: list[Submission]) -> list[Future[Outcome]]:
         if connection.in_atomic_block:
@@ -227,9 +229,9 @@ def submit(command: Command, *, effects: tuple[Effect, ...] = ()) -> Future[Outc
     return _executor.submit(command, effects=effects)
 
 
-def submit_all(commands: Sequence[Command]) -> list[Future[Outcome]]:
+def submit_all(commands: Sequence[Command], *, effects: tuple[Effect, ...] = ()) -> list[Future[Outcome]]:
     """Queue commands on this process's executor (see `Executor.submit_all`)."""
-    return _executor.submit_all(commands)
+    return _executor.submit_all(commands, effects=effects)
 
 
 def run(command: Command, *, effects: tuple[Effect, ...] = ()) -> Outcome:

@@ -11,7 +11,7 @@ from django.db import transaction
 from apps.accounts.models import AccountEvent
 from apps.groups.models import TradingGroup
 from apps.trading.domain.book import AccountBook
-from apps.trading.domain.commands import Outcome
+from apps.trading.domain.commands import Command, Outcome
 from apps.trading.domain.filling import PositionNotFound, SymbolNotOffered
 from apps.trading.domain.orders import Side
 from apps.trading.models import Deal, Order, Position
@@ -207,7 +207,8 @@ def test_a_command_that_explodes_fails_alone(monkeypatch, caplog, group, holder)
 def test_an_effect_sees_the_outcome_inside_the_transaction(holder):
     seen = []
 
-    def effect(outcome: Outcome) -> None:
+    def effect(answered: list[tuple[Command, Outcome]]) -> None:
+        [(_, outcome)] = answered
         seen.append((outcome.seq, Order.objects.count()))  # the executor's own connection: not yet committed
 
     executor.run(market_order(holder), effects=(effect,))
@@ -216,7 +217,7 @@ def test_an_effect_sees_the_outcome_inside_the_transaction(holder):
 
 
 def test_an_effect_that_fails_rolls_its_command_back(holder):
-    def effect(outcome: Outcome) -> None:
+    def effect(answered: list[tuple[Command, Outcome]]) -> None:
         TradingGroup.objects.update(description="changed by the effect")
         raise LookupError("the effect failed")
 
@@ -234,9 +235,9 @@ def test_an_effect_that_fails_rolls_its_command_back(holder):
 def test_a_repeat_does_not_run_its_effects_again(holder):
     ran: list[int] = []
     command = market_order(holder)
-    executor.run(command, effects=(lambda outcome: ran.append(outcome.seq),))
+    executor.run(command, effects=(lambda answered: ran.append(answered[0][1].seq),))
 
-    executor.run(command, effects=(lambda outcome: ran.append(outcome.seq),))
+    executor.run(command, effects=(lambda answered: ran.append(answered[0][1].seq),))
 
     assert ran == [3]
 
@@ -245,7 +246,7 @@ def test_a_full_queue_refuses_at_once(settings, monkeypatch, holder):
     settings.EXECUTOR_QUEUE_MAX = 3
     running, may_go_on = threading.Event(), threading.Event()
 
-    def hold(outcome: Outcome) -> None:
+    def hold(answered: list[tuple[Command, Outcome]]) -> None:
         running.set()
         assert may_go_on.wait(10)
 
@@ -266,7 +267,7 @@ def test_a_full_queue_refuses_at_once(settings, monkeypatch, holder):
 def test_no_answer_in_time_is_an_unknown_outcome_that_a_repeat_resolves(settings, holder):
     may_go_on = threading.Event()
 
-    def hold(outcome: Outcome) -> None:
+    def hold(answered: list[tuple[Command, Outcome]]) -> None:
         assert may_go_on.wait(10)
 
     command = market_order(holder)
