@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0003_event_xact_index'),
-        ('groups', '0003_tradinggroup_margin_call_reset_pct_and_more'),
+        ('groups', '0003_stop_out_rules'),
         ('market', '0005_grants'),
     ]
 

@@ -274,8 +274,8 @@ class StopOut(Command):
     Bring an account back above its stop-out level by the group's rule, and protect its balance.
 
     The book decides by itself whether the level is at or below stop-out: nothing to do is StopOutVoid,
-    nothing that can be closed now is StopOutStuck. `cause`, `quote_time_ms` (the quote that called for it) and
-    `fence` (the leadership that asked) are told in the dossier and decide nothing.
+    nothing that can be closed now is StopOutStuck. `cause`, `quote_time_ms` (the quote that called for it)
+    and `fence` (the leadership that asked) are told in the dossier and decide nothing.
     """
 
     cause: str = "monitor"

@@ -3,7 +3,7 @@ What a pre-trade guard is, and asking all of them: `TRADING_GUARDS` names classe
 
 A guard may refuse a command that adds exposure. It reads what it needs once per batch, inside the batch's
 transaction, and must not lock, write or wait. What an account itself holds it finds in the book, exactly as
-it is at that moment of the batch. Refusing is all a guard can do: what a refusal does to an order is the book's.
+it is at that moment of the batch. Refusing is all a guard can do; what a refusal means is the book's.
 """
 
 from collections.abc import Sequence
