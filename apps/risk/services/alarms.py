@@ -46,7 +46,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm:
-    """What is alarming. `subject` tells one from another of its kind: an account number, a symbol, a shard."""
+    """What is alarming. `subject` tells it from others of its kind: an account number, a symbol, a shard."""
 
     kind: str
     severity: str

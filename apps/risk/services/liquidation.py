@@ -1,0 +1,160 @@
+"""
+Liquidation: brings accounts back above their stop-out level, by whoever found them below.
+
+`ask` is for the margin monitor and the queue: it returns at once. `enforce` is for the sweep and for staff:
+it waits. Both come to the same command with the same id, so nothing is done twice. The account book decides
+under its lock what is closed, and whether anything is.
+"""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import TimeoutError as FutureTimeout
+from enum import StrEnum
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import connection
+
+from apps.risk.services.liquidation_dispatch import TOGETHER_MAX, Dispatcher, command_id_of, seqs_of
+from apps.risk.services.liquidation_records import Notes, dossiers_of
+from apps.trading.domain.commands import StopOut
+from apps.trading.domain.stop_out import StopOutStuck, StopOutVoid
+from apps.trading.services import executor
+from apps.trading.services.batch import AccountNotFound
+from rtx.kernel.actor import Actor
+from rtx.kernel.errors import Unavailable
+
+log = structlog.get_logger(__name__)
+
+_dispatcher = Dispatcher()
+
+
+def _begin_anew_after_fork() -> None:
+    """A child has none of its parent's threads."""
+    global _dispatcher
+    _dispatcher = Dispatcher()
+
+
+os.register_at_fork(after_in_child=_begin_anew_after_fork)
+
+
+class Enforced(StrEnum):
+    """What became of one account."""
+
+    CLOSED = "closed"  # it is above its level, or nothing is left
+    PARTLY = "partly"  # something was closed, something waits
+    WAITS = "waits"  # below, and nothing can be closed now
+    VOID = "void"  # above its level: nothing to do
+    FAILED = "failed"  # an error that nobody expected; alarmed and tried again
+    UNAVAILABLE = "unavailable"  # database or executor are not there; nothing is known to be done
+
+
+def ask(
+    account_ids_worst_first: Sequence[int],
+    *,
+    quote_time_ms: int | None,
+    fence: int,
+    shard: str | int,
+    cause: str = "monitor",
+) -> None:
+    """
+    Have accounts stopped out, worst first, by a thread of this process.
+
+    Never waits. An account that is under way is not asked for twice; one that waits for a market is left to
+    the queue. `fence` is that of the lease `margin:<shard>`: once another one leads, nothing is closed any
+    more. Without a fence (0) nobody's leadership is asked for.
+    """
+    _dispatcher.offer(
+        account_ids_worst_first, cause=cause, quote_time_ms=quote_time_ms, fence=fence, shard=str(shard)
+    )
+
+
+def retry(account_ids_worst_first: Sequence[int]) -> None:
+    """Have accounts that wait tried again now, like `ask`."""
+    _dispatcher.offer(account_ids_worst_first, cause="queue", is_urgent=True)
+
+
+def health() -> dict[str, Any]:
+    """Return what is queued in this process, under way and done."""
+    return _dispatcher.health()
+
+
+def backlog() -> int:
+    """Return how many accounts are queued in this process or under way."""
+    return _dispatcher.backlog
+
+
+def stop() -> None:
+    """Submit nothing more; what is under way is waited for a few seconds."""
+    _dispatcher.stop()
+
+
+def enforce(account_id: int, *, cause: str, actor: Actor) -> Enforced:
+    """
+    Bring one account back above its stop-out level and wait for it.
+
+    :raises NotFound: there is no such account.
+    """
+    found = enforce_all([account_id], cause=cause, actor=actor)
+    if account_id not in found:
+        raise AccountNotFound
+    return found[account_id]
+
+
+def enforce_all(account_ids: Sequence[int], *, cause: str, actor: Actor) -> dict[int, Enforced]:
+    """Bring accounts back above their stop-out level, in this order; what is no account is left out."""
+    found: dict[int, Enforced] = {}
+    for start in range(0, len(account_ids), TOGETHER_MAX):
+        found |= _enforced(account_ids[start : start + TOGETHER_MAX], cause=cause, actor=actor)
+    return found
+
+
+def _enforced(account_ids: Sequence[int], *, cause: str, actor: Actor) -> dict[int, Enforced]:
+    seqs = seqs_of(account_ids)
+    known = [account_id for account_id in account_ids if account_id in seqs]
+    if not known:
+        return {}
+    commands = [
+        StopOut(
+            account_id=account_id,
+            command_id=command_id_of(account_id, seq=seqs[account_id]),
+            actor=actor,
+            cause=cause,
+        )
+        for account_id in known
+    ]
+    try:
+        futures = executor.submit_all(commands, effects=(dossiers_of(""),))
+    except Unavailable as refused:
+        log.warning("liquidations_not_taken", error=repr(refused))
+        return dict.fromkeys(known, Enforced.UNAVAILABLE)
+    connection.close()  # to the pool: who waits must not hold what the executor may need
+    notes = Notes()
+    found = {}
+    for account_id, future in zip(known, futures, strict=True):
+        try:
+            outcome = future.result(settings.EXECUTOR_RESULT_TIMEOUT_S)
+        except FutureTimeout:
+            found[account_id] = _classified(account_id, executor.given_up(future), notes)
+        except Exception as error:  # noqa: BLE001 - classified, none is dropped
+            found[account_id] = _classified(account_id, error, notes)
+        else:
+            found[account_id] = Enforced.PARTLY if outcome.payload.get("left") else Enforced.CLOSED
+    notes.write()
+    return found
+
+
+def _classified(account_id: int, error: Exception, notes: Notes) -> Enforced:
+    if isinstance(error, StopOutVoid):
+        notes.void.add(account_id)
+        return Enforced.VOID
+    if isinstance(error, StopOutStuck):
+        notes.stuck(account_id, error)
+        return Enforced.WAITS
+    if isinstance(error, Unavailable):
+        log.warning("liquidation_not_answered", account_id=account_id, error=repr(error))
+        return Enforced.UNAVAILABLE
+    log.error("liquidation_failed", account_id=account_id, exc_info=error)
+    notes.fail(account_id, error)
+    return Enforced.FAILED

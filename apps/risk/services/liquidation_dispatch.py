@@ -1,0 +1,374 @@
+"""
+Brings stop-outs to the executor, worst account first, and deals with what becomes of them.
+
+One thread per process. So few are under way at once that clients' orders and triggers pass between them; an
+account is never twice under way. A command's id is made of the account's `seq` as it is read just before: two
+engines, or monitor and sweep, that see the same account stop it out once. Decides nothing about levels: the
+account book does, under its lock.
+"""
+
+import heapq
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, NamedTuple
+from uuid import NAMESPACE_OID, UUID, uuid5
+
+import structlog
+from django.conf import settings
+from django.db import connection
+
+from apps.market.services.leases import NotLeading
+from apps.risk.services.liquidation_records import Notes, dossiers_of
+from apps.trading.domain.commands import Command, Outcome, StopOut
+from apps.trading.domain.stop_out import StopOutStuck, StopOutVoid
+from apps.trading.services import executor
+from apps.trading.services.batch import Effect
+from apps.trading.services.executor import Busy
+from rtx.kernel.actor import Actor
+from rtx.kernel.errors import NotFound, Unavailable
+
+log = structlog.get_logger(__name__)
+
+ACTOR = Actor.system("liquidation")
+UNDER_WAY_MAX = 128
+TOGETHER_MAX = 64
+REST_S = 30.0  # what waits for a market is the queue's: ticks of others do not ask again meanwhile
+PAUSE_S = 0.2  # after a failure of the database
+STOP_WAIT_S = 5.0
+SEQS = "SELECT account_id, seq FROM accounts_accountstate WHERE account_id = ANY(%s)"
+
+Submit = Callable[[Sequence[Command], tuple[Effect, ...]], list["Future[Outcome]"]]
+
+
+class Ask(NamedTuple):
+    """One account to stop out, and who asked."""
+
+    account_id: int
+    cause: str
+    quote_time_ms: int | None
+    fence: int
+    shard: str
+
+
+class _Arrived(NamedTuple):
+    account_ids: Sequence[int]
+    cause: str
+    quote_time_ms: int | None
+    fence: int
+    shard: str
+    is_urgent: bool
+
+
+class _Place(NamedTuple):
+    number: int
+    rank: int
+    fence: int
+
+
+def command_id_of(account_id: int, *, seq: int) -> UUID:
+    """Return the one command id of stopping out an account as it stands after its event `seq`."""
+    return uuid5(NAMESPACE_OID, f"rtx:stop_out:{account_id}:{seq}")
+
+
+def seqs_of(account_ids: Sequence[int]) -> dict[int, int]:
+    """Return the number of each account's last event."""
+    with connection.cursor() as cursor:
+        cursor.execute(SEQS, [list(account_ids)])
+        return dict(cursor.fetchall())
+
+
+def _submitted(commands: Sequence[Command], effects: tuple[Effect, ...]) -> list["Future[Outcome]"]:
+    return executor.submit_all(commands, effects=effects)
+
+
+class Dispatcher:
+    """Takes accounts from any thread; see the module."""
+
+    def __init__(self, *, submit: Submit = _submitted) -> None:
+        self._submit = submit
+        self._changed = threading.Condition()
+        self._arrived: deque[_Arrived] = deque()
+        self._answered: deque[tuple[Ask, Future[Outcome]]] = deque()
+        self._heap: list[tuple[int, int, Ask]] = []
+        self._pending: dict[int, _Place] = {}  # account id -> its valid entry in the heap
+        self._under_way: set[int] = set()
+        self._asked_again: dict[int, Ask] = {}
+        self._rests: dict[int, float] = {}
+        self._deposed: dict[str, int] = {}  # shard -> latest fence that turned out to be no leader's
+        self._notes = Notes()
+        self._number = 0
+        self._is_held_up = False
+        self._paused_until = 0.0
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self.counted = {
+            "asked": 0,
+            "done": 0,
+            "void": 0,
+            "stuck": 0,
+            "failed": 0,
+            "retried": 0,
+            "deposed": 0,
+        }
+        self.last_error = ""
+
+    # -- for other threads
+
+    def offer(
+        self,
+        account_ids: Sequence[int],
+        *,
+        cause: str,
+        quote_time_ms: int | None = None,
+        fence: int = 0,
+        shard: str = "",
+        is_urgent: bool = False,
+    ) -> None:
+        """
+        Queue accounts, worst first. Quick: the feed's thread calls it. `is_urgent` ends an account's rest.
+        """
+        if not account_ids:
+            return
+        with self._changed:
+            self._arrived.append(_Arrived(account_ids, cause, quote_time_ms, fence, shard, is_urgent))
+            if self._thread is None or not self._thread.is_alive():
+                self._stopping = False
+                self._thread = threading.Thread(target=self._work, name="liquidation-dispatch", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def stop(self) -> None:
+        """Submit nothing more and end; what is under way is waited for a few seconds."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+            thread = self._thread
+        if thread is not None:
+            thread.join(STOP_WAIT_S)
+
+    @property
+    def backlog(self) -> int:
+        """How many accounts are queued or under way."""
+        return (
+            len(self._pending) + len(self._under_way) + sum(len(one.account_ids) for one in [*self._arrived])
+        )
+
+    def health(self) -> dict[str, Any]:
+        """Return what is queued and what became of what was submitted."""
+        return {
+            "queued": len(self._pending),
+            "in_flight": len(self._under_way),
+            "resting": len(self._rests),
+            **self.counted,
+            "last_error": self.last_error,
+        }
+
+    # -- the thread
+
+    def _work(self) -> None:
+        try:
+            while self._wait():
+                try:
+                    self._take_in()
+                    self._deal_with_answers()
+                    self._notes.write()
+                    self._submit_what_may()
+                except Exception as error:
+                    self.last_error = repr(error)
+                    log.exception("liquidations_could_not_be_dispatched")
+                    connection.close()
+                    self._paused_until = time.monotonic() + PAUSE_S
+                    time.sleep(PAUSE_S)
+        finally:
+            connection.close()
+
+    def _wait(self) -> bool:
+        """Wait until there is something to do; False: stop."""
+        with self._changed:
+            while not self._answered and not self._arrived:
+                if self._stopping:
+                    return bool(self._under_way) and self._changed.wait(STOP_WAIT_S)
+                wait_s: float | None = None
+                if self._notes.void or self._notes.waits:
+                    wait_s = PAUSE_S
+                if self._pending and self._has_room():
+                    wait_s = self._paused_until - time.monotonic()
+                if wait_s is not None and wait_s <= 0:
+                    break
+                if wait_s is None and not self._under_way:
+                    connection.close()  # to the pool, until something is wrong again
+                if not self._changed.wait(wait_s) and wait_s is not None:
+                    break
+        return True
+
+    def _has_room(self) -> bool:
+        return not self._is_held_up and len(self._under_way) <= UNDER_WAY_MAX - TOGETHER_MAX
+
+    def _take_in(self) -> None:
+        now = time.monotonic()
+        while True:
+            with self._changed:
+                if not self._arrived:
+                    return
+                arrived = self._arrived.popleft()
+            ids, urgent = arrived.account_ids, arrived.is_urgent
+            self.counted["asked"] += len(ids)
+            if arrived.fence and arrived.fence <= self._deposed.get(arrived.shard, 0):
+                continue
+            for rank, account_id in enumerate(ids):
+                ask = Ask(account_id, *arrived[1:5])
+                if account_id in self._under_way:
+                    self._asked_again[account_id] = ask
+                elif urgent or self._rests.get(account_id, 0.0) <= now:
+                    self._push(rank, ask)
+
+    def _push(self, rank: int, ask: Ask) -> None:
+        """Queue one account, unless it stands further in front already; an earlier entry no longer counts."""
+        place = self._pending.get(ask.account_id)
+        if place is not None and place.rank <= rank and place.fence == ask.fence:
+            return
+        self._number += 1
+        self._rests.pop(ask.account_id, None)
+        self._pending[ask.account_id] = _Place(self._number, rank, ask.fence)
+        heapq.heappush(self._heap, (rank, self._number, ask))
+
+    def _submit_what_may(self) -> None:
+        while self._pending and self._has_room() and not self._stopping:
+            if time.monotonic() < self._paused_until:
+                return
+            asks = self._next()
+            try:
+                seqs = seqs_of([ask.account_id for ask in asks])
+                for group in _by_effect(asks):
+                    known = [ask for ask in group if ask.account_id in seqs]
+                    self._submit_group(known, seqs)
+            except Busy:
+                self._give_back(asks)
+                self._paused_until = time.monotonic() + PAUSE_S / 10
+                return
+            except Exception:
+                self._give_back(asks)
+                raise
+
+    def _submit_group(self, asks: list[Ask], seqs: dict[int, int]) -> None:
+        if not asks:
+            return
+        commands = [
+            StopOut(
+                account_id=ask.account_id,
+                command_id=command_id_of(ask.account_id, seq=seqs[ask.account_id]),
+                actor=ACTOR,
+                cause=ask.cause,
+                quote_time_ms=ask.quote_time_ms,
+                fence=ask.fence,
+            )
+            for ask in asks
+        ]
+        futures = self._submit(commands, (dossiers_of(asks[0].shard),))
+        self._under_way.update(ask.account_id for ask in asks)
+        for ask, future in zip(asks, futures, strict=True):
+            future.add_done_callback(partial(self._take_answer, ask))
+
+    def _next(self) -> list[Ask]:
+        asks: list[Ask] = []
+        room = min(TOGETHER_MAX, settings.EXECUTOR_QUEUE_MAX, UNDER_WAY_MAX - len(self._under_way))
+        while self._heap and len(asks) < room:
+            _, number, ask = heapq.heappop(self._heap)
+            if self._is_valid(number, ask):
+                del self._pending[ask.account_id]
+                asks.append(ask)
+        return asks
+
+    def _is_valid(self, number: int, ask: Ask) -> bool:
+        place = self._pending.get(ask.account_id)
+        return place is not None and place.number == number
+
+    def _give_back(self, asks: list[Ask]) -> None:
+        """Queue again, in front, what was not submitted."""
+        for ask in asks:
+            if ask.account_id not in self._under_way:
+                self._push(-1, ask)
+
+    def _take_answer(self, ask: Ask, future: "Future[Outcome]") -> None:
+        """Called in the executor's thread."""
+        with self._changed:
+            self._answered.append((ask, future))
+            self._changed.notify()
+
+    def _deal_with_answers(self) -> None:
+        while True:
+            with self._changed:
+                if not self._answered:
+                    break
+                ask, future = self._answered.popleft()
+            self._under_way.discard(ask.account_id)
+            again = self._asked_again.pop(ask.account_id, None)
+            error = future.exception()
+            if error is None:
+                self._deal_with_outcome(ask, future.result())
+            else:
+                self._deal_with_error(ask, error, again)
+        if self._is_held_up and not self._under_way:
+            self._is_held_up = False
+            self._paused_until = time.monotonic() + PAUSE_S
+
+    def _deal_with_outcome(self, ask: Ask, outcome: Outcome) -> None:
+        """What else is wrong with the account is seen by the monitor when it reads the event."""
+        self.counted["done"] += 1
+        if outcome.payload.get("left"):
+            self._rest(ask)
+
+    def _deal_with_error(self, ask: Ask, error: BaseException, again: Ask | None) -> None:
+        account_id = ask.account_id
+        if isinstance(error, StopOutVoid):
+            self.counted["void"] += 1
+            self._notes.void.add(account_id)
+            if again is not None:  # asked after it was decided, perhaps on a newer price
+                self._push(0, again)
+        elif isinstance(error, StopOutStuck):
+            self.counted["stuck"] += 1
+            self._notes.stuck(account_id, error)
+            self._rest(ask)
+        elif isinstance(error, Unavailable):  # it may even be booked: then its `seq` has moved on
+            self.last_error = repr(error)
+            self.counted["retried"] += 1
+            self._is_held_up = True
+            self._push(-1, ask)
+        elif isinstance(error, NotLeading):
+            self._step_down(ask)
+        elif isinstance(error, NotFound):
+            log.error("liquidation_of_no_account", account_id=account_id)
+        else:
+            self.last_error = repr(error)
+            self.counted["failed"] += 1
+            log.error("liquidation_failed", account_id=account_id, exc_info=error)
+            self._notes.fail(account_id, error)
+            self._rest(ask)
+
+    def _rest(self, ask: Ask) -> None:
+        """Leave an account to the queue for a while."""
+        now = time.monotonic()
+        self._rests[ask.account_id] = now + REST_S
+        if len(self._rests) > 10_000:
+            self._rests = {key: until for key, until in self._rests.items() if until > now}
+
+    def _step_down(self, ask: Ask) -> None:
+        """Another one leads the shard: what this leadership asked for is not ours to do."""
+        self.counted["deposed"] += 1
+        self._deposed[ask.shard] = max(ask.fence, self._deposed.get(ask.shard, 0))
+        stale = [one for _, number, one in self._heap if self._is_valid(number, one)]
+        for one in stale:
+            if one.fence and one.shard == ask.shard and one.fence <= ask.fence:
+                del self._pending[one.account_id]
+
+
+def _by_effect(asks: list[Ask]) -> list[list[Ask]]:
+    """Part asks by shard: the commands of one leadership carry one effect."""
+    parts: dict[str, list[Ask]] = {}
+    for ask in asks:
+        parts.setdefault(ask.shard, []).append(ask)
+    return list(parts.values())
