@@ -6,9 +6,6 @@ ledger are kept for the day. Amounts converted to one currency use mid prices an
 nothing is booked by them.
 """
 
-import threading
-import time
-from collections.abc import Callable, Hashable, Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,12 +15,12 @@ from django.db.models.functions import TruncHour
 
 from apps.accounts.models import LedgerLine, TradingAccount
 from apps.groups.selectors import TermsBook, terms_book
-from apps.market.domain.quotes import Quote
-from apps.market.domain.symbols import MarginMode, SymbolSpec
 from apps.market.models import EngineLease, FeedStatus
 from apps.market.services.board import board
-from apps.trading.domain.pricing import ConversionTable
-from apps.trading.models import Order, Position
+from apps.risk.domain.rates import SHOWN_CURRENCY, Rates
+from apps.risk.selectors.exposure import held, symbol_rows
+from apps.risk.selectors.kept import Kept
+from apps.trading.models import Order
 from apps.trading.selectors.markets import conversions
 from rtx.kernel import clock
 from rtx.kernel.money import ZERO, booked, plain, rounded, text
@@ -31,68 +28,12 @@ from rtx.kernel.money import ZERO, booked, plain, rounded, text
 Payload = dict[str, Any]
 Reach = frozenset[int] | None
 
-SHOWN_CURRENCY = "USD"
 HOUSE_LEDGERS = ("bbook", "markup", "commission", "swap")
 ORDERS_SHOWN = 10
 LATE_COMMIT = timedelta(minutes=2)  # how long after an hour its sums may still grow
-KEPT_MAX = 512
-
-
-class Kept:
-    """Remembers a result for at least `seconds`, and for ten times as long as it took to compute."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._entries: dict[Hashable, tuple[float, Any]] = {}
-
-    def get(self, key: Hashable, seconds: float, compute: Callable[[], Any]) -> Any:
-        """Return the remembered result, or compute it. Two threads may compute at once; neither waits."""
-        entry = self._entries.get(key)
-        began = time.monotonic()
-        if entry is not None and entry[0] > began:
-            return entry[1]
-        result = compute()
-        took = time.monotonic() - began
-        with self._lock:
-            if len(self._entries) >= KEPT_MAX:
-                self._entries.clear()
-            self._entries[key] = (time.monotonic() + max(seconds, 10 * took), result)
-        return result
-
-    def forget(self) -> None:
-        """Drop everything."""
-        with self._lock:
-            self._entries.clear()
 
 
 kept = Kept()
-
-
-class Rates:
-    """Converts amounts at the mid of the latest raw quotes."""
-
-    def __init__(self, *, quotes: dict[str, Quote], table: ConversionTable) -> None:
-        self._quotes = quotes
-        self._table = table
-
-    def mid(self, symbol: str) -> Decimal | None:
-        """Return the middle of bid and ask."""
-        quote = self._quotes.get(symbol)
-        return None if quote is None else (quote.bid + quote.ask) / 2
-
-    def convert(self, amount: Decimal, currency: str, target: str = SHOWN_CURRENCY) -> Decimal | None:
-        """Return an amount in `target`; None without a way or a quote."""
-        if currency == target:
-            return amount
-        path = self._table.path(currency, target)
-        if path is None:
-            return None
-        for leg in path:
-            mid = self.mid(leg.symbol)
-            if not mid:
-                return None
-            amount = amount / mid if leg.inverted else amount * mid
-        return amount
 
 
 def _within(rows: QuerySet[Any], path: str, reach: Reach) -> QuerySet[Any]:
@@ -104,61 +45,6 @@ def account_counts(reach: Reach) -> Payload:
     rows = _within(TradingAccount.objects.order_by(), "group", reach)
     counted = rows.aggregate(total=Count("pk"), active=Count("pk", filter=Q(status="active")))
     return {"total": counted["total"], "active": counted["active"]}
-
-
-def exposure_sums(reach: Reach) -> list[tuple[str, str, Decimal, Decimal, int]]:
-    """Return symbol, side, lots, cost (lots x price) and number of open positions."""
-    rows = _within(Position.objects.order_by(), "account__group", reach)
-    sums = rows.values_list("symbol_id", "side").annotate(Sum("volume"), Sum("cost"), Count("pk"))
-    names = {spec.id: name for name, spec in terms_book().symbols.items()}
-    return [
-        (names[symbol_id], side, lots, cost, count)
-        for symbol_id, side, lots, cost, count in sums
-        if symbol_id in names
-    ]
-
-
-def exposure(
-    sums: Iterable[tuple[str, str, Decimal, Decimal, int]], *, symbols: dict[str, SymbolSpec], rates: Rates
-) -> list[Payload]:
-    """
-    Return the clients' net exposure per symbol, largest first, and what the house holds against it.
-
-    `house` is the house's floating result, the opposite of the clients'; None without a price or a
-    conversion.
-    """
-    by_symbol: dict[str, dict[str, tuple[Decimal, Decimal, int]]] = {}
-    for name, side, lots, cost, count in sums:
-        by_symbol.setdefault(name, {})[side] = (lots, cost, count)
-    rows = []
-    for name, sides in by_symbol.items():
-        spec = symbols[name]
-        buy, buy_cost, buys = sides.get("buy", (ZERO, ZERO, 0))
-        sell, sell_cost, sells = sides.get("sell", (ZERO, ZERO, 0))
-        net = buy - sell
-        mid = rates.mid(name)
-        notional = house = None
-        if mid is not None:
-            unit = spec.contract_size * _tick_factor(spec)
-            notional = rates.convert(net * spec.contract_size * mid, spec.profit_currency)
-            house = rates.convert(-(net * mid - (buy_cost - sell_cost)) * unit, spec.profit_currency)
-        rows.append(
-            {
-                "symbol": name,
-                "buy": plain(buy),
-                "sell": plain(sell),
-                "net": plain(net),
-                "positions": buys + sells,
-                "notional": _whole(notional),
-                "house": _whole(house),
-            }
-        )
-    return sorted(rows, key=lambda row: abs(Decimal(row["notional"] or 0)), reverse=True)
-
-
-def _tick_factor(spec: SymbolSpec) -> Decimal:
-    indexed = spec.margin_mode is MarginMode.INDEX and spec.tick_size
-    return spec.tick_price / spec.tick_size if indexed else Decimal(1)
 
 
 def _whole(amount: Decimal | None) -> str | None:
@@ -315,8 +201,8 @@ def dashboard(*, reach: Reach, may: frozenset[str]) -> Payload:
     if "accounts" in may:
         shown["accounts"] = kept.get(("accounts", reach), 5, lambda: account_counts(reach))
     if "exposure" in may:
-        sums = kept.get(("exposure", reach), 1, lambda: exposure_sums(reach))
-        shown["exposure"] = exposure(sums, symbols=book.symbols, rates=rates)
+        sums = kept.get(("exposure", reach), 1, lambda: held(reach, book=book))
+        shown["exposure"] = symbol_rows(sums, symbols=book.symbols, rates=rates)
     if "house" in may:
         shown["house"] = house(reach, rates=rates, now=now)
     if "orders" in may:
