@@ -10,6 +10,7 @@ from apps.market.domain.quotes import Quote
 from apps.market.domain.sessions import Calendar
 from apps.market.domain.symbols import MarginMode, SymbolSpec, TradeMode
 from apps.trading.domain.commands import (
+    CallMargin,
     CancelOrder,
     ChangeAccount,
     ChargeSwaps,
@@ -21,6 +22,7 @@ from apps.trading.domain.commands import (
     ModifyPosition,
     PlaceMarket,
     PlacePending,
+    StopOut,
     SwapDue,
     TrailStop,
     TriggerOrder,
@@ -217,6 +219,16 @@ def close_by(position_id: int, opposite_id: int, **more: Any) -> CloseBy:
 def close_all(symbol: str | None = None, **more: Any) -> CloseAll:
     """Return the close of every position, or of those on a symbol."""
     return _named(CloseAll, symbol=symbol, **more)
+
+
+def stop_out(**more: Any) -> StopOut:
+    """Return what the margin monitor asks for an account below its stop-out level."""
+    return _command(StopOut, actor=ENGINE, **more)
+
+
+def call_margin(*, ends: bool = False) -> CallMargin:
+    """Return what the margin monitor asks for an account at its margin-call level."""
+    return _command(CallMargin, actor=ENGINE, ends=ends)
 
 
 def leverage(value: int) -> ChangeAccount:

@@ -69,6 +69,19 @@ def deal_lines(*, profit: Decimal, commission: Decimal, swap: Decimal, markup: D
     return [line for line in lines if line.amount]
 
 
+def protection_lines(*, credit_used: Decimal, compensation: Decimal) -> list[Line]:
+    """
+    Return the lines that make good what a closed-out account owes: first its credit turns into balance, then
+    the house pays. Both amounts are positive.
+    """
+    lines = [
+        Line(Ledger.CREDIT, -credit_used),
+        Line(Ledger.CLIENT, credit_used + compensation),
+        Line(Ledger.COMPENSATION, -compensation),
+    ]
+    return [line for line in lines if line.amount]
+
+
 def balance_lines(*, kind: BalanceKind, amount: Decimal) -> list[Line]:
     """Return the lines of a balance operation; `amount` is signed as the client sees it."""
     own = Ledger.CREDIT if kind is BalanceKind.CREDIT else Ledger.CLIENT

@@ -4,9 +4,9 @@ Terms of one symbol in one group: inheritance, the client's price, the commissio
 Inheritance: a value set for the symbol in the group wins, else the group's, else the symbol's own.
 """
 
+import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import time
 from decimal import Decimal
 from enum import StrEnum
 from typing import TypeVar
@@ -97,7 +97,7 @@ class Commission:
 class Rollover:
     """When a group's trading day ends: a wall-clock time of a named zone, so it follows daylight saving."""
 
-    time: time = time(17)
+    time: dt.time = dt.time(17)
     timezone: str = "America/New_York"
 
 

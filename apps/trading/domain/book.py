@@ -3,16 +3,25 @@ The account book: one trading account with its positions and working orders, as 
 
 It alone decides what a command does to an account. It knows no database and no clock. The rules of each
 kind of command stand in one file: market_orders.py, pending_orders.py, order_triggers.py, stops.py,
-closing.py, operations.py; what they share in filling.py. What it decides is an event; replaying.py derives
-the account again from them.
+closing.py, operations.py, stop_out.py; what they share in filling.py. What it decides is an event;
+replaying.py derives the account again from them.
 """
 
 from collections.abc import Callable
 from datetime import datetime
 
-from apps.trading.domain import closing, market_orders, operations, order_triggers, pending_orders, stops
+from apps.trading.domain import (
+    closing,
+    market_orders,
+    operations,
+    order_triggers,
+    pending_orders,
+    stop_out,
+    stops,
+)
 from apps.trading.domain.commands import (
     KEEP,
+    CallMargin,
     CancelOrder,
     ChangeAccount,
     ChangeBalance,
@@ -27,6 +36,7 @@ from apps.trading.domain.commands import (
     Outcome,
     PlaceMarket,
     PlacePending,
+    StopOut,
     TrailStop,
     TriggerOrder,
     TriggerStop,
@@ -51,6 +61,8 @@ HANDLERS: dict[type[Command], Callable[..., Outcome]] = {
     ChangeBalance: operations.change_balance,
     ChangeAccount: operations.change_account,
     ChargeSwaps: operations.charge_swaps,
+    StopOut: stop_out.stop_out,
+    CallMargin: stop_out.call_margin,
 }
 TICKETS_PER_COMMAND = 4
 
@@ -66,6 +78,7 @@ class AccountBook(Desk):
         :raises OrderNotWorking: the command names an order that is not working.
         :raises SymbolNotOffered: the command names a symbol that the group does not trade.
         :raises TriggerVoid: what was to be set off has gone, has changed or cannot happen now.
+        :raises StopOutVoid, StopOutStuck, MarginCallVoid: see stop_out.py.
         """
         return HANDLERS[type(command)](self, command, market, now)
 
@@ -107,7 +120,9 @@ class AccountBook(Desk):
         raise TypeError(f"only orders are guarded, not {type(command).__name__}")
 
     def tickets_for(self, command: Command) -> int:
-        """Return how many numbers a command may take."""
+        """Return how many numbers a command will take, as far as can be told before."""
         if isinstance(command, CloseAll):
             return closing.tickets_needed(self, command) + TICKETS_PER_COMMAND
+        if isinstance(command, StopOut):
+            return TICKETS_PER_COMMAND + 2 * len(self.positions)
         return TICKETS_PER_COMMAND

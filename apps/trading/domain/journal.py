@@ -28,7 +28,14 @@ from rtx.kernel.money import plain, text
 Payload = dict[str, Any]
 
 WITHOUT_EFFECT = frozenset(
-    {"account_opened", "balance_rejected", "order_change_rejected", "position_change_rejected"}
+    {
+        "account_opened",
+        "balance_rejected",
+        "margin_call_ended",
+        "margin_called",
+        "order_change_rejected",
+        "position_change_rejected",
+    }
 )
 
 # The order in which fields are shown: the database does not keep it.

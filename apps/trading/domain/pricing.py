@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from apps.groups.domain.terms import Terms, client_quote
+from apps.groups.domain.terms import GroupSpec, Terms, client_quote
 from apps.market.domain.quotes import Quote
 from apps.market.domain.symbols import SymbolSpec
 
@@ -93,6 +93,7 @@ class MarketView:
         "_symbols",
         "_terms",
         "_variants",
+        "group",
         "now",
         "now_ms",
         "version",
@@ -108,6 +109,7 @@ class MarketView:
         now: datetime,
         now_ms: int,
         version: int,
+        group: GroupSpec | None = None,
     ) -> None:
         self._quotes = quotes
         self._terms = terms
@@ -117,6 +119,7 @@ class MarketView:
         self._open: dict[str, bool] = {}
         self._rates: dict[tuple[str, str, bool, bool], Decimal | None] = {}
         self._variants: dict[Quote, MarketView] = {}
+        self.group = group or next((found.group for found in terms.values()), None)
         self.now = now
         self.now_ms = now_ms
         self.version = version
@@ -135,6 +138,7 @@ class MarketView:
                 now=self.now,
                 now_ms=self.now_ms,
                 version=self.version,
+                group=self.group,
             )
         return found
 
@@ -171,6 +175,10 @@ class MarketView:
         if not self.in_session(symbol):
             return True
         return abs(self.now_ms - quote.time_ms) <= spec.quote_age_max_ms
+
+    def path(self, source: str, target: str) -> Path | None:
+        """Return the pairs on the way from one currency to another, none for the same one; None: no way."""
+        return () if source == target else self._conversions.path(source, target)
 
     def rate(self, source: str, target: str, *, selling: bool, fresh: bool = False) -> Decimal | None:
         """

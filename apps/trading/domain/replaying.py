@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
 
+from apps.accounts.domain import ledger
 from apps.accounts.domain.ledger import Line
 from apps.trading.domain import deals, journal
 from apps.trading.domain.commands import SwapBooked
@@ -64,6 +65,16 @@ class Replay(Holdings):
                 raise Divergence(f"deal {deal.id} says {name} {kept[name]}, derived is {derived}")
         return self.book_deal(deal, result)
 
+    def _stops_out(self, payload: Payload) -> list[Line]:
+        for order in payload["canceled"]:
+            self.drop_order(order["id"])
+        lines = self._fills(payload)
+        protection = ledger.protection_lines(
+            credit_used=Decimal(payload["credit_used"]), compensation=Decimal(payload["compensation"])
+        )
+        self.post(protection)
+        return lines + protection
+
     def _works(self, payload: Payload) -> list[Line]:
         self.put_order(journal.order_read(payload["order"], house=payload["house"]["order"]))
         return []
@@ -116,6 +127,8 @@ _DERIVED: dict[str, Callable[[Replay, Payload], list[Line]]] = {
     "order_filled": Replay._fills,
     "positions_closed": Replay._fills,
     "positions_closed_by": Replay._fills,
+    "stopped_out": Replay._stops_out,
+    "balance_protected": Replay._stops_out,
     "order_placed": Replay._works,
     "order_modified": Replay._works,
     "order_activated": Replay._works,

@@ -33,7 +33,9 @@ from apps.trading.domain.statements import (
 )
 from rtx.kernel.money import ZERO, booked
 
-DEALING = frozenset({"order_filled", "positions_closed", "positions_closed_by"})
+DEALING = frozenset({"order_filled", "positions_closed", "positions_closed_by", "stopped_out"})
+PROTECTING = frozenset({"stopped_out", "balance_protected"})
+PROTECTION = "Negative balance protection"
 
 Views = Callable[[datetime, Collection[Position]], MarketView | None]
 
@@ -113,9 +115,12 @@ class Compiler:
             for order in _orders(event.payload):
                 for deal in order["deals"]:
                     self._add_deal(event, order, deal)
-        elif event.type == "balance_changed":
+        if event.type in PROTECTING:
+            credit_used = self._add_protection(event)
+            return self._running - before, -credit_used
+        if event.type == "balance_changed":
             return self._add_movement(event)
-        elif event.type == "swaps_charged":
+        if event.type == "swaps_charged":
             for charge in event.payload["charges"]:
                 self._add_swap(event, charge)
         return self._running - before, ZERO
@@ -143,24 +148,51 @@ class Compiler:
             )
         )
 
+    def _add_protection(self, event: JournalEvent) -> Decimal:
+        """Add what made good a debt: the credit that was used up, and the amount; return the credit."""
+        credit_used = Decimal(event.payload["credit_used"])
+        made_good = credit_used + Decimal(event.payload["compensation"])
+        self._running += made_good
+        for kind, amount in ((BalanceKind.CREDIT, -credit_used), (BalanceKind.COMPENSATION, made_good)):
+            if amount:
+                self._move(event, kind, amount, comment=PROTECTION)
+        return credit_used
+
     def _add_movement(self, event: JournalEvent) -> tuple[Decimal, Decimal]:
         payload = event.payload
         kind, amount = BalanceKind(payload["kind"]), Decimal(payload["amount"])
         is_credit = kind is BalanceKind.CREDIT
         self._running += ZERO if is_credit else amount
+        self._move(
+            event,
+            kind,
+            amount,
+            reference=payload.get("reference", ""),
+            comment=payload.get("comment", ""),
+        )
+        return (ZERO, amount) if is_credit else (amount, ZERO)
+
+    def _move(
+        self,
+        event: JournalEvent,
+        kind: BalanceKind,
+        amount: Decimal,
+        *,
+        reference: str = "",
+        comment: str = "",
+    ) -> None:
         self.statement.movements.append(
             Movement(
                 seq=event.seq,
                 at=event.at,
                 kind=kind,
                 amount=amount,
-                reference=payload.get("reference", ""),
-                comment=payload.get("comment", ""),
+                reference=reference,
+                comment=comment,
                 balance=self._running,
                 credit=self._replay.account.credit,
             )
         )
-        return (ZERO, amount) if is_credit else (amount, ZERO)
 
     def _add_swap(self, event: JournalEvent, charge: Payload) -> None:
         amount = Decimal(charge["amount"])

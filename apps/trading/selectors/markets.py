@@ -39,6 +39,7 @@ class Markets:
                 now=self.now,
                 now_ms=self._now_ms,
                 version=self.book.version,
+                group=self.book.groups.get(group_id),
             )
         return view
 

@@ -65,14 +65,19 @@ class Submission:
 
 
 class IdBlock:
-    """Numbers of a sequence, taken in blocks so that deciding never waits for the database."""
+    """
+    Numbers of a sequence, taken in blocks so that deciding rarely waits for the database: only a command that
+    needs more of them than it was expected to.
+    """
 
     def __init__(self, sequence: str) -> None:
         self._sequence = sequence
         self._free: list[int] = []
+        self._cursor: Cursor[Any] | None = None
 
     def ensure(self, cursor: Cursor[Any], count: int) -> None:
-        """Hold at least `count` numbers."""
+        """Hold at least `count` numbers; more are taken through the same cursor until the next call."""
+        self._cursor = cursor
         if len(self._free) < count:
             taken = rows.reserve(cursor, self._sequence, count + ID_BLOCK)
             self._free = [*reversed(taken), *self._free]
@@ -85,6 +90,8 @@ class IdBlock:
         return self
 
     def __next__(self) -> int:
+        if not self._free and self._cursor is not None:
+            self.ensure(self._cursor, 1)
         return self._free.pop()
 
 

@@ -44,7 +44,10 @@ WITHOUT_EFFECT = frozenset(
     {
         "account_opened",
         "balance_changed",
+        "balance_protected",
         "balance_rejected",
+        "margin_call_ended",
+        "margin_called",
         "order_change_rejected",
         "position_change_rejected",
         "swaps_charged",

@@ -17,6 +17,7 @@ from tests.factories.books import (
     buy,
     buy_limit,
     buy_stop,
+    cancel,
     modify,
     pending,
     sell_limit,
@@ -359,6 +360,18 @@ def test_a_guard_refuses_a_new_order_in_the_books_name(make_book, market):
 def test_only_orders_are_guarded(make_book, market):
     book = make_book()
 
-    assert not book.grows_risk(modify(1, volume="2"))
+    assert not book.grows_risk(cancel(1))
     with pytest.raises(TypeError):
-        book.refuse(modify(1, volume="2"), RejectReason.NO_MONEY, market=market, now=NOON)
+        book.refuse(cancel(1), RejectReason.NO_MONEY, market=market, now=NOON)
+
+
+@pytest.mark.parametrize(("volume", "grows"), [("2", True), ("1", False), ("0.5", False)])
+def test_a_working_order_is_guarded_when_its_volume_grows(make_book, market, volume, grows):
+    book = make_book()
+    order_id = book.apply(buy_limit("1.09000", lots="1"), market=market, now=NOON).order.id
+
+    assert book.grows_risk(modify(order_id, volume=volume)) is grows
+    refused = book.refuse(modify(order_id, volume="2"), RejectReason.KILL_SWITCH, market=market, now=NOON)
+
+    assert (refused.type, refused.refusal) == ("order_change_rejected", RejectReason.KILL_SWITCH)
+    assert book.orders[order_id].volume == D(1)

@@ -1,0 +1,348 @@
+"""
+Stop-out, negative-balance protection and margin calls, as one account's rules. Pure.
+
+A stop-out acts while the margin level is at or below the group's: working orders that hold margin are
+canceled first, largest margin first, then positions are closed in the order of the group's rule
+(stop_out_rules.py), each at the client's present price and at most the symbol's maximum volume at a time; the
+level is looked at again after every step. What cannot be closed now is left and told. Its full working is the
+dossier.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+
+from apps.accounts.domain import ledger
+from apps.groups.domain.terms import GroupSpec, StopOutRule
+from apps.trading.domain import checks, dossiers, journal, market_record, profit
+from apps.trading.domain.commands import CallMargin, Outcome, StopOut
+from apps.trading.domain.filling import Desk, Filled
+from apps.trading.domain.orders import Order, OrderReason, OrderStatus, Position, RejectReason
+from apps.trading.domain.pricing import MarketView
+from apps.trading.domain.stop_out_rules import (
+    CHOSEN_BY,
+    Candidate,
+    Standing,
+    by_rule,
+    largest_close,
+    margin_of_order,
+    shown,
+    smart_part,
+)
+from rtx.kernel.errors import Conflict
+from rtx.kernel.money import ZERO, booked, plain, rounded, text
+
+LEVEL_DIGITS = 2
+Waiting = dict[int, tuple[str, str]]
+
+
+class StopOutVoid(Conflict):
+    """The account is above its stop-out level and owes nothing. Nothing is journaled."""
+
+    code = "stop_out_void"
+    title = "Nothing to liquidate"
+
+
+class StopOutStuck(Conflict):
+    """
+    The account is below its stop-out level and nothing of it can be closed now. Nothing is journaled.
+
+    `waiting` is position id -> (symbol, why); `level_pct` is None when it cannot be told.
+    """
+
+    code = "stop_out_stuck"
+    title = "Nothing can be closed now"
+
+    def __init__(self, waiting: Waiting, *, level_pct: Decimal | None) -> None:
+        super().__init__(f"{len(waiting)} positions cannot be closed now.")
+        self.waiting = waiting
+        self.level_pct = level_pct
+
+
+class MarginCallVoid(Conflict):
+    """The margin level is not where the command says. Nothing is journaled."""
+
+    code = "margin_call_void"
+    title = "No margin call"
+
+
+def stop_out(desk: Desk, command: StopOut, market: MarketView, now: datetime) -> Outcome:
+    """
+    Close by the group's rule until the level is above stop-out, then make good what a protected account owes.
+
+    :raises StopOutVoid: the level is above stop-out, and nothing is owed that must be made good.
+    :raises StopOutStuck: it is below, and neither an order nor a position can go now.
+    """
+    group = _group_of(desk, market)
+    unpriced = {
+        position.id: (position.symbol, market_record.NO_PRICE)
+        for position in desk.positions.values()
+        if profit.floating(position, market=market, currency=desk.account.currency) is None
+    }
+    if unpriced:
+        raise StopOutStuck(unpriced, level_pct=None)
+    run = _Run(desk, command, market, group, now)
+    before = run.standing
+    if not run.is_below and not run.owes:
+        raise StopOutVoid(
+            f"Account {desk.account.login} is above its stop-out level of {group.stop_out_pct} %."
+        )
+    with_markets = dossiers.opened(desk, command, market, group=group, now=now, results=run.results)
+    run.close_all_that_must()
+    if run.is_below and not run.steps:
+        raise StopOutStuck(run.waiting, level_pct=before.level_pct)
+    return run.outcome(with_markets, before)
+
+
+def _group_of(desk: Desk, market: MarketView) -> GroupSpec:
+    if market.group is None:
+        raise StopOutVoid(f"The group of account {desk.account.login} has no terms.")
+    return market.group
+
+
+class _Run:
+    """One stop-out under way. What a position would bring is computed once: the market does not move."""
+
+    def __init__(
+        self, desk: Desk, command: StopOut, market: MarketView, group: GroupSpec, now: datetime
+    ) -> None:
+        self.desk, self.command, self.market, self.group, self.now = desk, command, market, group, now
+        self.results = {position.id: self._result(position) for position in desk.positions.values()}
+        self.waiting: Waiting = {}
+        self.steps: list[journal.Payload] = []
+        self.closed: list[tuple[Order, Filled]] = []
+        self.canceled: list[Order] = []
+
+    def _result(self, position: Position) -> Decimal:
+        amount = profit.floating(position, market=self.market, currency=self.desk.account.currency)
+        assert amount is not None  # the caller has seen to it
+        return amount + position.swap
+
+    # -- how it stands
+
+    @property
+    def standing(self) -> Standing:
+        """Equity and margin now."""
+        account = self.desk.account
+        floating = sum((self.results[key] for key in sorted(self.results)), ZERO)
+        return Standing(account.balance + account.credit + floating, account.margin)
+
+    @property
+    def is_below(self) -> bool:
+        """Whether the level is at or below stop-out."""
+        return self.standing.is_at_most(self.group.stop_out_pct, is_exposed=bool(self.desk.positions))
+
+    @property
+    def owes(self) -> bool:
+        """Whether nothing is open any more and the group makes good what the account owes."""
+        return self.group.protects_balance and not self.desk.positions and self.desk.account.balance < 0
+
+    # -- steps
+
+    def close_all_that_must(self) -> None:
+        """Cancel and close until the level is above stop-out or nothing is left that can go."""
+        while self.is_below and (self._cancel_next() or self._close_next()):
+            pass
+
+    def _cancel_next(self) -> bool:
+        """Cancel the working order with the largest margin; False: none holds margin."""
+        frees = [(margin_of_order(self.desk, order), order) for order in self.desk.orders.values()]
+        ranked = sorted(
+            ((margin, order) for margin, order in frees if margin > 0),
+            key=lambda found: (-found[0], found[1].created_at, found[1].id),
+        )
+        if not ranked:
+            return False
+        before = self.standing
+        (freed, order), rest = ranked[0], ranked[1:]
+        ended = replace(order, deals=[])
+        self.desk.drop_order(order.id)
+        ended.move(OrderStatus.CANCELED)
+        self.canceled.append(ended)
+        self.steps.append(
+            {
+                "action": "cancel",
+                "order_id": order.id,
+                "symbol": order.symbol,
+                "side": order.side.value,
+                "volume": plain(order.volume),
+                "chosen_by": "largest margin",
+                "value": shown(freed),
+                "runner_up": {"id": rest[0][1].id, "value": shown(rest[0][0])} if rest else None,
+                "before": dossiers.standing(before),
+                "after": dossiers.standing(self.standing),
+            }
+        )
+        return True
+
+    def _close_next(self) -> bool:
+        """Close what the rule names next; False: nothing can be closed (any more)."""
+        while candidates := by_rule(self.group.stop_out_rule, self._closable(), result_of=self._known_result):
+            chosen, lots = self._choice(candidates)
+            before = self.standing
+            result = self._closed_lots(chosen.position, lots, before)
+            if isinstance(result, RejectReason):
+                self.waiting[chosen.position.id] = (chosen.position.symbol, result.value)
+                continue
+            self._tell(chosen, result, before, runner_up=_runner_up(chosen, candidates))
+            return True
+        return False
+
+    def _choice(self, candidates: list[Candidate]) -> tuple[Candidate, Decimal]:
+        if self.group.stop_out_rule is not StopOutRule.SMART:
+            return candidates[0], largest_close(candidates[0].position, self.market)
+        part = smart_part(
+            candidates,
+            desk=self.desk,
+            market=self.market,
+            group=self.group,
+            standing=self.standing,
+            result_of=self._known_result,
+        )
+        return part.candidate, part.lots
+
+    def _known_result(self, position: Position) -> Decimal:
+        return self.results[position.id]
+
+    def _closable(self) -> Iterable[Position]:
+        """Yield the positions that can be closed now; the others wait, with the reason."""
+        for position in self.desk.positions.values():
+            if position.id in self.waiting:
+                continue
+            state = market_record.state_of(self.market, position.symbol)
+            if state == market_record.OPEN:
+                yield position
+            else:
+                self.waiting[position.id] = (position.symbol, state)
+
+    def _closed_lots(
+        self, held: Position, lots: Decimal, before: Standing
+    ) -> tuple[Order, Filled] | RejectReason:
+        terms = self.desk.terms_of(held.symbol, self.market, is_held=True)
+        quote = self.market.client(held.symbol)
+        assert quote is not None  # it can be closed
+        order = self.desk.closing_order(held, lots=lots, reason=OrderReason.STOP_OUT, now=self.now)
+        order.comment = f"so: {_level_text(before)}"
+        price = checks.closing_price(held.side, quote)
+        result = self.desk.fill(order, held=held, price=price, terms=terms, market=self.market)
+        if isinstance(result, RejectReason):
+            self.desk.made.discard(order.id)  # no order comes of it
+            return result
+        if result.position is None:
+            del self.results[held.id]
+        else:
+            self.results[held.id] = self._result(result.position)
+        self.closed.append((order, result))
+        return order, result
+
+    def _tell(
+        self,
+        chosen: Candidate,
+        result: tuple[Order, Filled],
+        before: Standing,
+        *,
+        runner_up: Candidate | None,
+    ) -> None:
+        held, deal = chosen.position, result[1].deal
+        self.steps.append(
+            {
+                "action": "close",
+                "position_id": held.id,
+                "symbol": held.symbol,
+                "side": held.side.value,
+                "volume": plain(deal.volume),
+                "of_volume": plain(held.volume),
+                "price": text(deal.price),
+                "rate": text(deal.profit_rate),
+                "profit": text(deal.profit),
+                "swap": text(deal.swap),
+                "commission": text(deal.commission),
+                "chosen_by": CHOSEN_BY[self.group.stop_out_rule],
+                "value": chosen.value,
+                "runner_up": {"id": runner_up.position.id, "value": runner_up.value} if runner_up else None,
+                "before": dossiers.standing(before),
+                "after": dossiers.standing(self.standing),
+            }
+        )
+
+    # -- the end
+
+    def outcome(self, begun: journal.Payload, before: Standing) -> Outcome:
+        """Protect the balance, and return the event with its dossier."""
+        desk, currency = self.desk, self.desk.account.currency
+        credit_used = compensation = booked(ZERO, currency)
+        if self.owes:
+            debt = -desk.account.balance
+            credit_used = booked(min(max(desk.account.credit, ZERO), debt), currency)
+            compensation = booked(debt - credit_used, currency)
+        protection = ledger.protection_lines(credit_used=credit_used, compensation=compensation)
+        desk.post(protection)
+        left = [] if not self.is_below else self._left()
+        payload: journal.Payload = {
+            "orders": [journal.order_payload(order) for order, _ in self.closed],
+            "canceled": [journal.order_payload(order) for order in self.canceled],
+            "left": left,
+            "margin_level": _level_text(before) or None,
+            "credit_used": text(credit_used),
+            "compensation": text(compensation),
+            **desk.money(),
+            "house": {str(one.deal.id): journal.house_payload(one.deal) for _, one in self.closed},
+        }
+        outcome = desk.outcome(
+            "stopped_out" if self.steps else "balance_protected",
+            payload,
+            orders=[*self.canceled, *(order for order, _ in self.closed)],
+            lines=[*(line for _, one in self.closed for line in one.lines), *protection],
+        )
+        outcome.dossier = {
+            **begun,
+            "before": dossiers.standing(before),
+            "steps": self.steps,
+            "after": dossiers.standing(self.standing),
+            "left": left,
+            "credit_used": text(credit_used),
+            "compensation": text(compensation),
+        }
+        return outcome
+
+    def _left(self) -> list[journal.Payload]:
+        return [
+            {"position_id": key, "symbol": symbol, "reason": reason}
+            for key, (symbol, reason) in sorted(self.waiting.items())
+        ]
+
+
+def _runner_up(chosen: Candidate, candidates: list[Candidate]) -> Candidate | None:
+    return next((one for one in candidates if one.position.id != chosen.position.id), None)
+
+
+def _level_text(standing: Standing) -> str:
+    level = standing.level_pct
+    return "" if level is None else text(rounded(level, LEVEL_DIGITS))
+
+
+def call_margin(desk: Desk, command: CallMargin, market: MarketView, now: datetime) -> Outcome:
+    """
+    Tell the client that the margin level has come to the margin-call level, or has recovered from it.
+
+    :raises MarginCallVoid: the level is elsewhere by now, or cannot be told.
+    """
+    group = _group_of(desk, market)
+    value = desk.valuation(market)
+    if value is None:
+        raise MarginCallVoid(f"Account {desk.account.login} cannot be valued now.")
+    standing = Standing(value.equity, desk.account.margin)
+    level = group.margin_call_ends_pct if command.ends else group.margin_call_pct
+    if standing.is_at_most(level, is_exposed=bool(desk.positions)) is command.ends:
+        raise MarginCallVoid(f"Account {desk.account.login} has a margin level of {_level_text(standing)} %.")
+    currency = desk.account.currency
+    payload: journal.Payload = {
+        "margin_level": _level_text(standing) or None,
+        "margin_call_level": plain(group.margin_call_pct),
+        "stop_out_level": plain(group.stop_out_pct),
+        "equity": text(booked(value.equity, currency)),
+        "free_margin": text(booked(value.free_margin, currency)),
+        **desk.money(),
+    }
+    return desk.outcome("margin_call_ended" if command.ends else "margin_called", payload)
