@@ -27,10 +27,11 @@ from rtx.kernel import bulk, clock
 from rtx.kernel.money import ZERO
 
 FAILED = "failed"
+CLOSED = "market_closed"
 LEASE_PREFIX = "margin:"
 WAITS, BROKE = RiskAlarm.Kind.LIQUIDATION_WAITS.value, RiskAlarm.Kind.LIQUIDATION_FAILED.value
-PAUSE_MAX_S = 300  # between tries of what waits for a market or a quote: those wake it up by themselves
-PAUSE_FAILED_MAX_S = 30
+PAUSE_CLOSED_MAX_S = 300  # between tries of what waits for its market alone: the opening wakes it up
+PAUSE_MAX_S = 30
 
 COLUMNS = {
     "command_id": "uuid",
@@ -80,7 +81,7 @@ QUEUE = """
         tried_at = excluded.tried_at,
         next_try_at = excluded.tried_at + interval '1 second' * least(
             2 ^ least(q.attempts, 10),
-            CASE WHEN excluded.reason = %(failed)s THEN %(pause_failed_s)s ELSE %(pause_s)s END
+            CASE WHEN excluded.reason = %(closed)s THEN %(pause_closed_s)s ELSE %(pause_s)s END
         )
 """
 RESOLVE = """
@@ -99,7 +100,11 @@ ALARMED = """
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """An account below stop-out of which something stays: position id -> (symbol, reason)."""
+    """
+    An account below stop-out of which something stays: position id -> (symbol, reason).
+
+    `reason` is `market_closed` only when nothing else holds it up.
+    """
 
     account_id: int
     reason: str
@@ -223,7 +228,8 @@ def _left(dossier: dict[str, Any]) -> Waits:
 
 
 def _waits(account_id: int, waiting: dict[str, tuple[str, str]], level_pct: Decimal | None) -> Waits:
-    reason = next((reason for _, reason in waiting.values()), "unknown")
+    reasons = [reason for _, reason in waiting.values()]
+    reason = next((one for one in reasons if one != CLOSED), CLOSED if reasons else FAILED)
     return Waits(account_id, reason[:24], waiting, level_pct)
 
 
@@ -243,9 +249,9 @@ def _queue(waits: Sequence[Waits], *, failed: dict[int, str]) -> None:
     given: dict[str, Any] = {
         "now": clock.now(),
         "rows": orjson.dumps(rows).decode(),
-        "failed": FAILED,
+        "closed": CLOSED,
         "pause_s": PAUSE_MAX_S,
-        "pause_failed_s": PAUSE_FAILED_MAX_S,
+        "pause_closed_s": PAUSE_CLOSED_MAX_S,
     }
     with connection.cursor() as cursor:
         cursor.execute(QUEUE, given)

@@ -1,0 +1,28 @@
+"""A small broker: symbols with prices, one group, one trader with money."""
+
+import pytest
+
+from apps.groups.models import TradingGroup
+from apps.market.models import Symbol
+from tests.factories import rows
+from tests.factories.rows import Holder
+
+
+@pytest.fixture
+def symbols(db: None) -> dict[str, Symbol]:
+    """Symbols that are always open, priced as of now."""
+    made = rows.make_symbols()
+    rows.show()
+    return made
+
+
+@pytest.fixture
+def group(symbols: dict[str, Symbol]) -> TradingGroup:
+    """USD, hedging, 1:100, stop-out at 50 %, no markup, no commission."""
+    return rows.make_group()
+
+
+@pytest.fixture
+def holder(group: TradingGroup) -> Holder:
+    """A trader with one account of 10,000.00 USD."""
+    return rows.make_holder(group=group)
