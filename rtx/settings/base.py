@@ -243,8 +243,14 @@ CELERY_BEAT_SCHEDULE = {
 ENGINE_SERVICES: list[str] = [
     "apps.market.services.feeding.FeedService",
     "apps.trading.services.triggering.TriggerService",
+    "apps.risk.services.liquidation_queue.LiquidationQueueService",
 ]
-TRADING_GUARDS: list[str] = []
+TRADING_GUARDS: list[str] = [
+    "apps.risk.guards.KillSwitchGuard",
+    "apps.risk.guards.BreakerGuard",
+    "apps.risk.guards.TradingHoursGuard",
+    "apps.risk.guards.LimitsGuard",
+]
 
 # Market data. One provider per symbol: `simulated`, or `replay` of recorded ticks in RTX_TICKS_DIR.
 TICKS_DIR = env.str("RTX_TICKS_DIR", default="")

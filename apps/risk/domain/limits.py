@@ -1,0 +1,126 @@
+"""
+Limits on orders that add exposure, and the facts that they are held against. Pure, exact.
+
+A limit holds for one account by itself (scope account, or `is_per_account`), or for all accounts of its scope
+together. What each kind measures and when it refuses: limit_checks.py.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from apps.risk.domain.order_exposure import Correlations, Lots
+from apps.trading.domain.orders import RejectReason
+
+MINUTE = timedelta(seconds=60)
+
+
+class LimitKind(StrEnum):
+    """What a limit measures."""
+
+    ORDER_VOLUME = "order_volume"
+    OPEN_VOLUME = "open_volume"
+    POSITIONS = "positions"
+    ORDERS_PER_MINUTE = "orders_per_minute"
+    SYMBOL_EXPOSURE = "symbol_exposure"
+    CURRENCY_EXPOSURE = "currency_exposure"
+    CORRELATED_EXPOSURE = "correlated_exposure"
+    CREDIT_USE = "credit_use"
+    DAILY_LOSS = "daily_loss"
+    DRAWDOWN = "drawdown"
+
+
+REFUSALS = {
+    LimitKind.ORDER_VOLUME: RejectReason.LIMIT_VOLUME,
+    LimitKind.OPEN_VOLUME: RejectReason.LIMIT_VOLUME,
+    LimitKind.POSITIONS: RejectReason.LIMIT_POSITIONS,
+    LimitKind.ORDERS_PER_MINUTE: RejectReason.RATE_LIMIT,
+    LimitKind.SYMBOL_EXPOSURE: RejectReason.LIMIT_EXPOSURE,
+    LimitKind.CURRENCY_EXPOSURE: RejectReason.LIMIT_EXPOSURE,
+    LimitKind.CORRELATED_EXPOSURE: RejectReason.LIMIT_EXPOSURE,
+    LimitKind.CREDIT_USE: RejectReason.CREDIT_LIMIT,
+    LimitKind.DAILY_LOSS: RejectReason.DAILY_LOSS,
+    LimitKind.DRAWDOWN: RejectReason.DRAWDOWN,
+}
+MARKED = frozenset({LimitKind.DAILY_LOSS, LimitKind.DRAWDOWN})  # measured against an account's marks
+HELD = frozenset(  # totals of these need what all accounts hold
+    {
+        LimitKind.OPEN_VOLUME,
+        LimitKind.POSITIONS,
+        LimitKind.SYMBOL_EXPOSURE,
+        LimitKind.CURRENCY_EXPOSURE,
+        LimitKind.CORRELATED_EXPOSURE,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """One limit. `value` in lots, a number, percent, or an amount of `currency`."""
+
+    id: int
+    scope: str
+    kind: LimitKind
+    value: Decimal
+    currency: str = "USD"
+    group_id: int | None = None
+    account_id: int | None = None
+    symbol: str | None = None
+    exposed_currency: str = ""
+    is_per_account: bool = False
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it measures what one account has by itself."""
+        return self.is_per_account or self.scope == "account"
+
+    def concerns(self, *, account_id: int, group_id: int, symbol: str) -> bool:
+        """Say whether it holds for an order of this account on this symbol."""
+        return (
+            self.account_id in (None, account_id)
+            and self.group_id in (None, group_id)
+            and self.symbol in (None, symbol)
+        )
+
+    def counts(self, *, group_id: int, symbol: str) -> bool:
+        """Say whether a total counts what accounts of a group hold on a symbol."""
+        return self.group_id in (None, group_id) and self.symbol in (None, symbol)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """
+    What an account's loss is measured against, in its currency, moved by what was paid in and out since.
+    """
+
+    day_start: Decimal
+    peak: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class MarksTotal:
+    """The marks of a group's accounts in one currency, added up."""
+
+    group_id: int
+    currency: str
+    used_credit: Decimal
+    day_start: Decimal
+    peak: Decimal
+    equity: Decimal
+
+
+@dataclass(slots=True)
+class Facts:
+    """
+    What limits need besides the account's own book, as of a batch; totals grow with what the batch adds.
+    """
+
+    now: datetime
+    totals: dict[tuple[int, str], Lots] | None = None  # (group, symbol) -> what all its accounts hold
+    placed: dict[int, list[tuple[datetime, str]]] = field(default_factory=dict)  # account -> its new orders
+    placed_totals: dict[int, int] = field(default_factory=dict)  # limit -> new orders of its scope
+    marks: dict[int, Mark] = field(default_factory=dict)
+    marks_totals: tuple[MarksTotal, ...] = ()
+    credit_added: dict[tuple[int, str], Decimal] = field(default_factory=dict)
+    correlations: Correlations = field(default_factory=dict)

@@ -1,0 +1,248 @@
+"""
+What an order would add to what is held: lots, notional per symbol and currency, exposure by correlation.
+Pure.
+
+An order counts as if it were filled. Working orders count in the worst case: all of one direction may fill.
+Notional is lots x contract x ask, converted at the dearer side, so that it is never told too small. What
+cannot be priced is None: whoever asks must then take the safe way.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from apps.market.domain.symbols import MarginMode, SymbolSpec
+from apps.trading.domain.book import AccountBook
+from apps.trading.domain.commands import (
+    KEEP,
+    Command,
+    ModifyOrder,
+    PlaceMarket,
+    PlacePending,
+    TriggerOrder,
+)
+from apps.trading.domain.orders import Side
+from apps.trading.domain.pricing import MarketView
+from rtx.kernel.money import ZERO
+
+ONE = Decimal(1)
+Correlations = Mapping[tuple[str, str], Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """
+    An order that may add exposure. `fills`: it fills now, else it waits; `order_id`: the working order that
+    it fills or changes (0: none); `replaced_lots`: what that one was.
+    """
+
+    symbol: str
+    side: Side
+    volume: Decimal
+    fills: bool
+    is_new: bool
+    order_id: int = 0
+    replaced_lots: Decimal = ZERO
+
+
+def asked_of(command: Command, book: AccountBook) -> Asked | None:
+    """Return what a guarded command asks for; None: it names an order that does not work any more."""
+    if isinstance(command, PlaceMarket):
+        return Asked(command.symbol, command.side, command.volume, fills=True, is_new=True)
+    if isinstance(command, PlacePending):
+        return Asked(command.symbol, command.side, command.volume, fills=False, is_new=True)
+    if not isinstance(command, TriggerOrder | ModifyOrder):
+        return None
+    order = book.orders.get(command.order_id)
+    if order is None:
+        return None
+    volume, fills = order.volume, isinstance(command, TriggerOrder)
+    if isinstance(command, ModifyOrder) and command.volume is not KEEP:
+        volume = command.volume
+    return Asked(order.symbol, order.side, volume, fills, False, order.id, order.volume)
+
+
+@dataclass(frozen=True, slots=True)
+class Lots:
+    """What is held and what waits on one symbol, in lots, and the number of positions."""
+
+    buys: Decimal = ZERO
+    sells: Decimal = ZERO
+    positions: int = 0
+    waiting_buys: Decimal = ZERO
+    waiting_sells: Decimal = ZERO
+
+    @property
+    def net(self) -> Decimal:
+        """Lots held, negative for short."""
+        return self.buys - self.sells
+
+    @property
+    def net_worst(self) -> Decimal:
+        """The largest net lots that can come of it when working orders fill."""
+        net = self.net
+        return max(abs(net), abs(net + self.waiting_buys), abs(net - self.waiting_sells))
+
+    def open_lots(self, *, is_netting: bool) -> Decimal:
+        """
+        Return the lots that are open or may become so: both directions together, or on a netting account,
+        where opposite ones cancel out, the worst net.
+        """
+        if is_netting:
+            return self.net_worst
+        return self.buys + self.sells + self.waiting_buys + self.waiting_sells
+
+    def plus(self, other: "Lots", *, minus: "Lots | None" = None) -> "Lots":
+        """Return both added up, less what `minus` holds."""
+        less = minus or NOTHING
+        return Lots(
+            self.buys + other.buys - less.buys,
+            self.sells + other.sells - less.sells,
+            self.positions + other.positions - less.positions,
+            self.waiting_buys + other.waiting_buys - less.waiting_buys,
+            self.waiting_sells + other.waiting_sells - less.waiting_sells,
+        )
+
+    def after(self, asked: Asked, *, is_netting: bool, filled: bool | None = None) -> "Lots":
+        """Return what is there once an order is done; `filled` overrides whether it fills or waits."""
+        buys, sells, positions = self.buys, self.sells, self.positions
+        waiting_buys, waiting_sells = self.waiting_buys, self.waiting_sells
+        is_buy = asked.side is Side.BUY
+        if is_buy:
+            waiting_buys -= asked.replaced_lots
+        else:
+            waiting_sells -= asked.replaced_lots
+        if asked.fills if filled is None else filled:
+            if is_buy:
+                buys += asked.volume
+            else:
+                sells += asked.volume
+            positions += 1
+            if is_netting:
+                net = buys - sells
+                buys, sells, positions = max(net, ZERO), max(-net, ZERO), 1 if net else 0
+        elif is_buy:
+            waiting_buys += asked.volume
+        else:
+            waiting_sells += asked.volume
+        return Lots(buys, sells, positions, waiting_buys, waiting_sells)
+
+
+NOTHING = Lots()
+Holding = Mapping[str, Lots]
+
+
+def lots_of(book: AccountBook, symbol: str) -> Lots:
+    """Return what one account holds on a symbol."""
+    buys = sells = waiting_buys = waiting_sells = ZERO
+    held = book.of_symbol(symbol)
+    for position in held:
+        if position.side is Side.BUY:
+            buys += position.volume
+        else:
+            sells += position.volume
+    for order in book.orders.values():
+        if order.symbol == symbol:
+            if order.side is Side.BUY:
+                waiting_buys += order.volume
+            else:
+                waiting_sells += order.volume
+    return Lots(buys, sells, len(held), waiting_buys, waiting_sells)
+
+
+def symbols_of(book: AccountBook) -> set[str]:
+    """Return every symbol that an account holds or has a working order on."""
+    held = {position.symbol for position in book.positions.values()}
+    return held | {order.symbol for order in book.orders.values()}
+
+
+def _spec(symbol: str, market: MarketView) -> SymbolSpec | None:
+    terms = market.terms(symbol)
+    return None if terms is None else terms.symbol
+
+
+def _factor(spec: SymbolSpec) -> Decimal:
+    if spec.margin_mode is MarginMode.INDEX and spec.tick_size:
+        return spec.tick_price / spec.tick_size
+    return ONE
+
+
+def lot_value(symbol: str, *, currency: str, market: MarketView) -> Decimal | None:
+    """Return the notional of one lot in `currency`, unrounded: contract x ask; None without price or rate."""
+    spec, quote = _spec(symbol, market), market.client(symbol)
+    if spec is None or quote is None:
+        return None
+    rate = market.rate(spec.profit_currency, currency, selling=False)
+    if rate is None:
+        return None
+    return spec.contract_size * _factor(spec) * quote.ask * rate
+
+
+def legs(symbol: str, *, market: MarketView) -> tuple[tuple[str, Decimal], ...] | None:
+    """
+    Return what one lot bought means in currencies: (base, + contract), (profit, - contract x ask). None
+    without price; a contract whose base is its profit currency (an index, a stock) exposes to none.
+    """
+    spec, quote = _spec(symbol, market), market.client(symbol)
+    if spec is None or quote is None:
+        return None
+    if spec.base_currency == spec.profit_currency:
+        return ()
+    return (
+        (spec.base_currency, spec.contract_size),
+        (spec.profit_currency, -spec.contract_size * _factor(spec) * quote.ask),
+    )
+
+
+def currency_exposure(holding: Holding, *, exposed: str, currency: str, market: MarketView) -> Decimal | None:
+    """
+    Return the worst net amount of the currency `exposed` that `holding` comes to, told in `currency`.
+    """
+    net = up = down = ZERO
+    for symbol, lots in holding.items():
+        if lots == NOTHING:
+            continue
+        found = legs(symbol, market=market)
+        if found is None:
+            return None
+        for name, amount in found:
+            if name != exposed:
+                continue
+            net += lots.net * amount
+            rising, falling = lots.waiting_buys * amount, lots.waiting_sells * amount
+            up += max(rising, -falling)
+            down += max(falling, -rising)
+    if not (net or up or down):
+        return ZERO
+    rate = market.rate(exposed, currency, selling=False)
+    return None if rate is None else max(abs(net), abs(net + up), abs(net - down)) * rate
+
+
+def correlated_exposure(
+    holding: Holding, *, currency: str, market: MarketView, correlations: Correlations
+) -> Decimal | None:
+    """
+    Return sqrt(e' C e): e is the signed notional of each symbol in `currency`, C how they move together.
+
+    Two symbols of unknown correlation are taken to move against the account together (the safe way). Working
+    orders do not count here. Source: variance of a sum of correlated exposures.
+    """
+    exposures: list[tuple[str, Decimal]] = []
+    for symbol, lots in holding.items():
+        if lots.net:
+            value = lot_value(symbol, currency=currency, market=market)
+            if value is None:
+                return None
+            exposures.append((symbol, lots.net * value))
+    total = sum((amount * amount for _, amount in exposures), ZERO)
+    for one, first, other, second in _pairs(exposures):
+        known = correlations.get((one, other), correlations.get((other, one)))
+        product = first * second
+        total += 2 * (abs(product) if known is None else product * known)
+    return max(total, ZERO).sqrt()
+
+
+def _pairs(exposures: list[tuple[str, Decimal]]) -> Iterator[tuple[str, Decimal, str, Decimal]]:
+    for index, (one, first) in enumerate(exposures):
+        for other, second in exposures[index + 1 :]:
+            yield one, first, other, second

@@ -1,0 +1,198 @@
+"""
+What stands before orders, in one immutable picture per version: kill switches, limits, hours, breakers.
+
+Read with the caller's cursor, inside its transaction; locks nothing. The version is read first, so that what
+changes meanwhile is seen again at the next one.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import structlog
+from psycopg import Cursor
+
+from apps.market.domain.sessions import Calendar, Hours
+from apps.risk.domain.hours import Target, TradingTimes
+from apps.risk.domain.limits import Limit, LimitKind
+from apps.risk.domain.switches import Probe, Stops
+
+Rows = Cursor[Any]
+
+VERSION = "SELECT version FROM risk_controlsversion WHERE id = 1"
+SWITCHES = """
+    SELECT k.scope, k.group_id, y.name, k.account_id
+    FROM risk_killswitch k LEFT JOIN market_symbol y ON y.id = k.symbol_id WHERE k.released_at IS NULL
+"""
+LIMITS = """
+    SELECT l.id, l.scope, l.group_id, l.account_id, y.name, l.kind, l.value, l.currency, l.exposed_currency,
+           l.is_per_account
+    FROM risk_risklimit l LEFT JOIN market_symbol y ON y.id = l.symbol_id WHERE l.is_active ORDER BY l.id
+"""
+HOURS = """
+    SELECT h.scope, h.group_id, y.name, h.account_id, h.weekday, h.opens_at, h.closes_at, h.timezone
+    FROM risk_tradinghours h LEFT JOIN market_symbol y ON y.id = h.symbol_id
+"""
+BREAKERS = """
+    SELECT s.id, s.state, s.since, b.scope, b.probe_orders, s.subject, y.name, s.account_id
+    FROM risk_breakerstate s JOIN risk_breaker b ON b.id = s.breaker_id
+    LEFT JOIN market_symbol y ON y.id = s.symbol_id
+    WHERE s.state <> 'closed' AND b.is_active
+"""
+PROVIDERS = """
+    SELECT f.provider, y.name FROM market_feedstatus f JOIN market_symbol y ON y.id = f.symbol_id
+"""
+# Orders that passed a half-open breaker: those placed since which were not refused; closing ones add nothing.
+PROBED = """
+    SELECT count(*) FROM trading_order o JOIN market_symbol y ON y.id = o.symbol_id
+    WHERE o.created_at >= %s AND o.status <> 'rejected'
+      AND (%s::text[] IS NULL OR y.name = ANY(%s)) AND (%s::bigint IS NULL OR o.account_id = %s)
+      AND NOT EXISTS (SELECT FROM trading_deal d WHERE d.order_id = o.id AND d.entry IN ('out', 'out_by'))
+"""
+
+log = structlog.get_logger(__name__)
+
+
+class HalfOpen(NamedTuple):
+    """A half-open breaker with the instant since which its probes count."""
+
+    probe: Probe
+    since: datetime
+
+
+@dataclass(slots=True)
+class Controls:
+    """Everything as of one version. `concerned` keeps which limits hold for whom, found once."""
+
+    version: int = 0
+    switches: Stops = field(default_factory=Stops)
+    broken: Stops = field(default_factory=Stops)
+    half_open: tuple[HalfOpen, ...] = ()
+    times: TradingTimes = field(default_factory=TradingTimes)
+    limits: tuple[Limit, ...] = ()
+    concerned: dict[tuple[int, int, str], tuple[Limit, ...]] = field(default_factory=dict)
+
+    def limits_of(self, *, account_id: int, group_id: int, symbol: str) -> tuple[Limit, ...]:
+        """Return the limits that hold for an order of this account on this symbol, cheapest kind first."""
+        key = (account_id, group_id, symbol)
+        found = self.concerned.get(key)
+        if found is None:
+            if len(self.concerned) >= CONCERNED_MAX:
+                self.concerned.clear()
+            found = self.concerned[key] = tuple(
+                limit
+                for limit in self.limits
+                if limit.concerns(account_id=account_id, group_id=group_id, symbol=symbol)
+            )
+        return found
+
+
+CONCERNED_MAX = 50_000
+CHEAPEST_FIRST = {kind: place for place, kind in enumerate(LimitKind)}
+
+
+def controls_version(cursor: Rows) -> int:
+    """Return the number of the present state of all controls."""
+    cursor.execute(VERSION, prepare=True)
+    row = cursor.fetchone()
+    return row[0] if row else 0
+
+
+def read_controls(cursor: Rows, version: int) -> Controls:
+    """Read all controls; `version` was read before."""
+    cursor.execute(SWITCHES)
+    switches = _stops(cursor.fetchall())
+    cursor.execute(LIMITS)
+    limits = sorted((_limit(row) for row in cursor.fetchall()), key=lambda one: CHEAPEST_FIRST[one.kind])
+    cursor.execute(HOURS)
+    times = _times(cursor.fetchall())
+    broken, half_open = _breakers(cursor)
+    return Controls(version, switches, broken, half_open, times, tuple(limits))
+
+
+def probed(cursor: Rows, half_open: HalfOpen) -> int:
+    """Return how many orders have passed a half-open breaker."""
+    symbols = None if half_open.probe.symbols is None else list(half_open.probe.symbols)
+    account_id = half_open.probe.account_id
+    cursor.execute(PROBED, (half_open.since, symbols, symbols, account_id, account_id))
+    row = cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+def _stops(rows: list[Any]) -> Stops:
+    """Gather what is stopped from rows of scope, group, symbol, account."""
+    return Stops(
+        platform=any(row[0] == "platform" for row in rows),
+        groups=frozenset(row[1] for row in rows if row[0] == "group"),
+        symbols=frozenset(row[2] for row in rows if row[0] == "symbol"),
+        accounts=frozenset(row[3] for row in rows if row[0] == "account"),
+    )
+
+
+def _limit(row: Any) -> Limit:
+    id_, scope, group_id, account_id, symbol, kind, value, currency, exposed, is_per_account = row
+    return Limit(
+        id=id_,
+        scope=scope,
+        group_id=group_id,
+        account_id=account_id,
+        symbol=symbol,
+        kind=LimitKind(kind),
+        value=value,
+        currency=currency,
+        exposed_currency=exposed,
+        is_per_account=is_per_account,
+    )
+
+
+def _times(rows: list[Any]) -> TradingTimes:
+    """
+    Build the calendars of every target. A row that makes no sense opens nothing: its target stays closed
+    then, the safe way, and the log says so.
+    """
+    hours: dict[Target, dict[str, list[Hours]]] = defaultdict(lambda: defaultdict(list))
+    for scope, group_id, symbol, account_id, weekday, opens_at, closes_at, zone in rows:
+        target = {"group": group_id, "symbol": symbol, "account": account_id}.get(scope)
+        zones = hours[scope, target]
+        try:
+            ZoneInfo(zone)
+            zones[zone].append(Hours(weekday, opens_at, closes_at))
+        except (ValueError, OSError) as error:
+            log.error("trading_hours_invalid", scope=scope, target=target, error=str(error))
+    return TradingTimes(
+        {
+            target: tuple(Calendar(timezone=zone, hours=tuple(rows)) for zone, rows in zones.items())
+            for target, zones in hours.items()
+        }
+    )
+
+
+def _breakers(cursor: Rows) -> tuple[Stops, tuple[HalfOpen, ...]]:
+    """Return what open breakers stop, and those that let probes through."""
+    cursor.execute(BREAKERS)
+    rows = cursor.fetchall()
+    symbols_of: dict[str, set[str]] = defaultdict(set)
+    if any(row[3] == "lp" for row in rows):
+        cursor.execute(PROVIDERS)
+        for provider, symbol in cursor.fetchall():
+            symbols_of[provider].add(symbol)
+    stopped: list[tuple[str, None, str | None, int | None]] = []
+    half_open = []
+    for id_, state, since, scope, probe_orders, subject, symbol, account_id in rows:
+        named = {"symbol": {symbol}, "lp": symbols_of[subject]}.get(scope)
+        if state == "open":
+            if named is None:
+                stopped.append((scope, None, None, account_id))
+            else:
+                stopped += [("symbol", None, name, None) for name in named]
+            continue
+        probe = Probe(
+            id_,
+            probe_orders,
+            None if named is None else frozenset(named),
+            account_id if scope == "account" else None,
+        )
+        half_open.append(HalfOpen(probe, since))
+    return _stops(stopped), tuple(half_open)
