@@ -207,6 +207,12 @@ def position_payload(position: Position) -> Payload:
     }
 
 
+def orders_told(payload: Payload) -> list[Payload]:
+    """Return every order that an event tells of: its only one, those closed together, those canceled."""
+    only = [payload["order"]] if "order" in payload else []
+    return [*only, *payload.get("orders", ()), *payload.get("canceled", ())]
+
+
 def public(payload: Payload) -> Payload:
     """Return a payload without the house's part."""
     return {key: value for key, value in payload.items() if key != "house"}

@@ -4,14 +4,14 @@ Makes a statement out of an account's events: replays them, cuts the period out,
 The rules that derive the account are those that booked the events (`Replay`).
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
 from apps.accounts.domain.ledger import BalanceKind
 from apps.groups.domain.terms import PositionMode
-from apps.trading.domain import profit
+from apps.trading.domain import journal, profit
 from apps.trading.domain.holdings import Account
 from apps.trading.domain.journal import Payload
 from apps.trading.domain.orders import Position, Side
@@ -112,7 +112,7 @@ class Compiler:
         """Add what an event booked to the statement; return its effect on balance and credit."""
         before = self._running
         if event.type in DEALING:
-            for order in _orders(event.payload):
+            for order in journal.orders_told(event.payload):
                 for deal in order["deals"]:
                     self._add_deal(event, order, deal)
         if event.type in PROTECTING:
@@ -274,9 +274,3 @@ class Compiler:
         price = quote.bid if position.side is Side.BUY else quote.ask
         return OpenPosition(replace(position), price, None if amount is None else booked(amount, currency))
 
-
-def _orders(payload: Payload) -> Iterator[Payload]:
-    """Yield the orders of an event: its only one, or all of a close-all."""
-    if "order" in payload:
-        yield payload["order"]
-    yield from payload.get("orders", ())

@@ -17,6 +17,7 @@ from psycopg import Cursor, sql
 
 from apps.accounts.domain.ledger import Ledger
 from apps.groups.domain.terms import PositionMode
+from apps.trading.domain import journal
 from apps.trading.domain.holdings import Account
 from apps.trading.domain.orders import Order, Position
 from apps.trading.domain.replaying import Divergence, Replay
@@ -189,8 +190,7 @@ def _replayed(cursor: Cursor[Any], ids: Sequence[int]) -> dict[int, Derived]:
 
 def _count(told: Derived, payload: dict[str, Any]) -> None:
     """Note how an event leaves its orders, and add up its deals and swap charges."""
-    orders = payload.get("orders") or ([payload["order"]] if "order" in payload else [])
-    for order in orders:
+    for order in journal.orders_told(payload):
         told.orders[order["id"]] = order["status"]
         for deal in order["deals"]:
             told.deals += 1
