@@ -273,4 +273,3 @@ class Compiler:
         amount = profit.floating(position, market=view, currency=currency)
         price = quote.bid if position.side is Side.BUY else quote.ask
         return OpenPosition(replace(position), price, None if amount is None else booked(amount, currency))
-
