@@ -245,7 +245,9 @@ CELERY_BEAT_SCHEDULE = {
 ENGINE_SERVICES: list[str] = [
     "apps.market.services.feeding.FeedService",
     "apps.trading.services.triggering.TriggerService",
+    "apps.risk.services.monitor.MonitorService",
     "apps.risk.services.liquidation_queue.LiquidationQueueService",
+    "apps.risk.services.control_work.ControlService",
 ]
 TRADING_GUARDS: list[str] = [
     "apps.risk.guards.KillSwitchGuard",
@@ -268,6 +270,9 @@ QUOTE_BOARD_FOLLOWS_BUS = env.bool("RTX_QUOTE_BOARD_FOLLOWS_BUS", default=True)
 EXECUTOR_BATCH_MAX = env.int("RTX_EXECUTOR_BATCH_MAX", default=128)
 EXECUTOR_QUEUE_MAX = env.int("RTX_EXECUTOR_QUEUE_MAX", default=4096)
 EXECUTOR_RESULT_TIMEOUT_S = env.float("RTX_EXECUTOR_RESULT_TIMEOUT_S", default=10.0)
+
+# Risk: the margin monitor parts the accounts (by id) into so many shards.
+RISK_SHARDS = env.int("RTX_RISK_SHARDS", default=1)
 
 # WebSocket stream.
 STREAM_BUFFER_MAX_BYTES = 1_048_576

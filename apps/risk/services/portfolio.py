@@ -76,9 +76,7 @@ class Portfolio:
     def tick(self, latest: Mapping[str, Quote], names: Iterable[str], *, now_ms: int) -> Found:
         """Take the latest quotes of some symbols, value what they move, and return who needs attention."""
         moved = self.prices.take(latest, names)
-        blocks = {
-            number: block for name in moved for number, block in self._following.get(name, {}).items()
-        }
+        blocks = {number: block for name in moved for number, block in self._following.get(name, {}).items()}
         rows = 0
         for block in blocks.values():
             self._revalue(block)
@@ -143,6 +141,29 @@ class Portfolio:
             end=accounts.ids[ended].tolist(),
         )
 
+    def look(self, *, now_ms: int) -> Found:
+        """Look at every account: who needs attention, and what of the credit is in use."""
+        accounts = self.accounts
+        places: Indices = accounts.all
+        if self.blind:
+            places = (accounts.missing[: accounts.count] == 0).nonzero()[0]
+        equity = accounts.equity(places)
+        self.marks.sample(places, equity, accounts.credit[places], accounts.margin[places])
+        return self.check(places, now_ms=now_ms)
+
+    def seqs(self, account_ids: Iterable[int]) -> dict[int, int]:
+        """Return accounts with the number of the last event that is known of them."""
+        return {id_: int(self.accounts.seq[self.accounts.index[id_]]) for id_ in account_ids}
+
+    def known(self, account_ids: Iterable[int]) -> dict[int, int | None]:
+        """Return accounts with the number of their last known event; None: never heard of."""
+        index, seq = self.accounts.index, self.accounts.seq
+        return {id_: int(seq[index[id_]]) if id_ in index else None for id_ in account_ids}
+
+    def blind_symbols(self) -> list[str]:
+        """Return the symbols of positions that cannot be valued."""
+        return sorted({block.symbol for block in self.blocks if block.bad})
+
     def _revalue(self, block: Block) -> None:
         count = block.count
         if not count:
@@ -189,9 +210,7 @@ class Portfolio:
         order = np.argsort(places, kind="stable")
         owners, starts = np.unique(places[order], return_index=True)
         of_owner = np.split(positions.ids[order], starts[1:]) if len(owners) else []
-        self._held = {
-            owner: held.tolist() for owner, held in zip(owners.tolist(), of_owner, strict=True)
-        }
+        self._held = {owner: held.tolist() for owner, held in zip(owners.tolist(), of_owner, strict=True)}
         self.recompute()
 
     def _fill_blocks(self, positions: Bulk, places: NDArray[np.int64]) -> None:
@@ -222,7 +241,9 @@ class Portfolio:
             )
             self._follow(block)
             first = block.number << ROW_BITS
-            self._places.update(zip(block.ids[: block.count].tolist(), range(first, first + block.count)))
+            self._places.update(
+                zip(block.ids[: block.count].tolist(), range(first, first + block.count), strict=True)
+            )
 
     def put(self, changed: Sequence[tuple[Facts, Sequence[Held]]], *, now_ms: int) -> Found:
         """Take over what accounts have become, and return which of them need attention."""

@@ -22,8 +22,10 @@ Indices = slice | NDArray[np.int64]
 
 class Facts(NamedTuple):
     """
-    One account as the database has it. `flow` is what was paid in or out (signed) since the `seq` known
-    before.
+    One account as the database has it.
+
+    `flow` is what was paid in or out (signed) since the `seq` known before, `in_call` whether a margin call
+    is open.
     """
 
     id: int
@@ -34,6 +36,7 @@ class Facts(NamedTuple):
     margin: float
     seq: int
     flow: float = 0.0
+    in_call: bool = False
 
 
 class Accounts:
@@ -113,6 +116,7 @@ class Accounts:
         self.unit[place] = 10.0 ** -digits(facts.currency)
         self.balance[place], self.credit[place] = facts.balance, facts.credit
         self.margin[place], self.seq[place] = facts.margin, facts.seq
+        self.in_call[place] = facts.in_call
         return place
 
     def currency_number(self, currency: str) -> int:
@@ -167,7 +171,9 @@ class Accounts:
         self.stop_at[places] = self.call_at[places] = NEVER
         self.ends_at[places] = ALWAYS
 
-    def _rules(self, groups: NDArray[np.int64]) -> tuple[NDArray[np.generic], ...]:
+    def _rules(
+        self, groups: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
         """Return per account: stop-out, margin call and its end in percent, and balance protection."""
         known, inverse = np.unique(groups, return_inverse=True)
         specs = [self._groups.get(int(group)) for group in known]

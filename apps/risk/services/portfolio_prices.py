@@ -51,9 +51,9 @@ class Prices:
         if source == target:
             return IDENTITY
         path = self._table.path(source, target)
-        legs = path and tuple(
-            (leg.symbol, leg.inverted, *self.markup(group_id, leg.symbol)) for leg in path
-        )
+        legs = None
+        if path is not None:
+            legs = tuple((leg.symbol, leg.inverted, *self.markup(group_id, leg.symbol)) for leg in path)
         number = self._numbers.get(legs)
         if number is None:
             number = self._numbers[legs] = len(self._legs)

@@ -1,0 +1,322 @@
+"""
+One shard of the margin monitor: its accounts in memory, watched on every tick, followed through the journal.
+
+Four threads: `lease` (one leader), `value` (revalues what a tick batch moved and asks for stop-outs),
+`follow` (loads everything when a leadership begins, then what the journal tells), `record` (once a second: a
+look at every account, marks, the shard's row, alarms). The portfolio has one lock; no thread holds it while
+it waits for the database. An error that is not the database's ends the engine; a thread that hangs does so
+too.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+from django.db import Error, connection
+
+from apps.groups.selectors import terms_book, terms_version
+from apps.market.domain.quotes import Quote
+from apps.market.selectors.quotes import last_quotes
+from apps.market.services.board import own_board
+from apps.market.services.engine import TickBatch
+from apps.market.services.leases import Lease, NotLeading
+from apps.risk.selectors import portfolio as stored
+from apps.risk.services import liquidation, marks, portfolio_rows
+from apps.risk.services.margin_calls import Caller
+from apps.risk.services.monitor_records import Recorder
+from apps.risk.services.monitor_status import Lags
+from apps.risk.services.portfolio import Found, Portfolio
+from apps.trading.selectors import following
+from apps.trading.selectors.following import Follower
+from apps.trading.services.triggering import FEED_ELSEWHERE
+from rtx.kernel import clock
+
+LEASE_S = 1.5
+FOLLOW_S = 0.05
+TERMS_S = 0.5
+RECORD_S = 1.0
+RETRY_S = 0.3
+POLLS_MAX = 8  # so often the journal is read before what it told is acted upon
+READ_MAX = 500  # accounts that are read together
+PUT_MAX = 64  # accounts that are taken over before a tick gets its turn
+
+WITHOUT_EFFECT = frozenset({"balance_rejected", "order_change_rejected", "position_change_rejected"})
+
+log = structlog.get_logger(__name__)
+
+
+class Shard:
+    """The accounts whose id leaves `number` when divided by `of`. See the module for its threads."""
+
+    def __init__(self, number: int, *, of: int, fail: Callable[[str, Exception], None]) -> None:
+        self.number, self.of = number, of
+        self.name = str(number)
+        self.lease = Lease(f"margin:{number}")
+        self.caller = Caller()
+        self.lags = Lags()
+        self.lock = threading.Lock()
+        self.portfolio: Portfolio | None = None
+        self.is_leading = False
+        self.last_error = ""
+        self.counted = {"batches": 0, "events": 0, "accounts_read": 0, "stop_outs_asked": 0}
+        self._fail = fail
+        self._recorder = Recorder(self)
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._ticked = threading.Condition()
+        self._moved: set[str] = set()
+        self._latest: Mapping[str, Quote] = {}
+        self._arrived_at: float | None = None
+        self._follower: Follower | None = None
+        self._touched: set[int] = set()
+        self._terms_at = 0.0
+
+    # Life
+
+    def start(self) -> None:
+        """Start the threads."""
+        self.caller.start()
+        loops = {
+            "lease": self._keep_lease,
+            "value": self._keep_valuing,
+            "follow": self._keep_following,
+            "record": self._keep_recording,
+        }
+        for name, loop in loops.items():
+            thread = threading.Thread(
+                target=self._guard, args=(loop,), name=f"margin-{self.name}-{name}", daemon=True
+            )
+            self._threads.append(thread)
+            thread.start()
+
+    def stop(self) -> None:
+        """Ask for nothing more, end the threads, let the next engine in."""
+        self._stopping.set()
+        with self._ticked:
+            self._ticked.notify_all()
+        for thread in self._threads:
+            thread.join(timeout=5)
+        self.caller.stop()
+        self.is_leading = False
+        try:
+            self.lease.release()
+        except Error as error:
+            log.warning("margin_release_failed", shard=self.name, error=str(error))
+        finally:
+            connection.close()
+
+    def health(self) -> dict[str, Any]:
+        """Return who leads, what is held, how late it is and what was asked for."""
+        portfolio = self.portfolio
+        return {
+            "leading": self.is_leading,
+            "fence": self.lease.fence,
+            "accounts": portfolio.accounts.count if portfolio else 0,
+            "positions": portfolio.positions if portfolio else 0,
+            "without_price": portfolio.blind if portfolio else 0,
+            "terms_version": portfolio.prices.book.version if portfolio else None,
+            "lag_ms": self.lags.last_ms,
+            "lag_max_ms": self.lags.max_ms,
+            "follow_lag_s": round(self.lags.follow_s, 3) if self.is_leading else None,
+            "unsettled": self._follower.ahead if self._follower else 0,
+            **self.counted,
+            "calls": self.caller.health(),
+            "last_error": self.last_error or self.caller.last_error,
+        }
+
+    def _guard(self, loop: Callable[[], None]) -> None:
+        try:
+            loop()
+        except Exception as error:  # noqa: BLE001 - ends the engine, loudly
+            self.last_error = repr(error)
+            self._fail(self.name, error)
+        finally:
+            connection.close()
+
+    @property
+    def _may_act(self) -> bool:
+        return self.is_leading and self.lease.is_held and not self._stopping.is_set()
+
+    # The feed's thread
+
+    def on_ticks(self, batch: TickBatch) -> None:
+        """Note which symbols moved; the `value` thread takes them together."""
+        with self._ticked:
+            self._moved.update(quote.symbol for quote in batch.quotes)
+            self._latest = batch.latest
+            if self._arrived_at is None:
+                self._arrived_at = time.monotonic()
+            self._ticked.notify()
+
+    # Thread "lease"
+
+    def _keep_lease(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                if not self._is_fed_elsewhere():
+                    self.lease.renew()
+                elif self.lease.is_held:
+                    self.lease.release()
+            except Error as error:
+                log.warning("margin_lease_waits", shard=self.name, error=str(error))
+                connection.close()
+            self._recorder.watch()
+            self._stopping.wait(LEASE_S)
+
+    def _is_fed_elsewhere(self) -> bool:
+        """Tell whether another process leads the feed: ticks do not pass here then."""
+        process = self.lease.holder.rsplit(":", 1)[0] + ":"
+        with connection.cursor() as cursor:
+            cursor.execute(FEED_ELSEWHERE, {"us": process})
+            return cursor.fetchone() is not None
+
+    # Thread "value"
+
+    def _keep_valuing(self) -> None:
+        while not self._stopping.is_set():
+            with self._ticked:
+                if self._arrived_at is None:
+                    self._ticked.wait(1.0)
+                moved, self._moved = self._moved, set()
+                latest, arrived_at, self._arrived_at = self._latest, self._arrived_at, None
+            portfolio = self.portfolio
+            if arrived_at is None or portfolio is None or not self._may_act:
+                continue
+            self.lags.working_since = arrived_at
+            with self.lock:
+                found = portfolio.tick(latest, moved, now_ms=clock.now_ms())
+            if found.stop or found.call or found.end:
+                newest = max((latest[name].time_ms for name in moved if name in latest), default=None)
+                self.act(found, quote_time_ms=newest)
+            self.counted["batches"] += 1
+            self.lags.note(time.monotonic() - arrived_at)
+            self.lags.working_since = None
+
+    def act(self, found: Found, *, quote_time_ms: int | None = None) -> None:
+        """Ask for what was found, stop-outs first."""
+        if not self._may_act:
+            return
+        if found.stop:
+            self.counted["stop_outs_asked"] += len(found.stop)
+            liquidation.ask(found.stop, quote_time_ms=quote_time_ms, fence=self.lease.fence, shard=self.name)
+        if (found.call or found.end) and (portfolio := self.portfolio):
+            self.caller.offer(portfolio.seqs(found.call), portfolio.seqs(found.end))
+
+    # Thread "follow"
+
+    def _keep_following(self) -> None:
+        while not self._stopping.is_set():
+            wait_s = FOLLOW_S
+            try:
+                if not self.lease.is_held:
+                    self._step_down()
+                elif self._lead():
+                    self._follow()
+            except (Error, NotLeading) as error:
+                self.last_error = repr(error)
+                log.warning("margin_waits", shard=self.name, error=str(error))
+                connection.close()
+                wait_s = RETRY_S
+            self._stopping.wait(wait_s)
+
+    def _step_down(self) -> None:
+        if self.is_leading:
+            self.is_leading = False
+            self.caller.drop()
+            log.warning("margin_deposed", shard=self.name, fence=self.lease.fence)
+
+    def _lead(self) -> bool:
+        """Load everything when a leadership begins."""
+        if self.is_leading:
+            return True
+        started = time.monotonic()
+        follower = Follower(following.present())
+        portfolio = Portfolio(terms_book(terms_version()))
+        quotes = {**last_quotes().quotes, **own_board().latest}
+        portfolio.prices.take(quotes, quotes)
+        found = stored.shard(self.number, of=self.of)
+        portfolio.load(*portfolio_rows.of_shard(found))
+        day = clock.now().date()
+        marks.restore(portfolio, found.marks, today=day)
+        if not self.lease.is_held:
+            return False
+        self._recorder.begin(day)
+        self._follower, self._touched = follower, set()
+        self._terms_at = self.lags.followed_at = time.monotonic()
+        with self.lock:
+            self.portfolio, self.is_leading = portfolio, True
+            latest = own_board().latest
+            portfolio.tick(latest, latest, now_ms=clock.now_ms())
+            seen = portfolio.look(now_ms=clock.now_ms())
+        self.act(seen)
+        log.info(
+            "margin_leads",
+            shard=self.name,
+            fence=self.lease.fence,
+            seconds=round(time.monotonic() - started, 2),
+            accounts=portfolio.accounts.count,
+            positions=portfolio.positions,
+        )
+        return True
+
+    def _follow(self) -> None:
+        assert self._follower is not None
+        self._check_terms()
+        self._take_events(self._follower)
+        while self._touched:
+            self._read(sorted(self._touched)[:READ_MAX])
+        self.lags.followed_at = time.monotonic()
+
+    def _take_events(self, follower: Follower) -> None:
+        for _ in range(POLLS_MAX):
+            events = follower.poll()
+            self.counted["events"] += len(events)
+            for event in events:
+                if event.account_id % self.of == self.number and event.type not in WITHOUT_EFFECT:
+                    self._touched.add(event.account_id)
+            if not events:
+                break
+
+    def _read(self, account_ids: list[int]) -> None:
+        """Take over what accounts have become; they stay touched until that is done."""
+        portfolio = self.portfolio
+        assert portfolio is not None
+        found = portfolio_rows.of_accounts(stored.accounts(portfolio.known(account_ids)))
+        if any(facts.group_id not in portfolio.prices.book.groups for facts, _ in found):
+            self._terms_at = 0.0
+            self._check_terms()
+        for start in range(0, len(found), PUT_MAX):
+            with self.lock:
+                seen = portfolio.put(found[start : start + PUT_MAX], now_ms=clock.now_ms())
+            self.act(seen)
+        self.counted["accounts_read"] += len(found)
+        self._touched.difference_update(account_ids)
+
+    def _check_terms(self) -> None:
+        """Value everything anew when markups, levels or symbols may have changed."""
+        portfolio = self.portfolio
+        if portfolio is None or time.monotonic() < self._terms_at + TERMS_S:
+            return
+        version = terms_version()
+        if portfolio.prices.book.version != version:
+            book = terms_book(version)
+            with self.lock:
+                portfolio.take_terms(book)
+                seen = portfolio.look(now_ms=clock.now_ms())
+            self.act(seen)
+        self._terms_at = time.monotonic()
+
+    # Thread "record"
+
+    def _keep_recording(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                if self._may_act:
+                    self._recorder.record()
+            except (Error, NotLeading) as error:
+                self.last_error = repr(error)
+                log.warning("margin_records_wait", shard=self.name, error=str(error))
+                connection.close()
+            self._stopping.wait(RECORD_S)
