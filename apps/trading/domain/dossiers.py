@@ -96,7 +96,7 @@ def opened(
                 "side": order.side.value,
                 "volume": plain(order.volume),
                 "price": None if order.waits_for is None else text(order.waits_for),
-                "margin": text(margin_of_order(desk, order)),
+                "margin": shown(margin_of_order(order)),
             }
             for order in waiting
         ],

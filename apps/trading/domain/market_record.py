@@ -125,7 +125,7 @@ class RecordedMarket(MarketView):
             group = next(iter(terms.values())).group
         prices = {name: kept for name, kept in record["prices"].items() if "bid" in kept}
         super().__init__(
-            quotes={name: _quote(name, kept, "raw_") for name, kept in prices.items()},
+            quotes={name: _quote(name, kept) for name, kept in prices.items()},
             terms=terms,
             symbols={name: found.symbol for name, found in terms.items()},
             conversions=_KeptPaths(record["paths"]),
@@ -134,7 +134,6 @@ class RecordedMarket(MarketView):
             version=record["version"],
             group=group or None,
         )
-        self._client = {name: _quote(name, kept, "") for name, kept in prices.items()}
         self._states = {name: kept["state"] for name, kept in record["prices"].items()}
 
     def in_session(self, symbol: str) -> bool:
@@ -152,10 +151,11 @@ def _terms_read(kept: Record, group: Record) -> Terms:
     return found
 
 
-def _quote(symbol: str, kept: Record, prefix: str) -> Quote:
+def _quote(symbol: str, kept: Record) -> Quote:
+    """Return the feed's quote; the client's follows from it by the terms, as it did then."""
     return Quote(
         symbol=symbol,
-        bid=Decimal(kept[f"{prefix}bid"]),
-        ask=Decimal(kept[f"{prefix}ask"]),
+        bid=Decimal(kept["raw_bid"]),
+        ask=Decimal(kept["raw_ask"]),
         time_ms=kept["quote_time_ms"],
     )

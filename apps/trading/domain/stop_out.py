@@ -3,9 +3,9 @@ Stop-out, negative-balance protection and margin calls, as one account's rules. 
 
 A stop-out acts while the margin level is at or below the group's: working orders that hold margin are
 canceled first, largest margin first, then positions are closed in the order of the group's rule
-(stop_out_rules.py), each at the client's present price and at most the symbol's maximum volume at a time; the
-level is looked at again after every step. What cannot be closed now is left and told. Its full working is the
-dossier.
+(stop_out_rules.py, smart_stop_out.py), each at the client's present price and at most the symbol's maximum
+volume at a time; the level is looked at again after every step. What cannot be closed now is left and told.
+Its full working is the dossier.
 """
 
 from collections.abc import Iterable
@@ -15,20 +15,22 @@ from decimal import Decimal
 
 from apps.accounts.domain import ledger
 from apps.groups.domain.terms import GroupSpec, StopOutRule
-from apps.trading.domain import checks, dossiers, journal, market_record, profit
+from apps.trading.domain import checks, dossiers, journal, margin, market_record, profit
 from apps.trading.domain.commands import CallMargin, Outcome, StopOut
 from apps.trading.domain.filling import Desk, Filled
 from apps.trading.domain.orders import Order, OrderReason, OrderStatus, Position, RejectReason
 from apps.trading.domain.pricing import MarketView
+from apps.trading.domain.smart_stop_out import Smart
 from apps.trading.domain.stop_out_rules import (
     CHOSEN_BY,
     Candidate,
+    Choice,
     Standing,
     by_rule,
-    largest_close,
+    first_of,
+    frees_margin,
     margin_of_order,
     shown,
-    smart_part,
 )
 from rtx.kernel.errors import Conflict
 from rtx.kernel.money import ZERO, booked, plain, rounded, text
@@ -109,6 +111,9 @@ class _Run:
     ) -> None:
         self.desk, self.command, self.market, self.group, self.now = desk, command, market, group, now
         self.results = {position.id: self._result(position) for position in desk.positions.values()}
+        self._margins: dict[int, tuple[Decimal, Decimal]] = {}
+        self._reserves = {key: margin_of_order(order) for key, order in desk.orders.items()}
+        self._standing: Standing | None = None
         self.waiting: Waiting = {}
         self.steps: list[journal.Payload] = []
         self.closed: list[tuple[Order, Filled]] = []
@@ -123,10 +128,12 @@ class _Run:
 
     @property
     def standing(self) -> Standing:
-        """Equity and margin now."""
-        account = self.desk.account
-        floating = sum((self.results[key] for key in sorted(self.results)), ZERO)
-        return Standing(account.balance + account.credit + floating, account.margin)
+        """Equity and margin now; added up once for each step."""
+        if self._standing is None:
+            account = self.desk.account
+            floating = sum((self.results[key] for key in sorted(self.results)), ZERO)
+            self._standing = Standing(account.balance + account.credit + floating, account.margin)
+        return self._standing
 
     @property
     def is_below(self) -> bool:
@@ -147,17 +154,19 @@ class _Run:
 
     def _cancel_next(self) -> bool:
         """Cancel the working order with the largest margin; False: none holds margin."""
-        frees = [(margin_of_order(self.desk, order), order) for order in self.desk.orders.values()]
         ranked = sorted(
-            ((margin, order) for margin, order in frees if margin > 0),
-            key=lambda found: (-found[0], found[1].created_at, found[1].id),
+            (order for order in self.desk.orders.values() if self._reserves[order.id] > 0),
+            key=lambda order: (-self._reserves[order.id], order.created_at, order.id),
         )
+        while ranked and not frees_margin(self.desk, ranked[0]):
+            ranked.pop(0)
         if not ranked:
             return False
         before = self.standing
-        (freed, order), rest = ranked[0], ranked[1:]
+        order, second = ranked[0], ranked[1] if len(ranked) > 1 else None
         ended = replace(order, deals=[])
         self.desk.drop_order(order.id)
+        self._standing = None
         ended.move(OrderStatus.CANCELED)
         self.canceled.append(ended)
         self.steps.append(
@@ -168,8 +177,8 @@ class _Run:
                 "side": order.side.value,
                 "volume": plain(order.volume),
                 "chosen_by": "largest margin",
-                "value": shown(freed),
-                "runner_up": {"id": rest[0][1].id, "value": shown(rest[0][0])} if rest else None,
+                "value": shown(self._reserves[order.id]),
+                "runner_up": {"id": second.id, "value": shown(self._reserves[second.id])} if second else None,
                 "before": dossiers.standing(before),
                 "after": dossiers.standing(self.standing),
             }
@@ -178,29 +187,35 @@ class _Run:
 
     def _close_next(self) -> bool:
         """Close what the rule names next; False: nothing can be closed (any more)."""
-        while candidates := by_rule(self.group.stop_out_rule, self._closable(), result_of=self._known_result):
-            chosen, lots = self._choice(candidates)
+        while closable := list(self._closable()):
+            choice = self._choice(closable)
             before = self.standing
-            result = self._closed_lots(chosen.position, lots, before)
+            held = choice.candidate.position
+            result = self._closed_lots(held, choice.lots, before)
             if isinstance(result, RejectReason):
-                self.waiting[chosen.position.id] = (chosen.position.symbol, result.value)
+                self.waiting[held.id] = (held.symbol, result.value)
                 continue
-            self._tell(chosen, result, before, runner_up=_runner_up(chosen, candidates))
+            self._tell(choice, result, before)
             return True
         return False
 
-    def _choice(self, candidates: list[Candidate]) -> tuple[Candidate, Decimal]:
-        if self.group.stop_out_rule is not StopOutRule.SMART:
-            return candidates[0], largest_close(candidates[0].position, self.market)
-        part = smart_part(
-            candidates,
-            desk=self.desk,
-            market=self.market,
-            group=self.group,
-            standing=self.standing,
-            result_of=self._known_result,
+    def _choice(self, closable: list[Position]) -> Choice:
+        rule, known = (
+            self.group.stop_out_rule,
+            {"result_of": self._known_result, "margin_of": self._margin_of},
         )
-        return part.candidate, part.lots
+        if rule is not StopOutRule.SMART:
+            return first_of(by_rule(rule, closable, **known), chosen_by=CHOSEN_BY[rule], market=self.market)
+        smart = Smart(desk=self.desk, market=self.market, group=self.group, standing=self.standing, **known)
+        return smart.choose(closable)
+
+    def _margin_of(self, position: Position) -> Decimal:
+        """Return what a position needs by itself, computed once for each volume."""
+        volume, alone = self._margins.get(position.id, (None, ZERO))
+        if volume != position.volume:
+            alone = margin.of_symbol([position])
+            self._margins[position.id] = (position.volume, alone)
+        return alone
 
     def _known_result(self, position: Position) -> Decimal:
         return self.results[position.id]
@@ -210,11 +225,24 @@ class _Run:
         for position in self.desk.positions.values():
             if position.id in self.waiting:
                 continue
-            state = market_record.state_of(self.market, position.symbol)
+            state = self._state_of(position)
             if state == market_record.OPEN:
                 yield position
             else:
                 self.waiting[position.id] = (position.symbol, state)
+
+    def _state_of(self, position: Position) -> str:
+        """Return `open` when a position can be closed now; its deal needs fresh conversions as well."""
+        market, currency = self.market, self.desk.account.currency
+        state = market_record.state_of(market, position.symbol)
+        terms = market.terms(position.symbol)
+        if state != market_record.OPEN:
+            return state
+        if terms is None:
+            return RejectReason.TRADE_DISABLED.value
+        sources = (position.terms.profit_currency, terms.symbol.margin_currency)
+        rates = [market.rate(source, currency, selling=True, fresh=True) for source in sources]
+        return RejectReason.OFF_QUOTES.value if None in rates else state
 
     def _closed_lots(
         self, held: Position, lots: Decimal, before: Standing
@@ -223,12 +251,13 @@ class _Run:
         quote = self.market.client(held.symbol)
         assert quote is not None  # it can be closed
         order = self.desk.closing_order(held, lots=lots, reason=OrderReason.STOP_OUT, now=self.now)
-        order.comment = f"so: {_level_text(before)}"
+        order.comment = _comment(before, self.desk.account.currency)
         price = checks.closing_price(held.side, quote)
         result = self.desk.fill(order, held=held, price=price, terms=terms, market=self.market)
         if isinstance(result, RejectReason):
             self.desk.made.discard(order.id)  # no order comes of it
             return result
+        self._standing = None
         if result.position is None:
             del self.results[held.id]
         else:
@@ -238,13 +267,11 @@ class _Run:
 
     def _tell(
         self,
-        chosen: Candidate,
+        choice: Choice,
         result: tuple[Order, Filled],
         before: Standing,
-        *,
-        runner_up: Candidate | None,
     ) -> None:
-        held, deal = chosen.position, result[1].deal
+        held, deal = choice.candidate.position, result[1].deal
         self.steps.append(
             {
                 "action": "close",
@@ -258,9 +285,9 @@ class _Run:
                 "profit": text(deal.profit),
                 "swap": text(deal.swap),
                 "commission": text(deal.commission),
-                "chosen_by": CHOSEN_BY[self.group.stop_out_rule],
-                "value": chosen.value,
-                "runner_up": {"id": runner_up.position.id, "value": runner_up.value} if runner_up else None,
+                "chosen_by": choice.chosen_by,
+                "value": choice.candidate.value,
+                "runner_up": _named(choice.runner_up),
                 "before": dossiers.standing(before),
                 "after": dossiers.standing(self.standing),
             }
@@ -313,8 +340,15 @@ class _Run:
         ]
 
 
-def _runner_up(chosen: Candidate, candidates: list[Candidate]) -> Candidate | None:
-    return next((one for one in candidates if one.position.id != chosen.position.id), None)
+def _named(runner_up: Candidate | None) -> journal.Payload | None:
+    return None if runner_up is None else {"id": runner_up.position.id, "value": runner_up.value}
+
+
+def _comment(standing: Standing, currency: str) -> str:
+    """Return what the orders of a step are commented with, as MetaTrader does: level, equity, margin."""
+    level = _level_text(standing)
+    equity = text(booked(standing.equity, currency))
+    return f"so: {level}%/{equity}/{text(standing.margin)}" if level else f"so: equity {equity}, no margin"
 
 
 def _level_text(standing: Standing) -> str:

@@ -1,21 +1,21 @@
 """
-Which position a stop-out closes next, and how much of it. Pure.
+Which position a stop-out closes next, and how much of it. Pure. The smart rule is in smart_stop_out.py.
 
-Sources: MetaTrader 5 help ("Stop Out": the order with the largest margin, then the position with the largest
-loss) and cTrader help ("Smart stop-out": the smallest part that restores the level).
+Source: MetaTrader 5 help ("Stop Out": the order with the largest margin, then the position with the largest
+loss).
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from apps.groups.domain.terms import GroupSpec, StopOutRule, Terms
-from apps.trading.domain import deals, margin
+from apps.groups.domain.terms import StopOutRule
+from apps.trading.domain import margin
 from apps.trading.domain.filling import Desk
-from apps.trading.domain.orders import Order, Position, Side
+from apps.trading.domain.orders import Order, Position
 from apps.trading.domain.pricing import MarketView
-from rtx.kernel.money import ZERO, plain, rounded
+from rtx.kernel.money import plain, rounded
 
 HUNDRED = Decimal(100)
 SHOWN_DIGITS = 8  # of unrounded amounts in a dossier
@@ -62,12 +62,17 @@ class Candidate:
 
 
 def by_rule(
-    rule: StopOutRule, positions: Iterable[Position], *, result_of: Callable[[Position], Decimal]
+    rule: StopOutRule,
+    positions: Iterable[Position],
+    *,
+    result_of: Callable[[Position], Decimal],
+    margin_of: Callable[[Position], Decimal],
 ) -> list[Candidate]:
     """
     Return positions in the order in which a rule closes them; equals by age.
 
-    `result_of` is what closing a position would bring now: floating profit with swap, unrounded.
+    `result_of` is what closing a position would bring now: floating profit with swap, unrounded. `margin_of`
+    is what it needs by itself.
     """
     found = []
     for position in positions:
@@ -78,7 +83,7 @@ def by_rule(
             result = result_of(position)
             found.append(Candidate(position, (result, *age), shown(result)))
         else:
-            alone = margin.of_symbol([position])
+            alone = margin_of(position)
             found.append(Candidate(position, (-alone, *age), shown(alone)))
     return sorted(found, key=_rank)
 
@@ -87,119 +92,45 @@ def _rank(candidate: Candidate) -> tuple[Decimal | datetime, datetime, int]:
     return candidate.rank
 
 
-def margin_of_order(desk: Desk, order: Order) -> Decimal:
-    """Return what canceling a working order would free."""
-    return desk.account.margin - desk.margin_without(order.id)
+def margin_of_order(order: Order) -> Decimal:
+    """Return what a working order reserves by itself, unrounded."""
+    return margin.of_symbol([], [order])
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """How much of a position would be closed, and whether that alone restores the level."""
-
-    candidate: Candidate
-    lots: Decimal
-    restores: bool
-
-
-def smart_part(
-    candidates: list[Candidate],
-    *,
-    desk: Desk,
-    market: MarketView,
-    group: GroupSpec,
-    standing: Standing,
-    result_of: Callable[[Position], Decimal],
-) -> Part:
-    """
-    Return the close that restores the level in the fewest steps: of the first position by margin whose
-    closing frees margin the smallest volume on its step that is enough, else as much as one close may take.
-
-    Where closing frees nothing (positions that cover each other), the largest loss goes, whole.
-    """
-    for candidate in candidates:
-        whole = largest_close(candidate.position, market)
-        if (
-            _after(candidate.position, whole, desk=desk, market=market, standing=standing).margin
-            < standing.margin
-        ):
-            lots, restores = _smallest(
-                candidate.position, whole, desk=desk, market=market, group=group, standing=standing
-            )
-            return Part(candidate, lots, restores)
-    held = [candidate.position for candidate in candidates]
-    worst = by_rule(StopOutRule.LARGEST_LOSS, held, result_of=result_of)[0]
-    return Part(worst, largest_close(worst.position, market), restores=False)
+def frees_margin(desk: Desk, order: Order) -> bool:
+    """Say whether canceling a working order would lower the account's margin."""
+    return desk.margin_without(order.id) < desk.account.margin
 
 
 def largest_close(position: Position, market: MarketView) -> Decimal:
-    """Return the lots that one close of a position may take: the symbol's maximum volume caps it."""
+    """
+    Return the lots that one close of a position may take: the symbol's maximum volume, on its step, caps it.
+    """
     terms = market.terms(position.symbol)
-    return position.volume if terms is None else min(position.volume, terms.volume_max)
-
-
-def _smallest(
-    position: Position,
-    whole: Decimal,
-    *,
-    desk: Desk,
-    market: MarketView,
-    group: GroupSpec,
-    standing: Standing,
-) -> tuple[Decimal, bool]:
-    """Return the smallest volume on the step that restores the level, found by halving."""
-    terms = market.terms(position.symbol)
-    assert terms is not None  # it is offered or held
-
-    def restores(lots: Decimal) -> bool:
-        after = _after(position, lots, desk=desk, market=market, standing=standing)
-        is_exposed = len(desk.positions) > 1 or lots < position.volume
-        return not after.is_at_most(group.stop_out_pct, is_exposed=is_exposed)
-
-    if not restores(whole):
-        return whole, False
+    if terms is None or position.volume <= terms.volume_max:
+        return position.volume
     step = terms.symbol.volume_step
-    low, high = -(-min(terms.volume_min, whole) // step), -(-whole // step)
-    while low < high:
-        middle = (low + high) // 2
-        if restores(min(middle * step, whole)):
-            high = middle
-        else:
-            low = middle + 1
-    return min(high * step, whole), True
+    return terms.volume_max // step * step or terms.volume_max
 
 
-def _after(
-    position: Position, lots: Decimal, *, desk: Desk, market: MarketView, standing: Standing
-) -> Standing:
-    """Return how the account would stand if `lots` of a position were closed at the market."""
-    terms, quote = market.terms(position.symbol), market.client(position.symbol)
-    assert terms is not None and quote is not None  # noqa: PT018 - it can be closed
-    others = [held for held in desk.of_symbol(position.symbol) if held.id != position.id]
-    if lots < position.volume:
-        others.append(_rest(position, lots))
-    price = quote.bid if position.side is Side.BUY else quote.ask
-    needed = desk.margin_with(position.symbol, positions=others)
-    return Standing(standing.equity - _commission(position, lots, price, terms, desk, market), needed)
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is closed next and why; `runner_up` would have been next after it."""
+
+    candidate: Candidate
+    lots: Decimal
+    chosen_by: str
+    runner_up: Candidate | None
 
 
-def _rest(position: Position, lots: Decimal) -> Position:
-    left = position.volume - lots
-    return replace(position, volume=left, cost=position.cost * left / position.volume)
+def first_of(ranked: list[Candidate], *, chosen_by: str, market: MarketView) -> Choice:
+    """Return the close of the first of a ranking, as much as one close may take."""
+    first = ranked[0]
+    return Choice(first, largest_close(first.position, market), chosen_by, _second(ranked))
 
 
-def _commission(
-    position: Position, lots: Decimal, price: Decimal, terms: Terms, desk: Desk, market: MarketView
-) -> Decimal:
-    """Return what closing would be charged; zero where a rate is missing (then the close itself fails)."""
-    rate = market.rate(position.terms.profit_currency, desk.account.currency, selling=True, fresh=True)
-    due, _ = deals.commission_due(
-        terms.commission,
-        entering=ZERO,
-        leaving=lots,
-        notional_per_lot=deals.lot_notional(terms, price=price, rate=rate or ZERO),
-        currency=desk.account.currency,
-    )
-    return due
+def _second(ranked: list[Candidate]) -> Candidate | None:
+    return ranked[1] if len(ranked) > 1 else None
 
 
 def shown(amount: Decimal) -> str:

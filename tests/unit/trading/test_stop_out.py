@@ -107,8 +107,8 @@ def test_mt5_cancels_orders_with_margin_first_the_largest_first(make_book, make_
 
     steps = outcome.dossier["steps"]
     assert [(s["action"], s["order_id"]) for s in steps[:1]] == [("cancel", large)]
-    assert steps[0]["runner_up"] == {"id": small, "value": "110.02"}
-    assert steps[0]["value"] == "330.05"
+    assert steps[0]["runner_up"] == {"id": small, "value": "110.017"}
+    assert steps[0]["value"] == "330.051"
     assert outcome.orders[0].status is OrderStatus.CANCELED
     assert not closed(outcome) or small not in book.orders
 
