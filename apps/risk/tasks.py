@@ -3,7 +3,7 @@
 import structlog
 from celery import shared_task
 
-from apps.risk.services import correlations, value_at_risk
+from apps.risk.services import correlations, sweep, value_at_risk
 from rtx.kernel import clock
 
 log = structlog.get_logger(__name__)
@@ -28,3 +28,19 @@ def estimate_value_at_risk() -> None:
         left_out = row.detail["left_out"]
         if left_out:
             log.warning("value_at_risk_leaves_out", method=row.method, symbols=left_out)
+
+
+@shared_task(acks_late=True, ignore_result=True, name="apps.risk.tasks.sweep")
+def sweep_stop_outs() -> None:
+    """
+    Liquidate every account below its stop-out level. Safe to run twice: the book looks again under its lock.
+    """
+    sweep.run()
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def prune_sweeps() -> None:
+    """Delete old sweep runs."""
+    pruned = sweep.prune(now=clock.now())
+    if pruned:
+        log.info("sweep_runs_pruned", runs=pruned)

@@ -236,6 +236,8 @@ CELERY_BEAT_SCHEDULE = {
     "market-sync-holidays": {"task": "apps.market.tasks.sync_holidays", "schedule": 7 * 86_400.0},
     "trading-rollover": {"task": "apps.trading.tasks.roll_over", "schedule": 60.0},
     "accounts-purge-tokens": {"task": "apps.accounts.tasks.purge_expired_tokens", "schedule": 3600.0},
+    "risk-sweep": {"task": "apps.risk.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
+    "risk-prune-sweeps": {"task": "apps.risk.tasks.prune_sweeps", "schedule": 3600.0},
     "risk-correlations": {"task": "apps.risk.tasks.estimate_correlations", "schedule": 86_400.0},
     "risk-value-at-risk": {"task": "apps.risk.tasks.estimate_value_at_risk", "schedule": 86_400.0},
 }

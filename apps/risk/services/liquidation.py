@@ -18,7 +18,7 @@ from django.db import connection
 
 from apps.risk.services.liquidation_dispatch import TOGETHER_MAX, Dispatcher, command_id_of, seqs_of
 from apps.risk.services.liquidation_records import Notes, dossiers_of
-from apps.trading.domain.commands import StopOut
+from apps.trading.domain.commands import Outcome, StopOut
 from apps.trading.domain.stop_out import StopOutStuck, StopOutVoid
 from apps.trading.services import executor
 from apps.trading.services.batch import AccountNotFound
@@ -44,6 +44,7 @@ class Enforced(StrEnum):
 
     CLOSED = "closed"  # it is above its level, or nothing is left
     PARTLY = "partly"  # something was closed, something waits
+    ALREADY = "already"  # somebody else did it under the same id
     WAITS = "waits"  # below, and nothing can be closed now
     VOID = "void"  # above its level: nothing to do
     FAILED = "failed"  # an error that nobody expected; alarmed and tried again
@@ -140,9 +141,15 @@ def _enforced(account_ids: Sequence[int], *, cause: str, actor: Actor) -> dict[i
         except Exception as error:  # noqa: BLE001 - classified, none is dropped
             found[account_id] = _classified(account_id, error, notes)
         else:
-            found[account_id] = Enforced.PARTLY if outcome.payload.get("left") else Enforced.CLOSED
+            found[account_id] = _done(outcome)
     notes.write()
     return found
+
+
+def _done(outcome: Outcome) -> Enforced:
+    if outcome.repeated:
+        return Enforced.ALREADY
+    return Enforced.PARTLY if outcome.payload.get("left") else Enforced.CLOSED
 
 
 def _classified(account_id: int, error: Exception, notes: Notes) -> Enforced:

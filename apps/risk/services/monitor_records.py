@@ -12,7 +12,7 @@ import structlog
 from django.db import transaction
 
 from apps.risk.models import RiskAlarm
-from apps.risk.services import alarms, marks, monitor_status
+from apps.risk.services import alarms, liquidation, marks, monitor_status
 from apps.risk.services.monitor_status import Figures
 from rtx.kernel import clock
 
@@ -120,7 +120,12 @@ class Recorder:
                 holder=shard.lease.holder,
                 fence=shard.lease.fence,
                 started_at=self._started_at,
-                counters={**shard.counted, **shard.caller.counted, "drift": self.drift},
+                counters={
+                    **shard.counted,
+                    **shard.caller.counted,
+                    "drift": self.drift,
+                    "liquidations_waiting": liquidation.backlog(),  # the sweep leaves these to us for a while
+                },
                 last_error=shard.last_error,
             )
         self._closes = False

@@ -1,0 +1,249 @@
+"""
+The sweep: finds by SQL who is below stop-out, hands them to liquidation, and says what the monitor missed.
+
+The safety net behind the engine: it needs PostgreSQL and prices, nothing of the monitor. It tries again what
+waits, too. A lease keeps two sweeps from running at once; what both would do is done once anyway.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from django.db import connection, transaction
+from psycopg import Cursor
+
+from apps.accounts.models import TradingAccount
+from apps.market.services.leases import Lease
+from apps.risk.models import MonitorStatus, QueuedLiquidation, RiskAlarm, SweepRun
+from apps.risk.selectors import sweep as by_sql
+from apps.risk.selectors.sweep import Found, Swept
+from apps.risk.services import alarms, liquidation
+from apps.risk.services.liquidation import Enforced
+from apps.risk.services.liquidation_queue import Openings, due
+from apps.trading.domain.holdings import Holdings
+from apps.trading.domain.stop_out_rules import Standing
+from apps.trading.selectors.markets import Markets, markets
+from apps.trading.selectors.rows import load_accounts
+from rtx.kernel import clock
+from rtx.kernel.actor import Actor
+
+ACTOR = Actor.system("sweep")
+GRACE_S = 1.0  # the monitor acts within it
+MONITOR_LATE_S = 5.0
+LEASE_S = 20.0
+CLEAN_RUNS = 3  # so many without a finding end the alarm
+BUSY_MAX = timedelta(seconds=10)  # so long a monitor that works off many is left to it
+TOLD_MAX = 50
+CHUNK = 500
+KEPT = timedelta(days=2)
+KEPT_WITH_FINDINGS = timedelta(days=90)
+SUBJECT = "monitor"
+DONE = frozenset({Enforced.CLOSED, Enforced.PARTLY})
+
+LATE_SHARDS = """
+    SELECT shard, extract(epoch FROM clock_timestamp() - at)::float8 FROM risk_monitorstatus
+"""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Plan:
+    """Whom one run hands over, worst first, and why."""
+
+    below: list[int] = field(default_factory=list)
+    waiting: list[int] = field(default_factory=list)
+    overdue: set[int] = field(default_factory=set)
+    unvalued: list[int] = field(default_factory=list)
+    left_to_monitor: int = 0
+
+
+def run() -> SweepRun | None:
+    """Look at all accounts once and act; None: another sweep is running."""
+    lease = Lease("sweep", ttl_s=LEASE_S)
+    if not lease.renew():
+        return None
+    try:
+        return _run(lease)
+    finally:
+        lease.release()
+
+
+def _run(lease: Lease) -> SweepRun:
+    started, now = time.perf_counter(), clock.now()
+    views = markets(now=now)
+    swept = by_sql.below_stop_out(views)
+    sql_ms = _ms_since(started)
+    plan = _planned(swept, views, now)
+    results: dict[int, Enforced] = {}
+    for cause, account_ids in (("sweep", plan.below), ("queue", plan.waiting)):
+        for start in range(0, len(account_ids), liquidation.TOGETHER_MAX):
+            chunk = account_ids[start : start + liquidation.TOGETHER_MAX]
+            results |= liquidation.enforce_all(chunk, cause=cause, actor=ACTOR)
+            lease.renew()
+    closed = [account_id for account_id in plan.below if results.get(account_id) in DONE]
+    missed = [account_id for account_id in closed if account_id in plan.overdue]
+    made = SweepRun.objects.create(
+        at=now,
+        took_ms=_ms_since(started),
+        positions=swept.positions,
+        found=len(swept.found) - len(plan.unvalued),
+        liquidated=sum(result in DONE for result in results.values()),
+        missed=len(missed),
+        without_price=len(plan.unvalued),
+        detail=_detail(plan, results, closed, missed, sql_ms),
+    )
+    _tell_missed(made)
+    _tell_unvalued(plan.unvalued)
+    _tell_late_monitors(has_positions=swept.positions > 0)
+    return made
+
+
+def _planned(swept: Swept, views: Markets, now: datetime) -> _Plan:
+    """Part what was found: below and new, waiting and due, not to be valued, or the busy monitor's."""
+    plan = _Plan(waiting=due(now=now, views=views, openings=Openings()))
+    queued = set(
+        QueuedLiquidation.objects.filter(resolved_at__isnull=True).values_list("account_id", flat=True)
+    )
+    edited = [one.account_id for one in swept.found if one.odd and not one.is_unvalued]
+    really_below = _below_exactly(edited, views)
+    for one in swept.found:
+        if one.is_unvalued:
+            plan.unvalued.append(one.account_id)
+        elif one.account_id not in queued and (not one.odd or one.account_id in really_below):
+            plan.below.append(one.account_id)
+            if _is_overdue(one, now):
+                plan.overdue.add(one.account_id)
+    if plan.below and _is_monitor_at_it(now):
+        plan.left_to_monitor, plan.below = len(plan.below), []
+    return plan
+
+
+def _is_overdue(found: Found, now: datetime) -> bool:
+    """Say whether neither price nor account has moved for so long that the monitor should have acted."""
+    limit = now - timedelta(seconds=GRACE_S)
+    quoted = found.quote_time_ms is None or clock.from_ms(found.quote_time_ms) <= limit
+    return quoted and found.updated_at <= limit
+
+
+def _is_monitor_at_it(now: datetime) -> bool:
+    """Say whether a monitor is alive and works off a backlog, which it was not doing for long."""
+    backlog = any(
+        status.counters.get("liquidations_waiting", 0) > 0
+        for status in MonitorStatus.objects.filter(at__gte=now - timedelta(seconds=MONITOR_LATE_S / 2))
+    )
+    if not backlog:
+        return False
+    runs = SweepRun.objects.filter(at__gte=now - 2 * BUSY_MAX).order_by("-at")
+    since = now
+    for before in runs:
+        if not before.detail.get("left_to_monitor"):
+            break
+        since = before.at
+    return now - since < BUSY_MAX
+
+
+def _below_exactly(account_ids: Sequence[int], views: Markets) -> set[int]:
+    """Value accounts by their own contracts, exactly; return those at or below their stop-out level."""
+    found = set()
+    for start in range(0, len(account_ids), CHUNK):
+        with transaction.atomic():
+            loaded = load_accounts(Cursor(connection.connection), account_ids[start : start + CHUNK])
+        for account_id, held in loaded.items():
+            group = views.book.groups.get(held.account.group_id)
+            holdings = Holdings(account=held.account, positions=held.positions, orders=held.orders)
+            value = holdings.valuation(views.of_group(held.account.group_id))
+            if group is not None and value is not None:
+                standing = Standing(value.equity, held.account.margin)
+                if standing.is_at_most(group.stop_out_pct, is_exposed=bool(held.positions)):
+                    found.add(account_id)
+    return found
+
+
+def _detail(
+    plan: _Plan, results: dict[int, Enforced], closed: list[int], missed: list[int], sql_ms: int
+) -> dict[str, Any]:
+    logins = dict(
+        TradingAccount.objects.filter(pk__in=[*closed[:TOLD_MAX], *missed[:TOLD_MAX]]).values_list(
+            "pk", "login"
+        )
+    )
+    return {
+        "sql_ms": sql_ms,
+        "results": dict(Counter(result.value for result in results.values())),
+        "closed": [logins[account_id] for account_id in closed[:TOLD_MAX]],
+        "missed": [logins[account_id] for account_id in missed[:TOLD_MAX]],
+        "waiting_tried": len(plan.waiting),
+        "left_to_monitor": plan.left_to_monitor,
+    }
+
+
+def _tell_missed(made: SweepRun) -> None:
+    kind = RiskAlarm.Kind.SWEEP_FOUND.value
+    if made.missed:
+        told = ", ".join(str(login) for login in made.detail["missed"][:10])
+        alarms.raise_alarm(
+            kind=kind,
+            severity=RiskAlarm.Severity.CRITICAL.value,
+            subject=SUBJECT,
+            message=f"The sweep closed {made.missed} accounts that the monitor had missed: {told}",
+            detail={"sweep": made.pk, "missed": made.detail["missed"]},
+        )
+        return
+    latest = list(SweepRun.objects.order_by("-id").values_list("missed", flat=True)[:CLEAN_RUNS])
+    if len(latest) == CLEAN_RUNS and not any(latest):
+        alarms.clear(kind=kind, subject=SUBJECT)
+
+
+def _tell_unvalued(account_ids: list[int]) -> None:
+    kind, subject = RiskAlarm.Kind.NO_PRICE.value, "sweep"
+    if not account_ids:
+        alarms.clear(kind=kind, subject=subject)
+        return
+    logins = list(
+        TradingAccount.objects.filter(pk__in=account_ids[:TOLD_MAX]).values_list("login", flat=True)
+    )
+    alarms.raise_alarm(
+        kind=kind,
+        severity=RiskAlarm.Severity.WARNING.value,
+        subject=subject,
+        message=f"{len(account_ids)} accounts cannot be valued, among them {logins[0]}: a price or a "
+        "conversion is missing",
+        detail={"accounts": logins},
+    )
+
+
+def _tell_late_monitors(*, has_positions: bool) -> None:
+    """Raise the alarm when a shard of the monitor has not told how it is, and end it when it does again."""
+    kind = RiskAlarm.Kind.MONITOR_LATE.value
+    with connection.cursor() as cursor:
+        cursor.execute(LATE_SHARDS)
+        ages: dict[str, float | None] = dict(cursor.fetchall())
+    if not ages and has_positions:
+        ages = {"0": None}
+    for shard, age_s in ages.items():
+        subject = f"status:{shard}"
+        if age_s is not None and age_s <= MONITOR_LATE_S:
+            alarms.clear(kind=kind, subject=subject)
+            continue
+        since = "has never told how it is" if age_s is None else f"has told nothing for {age_s:.0f} s"
+        alarms.raise_alarm(
+            kind=kind,
+            severity=RiskAlarm.Severity.CRITICAL.value,
+            subject=subject,
+            message=f"Shard {shard} of the margin monitor {since}; the sweep stands in for it",
+        )
+
+
+def prune(*, now: datetime) -> int:
+    """Delete old runs: those without findings after two days, the others after ninety."""
+    old = SweepRun.objects.filter(at__lt=now - KEPT, found=0, liquidated=0).delete()[0]
+    return old + SweepRun.objects.filter(at__lt=now - KEPT_WITH_FINDINGS).delete()[0]
+
+
+def _ms_since(started: float) -> int:
+    return round((time.perf_counter() - started) * 1000)
