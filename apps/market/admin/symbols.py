@@ -6,6 +6,7 @@ from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilt
 
 from apps.market.forms import SymbolForm
 from apps.market.models import Symbol
+from apps.market.selectors.symbols import session_label
 from rtx.kernel.admin import ConfiguredModelAdmin
 from rtx.kernel.admin_display import badge, number
 from rtx.kernel.money import plain
@@ -35,7 +36,7 @@ class SymbolAdmin(ConfiguredModelAdmin):
         "contract",
         "mode",
         "swaps",
-        "session",
+        "session_",
         "is_active",
     ]
     list_filter = [
@@ -113,6 +114,11 @@ class SymbolAdmin(ConfiguredModelAdmin):
     def mode(self, symbol: Symbol) -> SafeString:
         """What clients may do."""
         return badge(symbol.get_trade_mode_display(), TRADE_MODE_TONES[symbol.trade_mode])
+
+    @admin.display(description="Session", ordering="session")
+    def session_(self, symbol: Symbol) -> str:
+        """The session that holds now: in the demo the one that is always open."""
+        return session_label(symbol.session)
 
     @admin.display(description="Swap long / short")
     def swaps(self, symbol: Symbol) -> SafeString | str:
