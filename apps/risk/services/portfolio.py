@@ -104,10 +104,11 @@ class Portfolio:
         """Value everything anew and add it up exactly; return by how much the worst account had drifted."""
         accounts, size = self.accounts, self.accounts.count
         before = accounts.floating[:size].copy()
+        for block in self.blocks:
+            self._revalue(block)
         accounts.missing[:size] = 0
         exact = np.zeros(size)
         for block in self.blocks:
-            self._revalue(block)
             owners = block.accounts[: block.count]
             np.add.at(exact, owners, block.value[: block.count])
             if block.bad:
