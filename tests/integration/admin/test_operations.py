@@ -269,6 +269,7 @@ def group_fields(group: TradingGroup, **changes: Any) -> dict[str, Any]:
         "leverage_max": "100",
         "margin_call_pct": "100",
         "stop_out_pct": "50",
+        "stop_out_rule": group.stop_out_rule,
         "positions_max": "500",
         "orders_max": "500",
         "allows_hedging": "on",
