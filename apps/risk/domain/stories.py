@@ -105,8 +105,8 @@ def _held(told: Told) -> Iterator[str]:
 def _step(number: int, step: Told, told: Told) -> Iterator[str]:
     if step["action"] == "cancel":
         yield (
-            f"  {number}. cancel order #{step['order_id']}, {step['side']} {step['volume']} {step['symbol']}: "
-            f"{step['chosen_by']}, {amount(step['value'])}"
+            f"  {number}. cancel order #{step['order_id']} {step['side']} {step['volume']} {step['symbol']}, "
+            f"{step['chosen_by']}: {amount(step['value'])}"
         )
     else:
         part = "" if step["volume"] == step["of_volume"] else f" of {step['of_volume']}"

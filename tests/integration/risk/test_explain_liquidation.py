@@ -62,5 +62,5 @@ def test_a_changed_dossier_is_found_out(group: TradingGroup, owner: psycopg.Conn
         ['"compensation":"3.40"', '"compensation":"3.41"'],
     )
 
-    with pytest.raises(CommandError, match="compensation: '3.41', then '3.40'"):
+    with pytest.raises(CommandError, match=r"compensation: '3.41', then '3.40'"):
         explained(row)
