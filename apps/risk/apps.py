@@ -8,3 +8,9 @@ class RiskConfig(AppConfig):
 
     name = "apps.risk"
     label = "risk"
+
+    def ready(self) -> None:
+        """Show the figures of risk to Prometheus."""
+        from apps.risk.services import risk_metrics
+
+        risk_metrics.register()

@@ -3,7 +3,7 @@
 import structlog
 from celery import shared_task
 
-from apps.risk.services import correlations, sweep, value_at_risk
+from apps.risk.services import correlations, monitor_absence, sweep, value_at_risk
 from rtx.kernel import clock
 
 log = structlog.get_logger(__name__)
@@ -44,3 +44,9 @@ def prune_sweeps() -> None:
     pruned = sweep.prune(now=clock.now())
     if pruned:
         log.info("sweep_runs_pruned", runs=pruned)
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def watch_monitor() -> None:
+    """Alarm when the margin monitor is silent."""
+    monitor_absence.look()

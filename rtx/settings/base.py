@@ -240,6 +240,7 @@ CELERY_BEAT_SCHEDULE = {
     "risk-prune-sweeps": {"task": "apps.risk.tasks.prune_sweeps", "schedule": 3600.0},
     "risk-correlations": {"task": "apps.risk.tasks.estimate_correlations", "schedule": 86_400.0},
     "risk-value-at-risk": {"task": "apps.risk.tasks.estimate_value_at_risk", "schedule": 86_400.0},
+    "risk-watch-monitor": {"task": "apps.risk.tasks.watch_monitor", "schedule": 5.0},
 }
 
 # What the engine hosts, what guards an order, and where orders are filled: dotted paths, the upper app
