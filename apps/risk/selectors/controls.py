@@ -159,7 +159,7 @@ def _times(rows: list[Any]) -> TradingTimes:
         try:
             ZoneInfo(zone)
             zones[zone].append(Hours(weekday, opens_at, closes_at))
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, KeyError) as error:  # KeyError: no such time zone
             log.error("trading_hours_invalid", scope=scope, target=target, error=str(error))
     return TradingTimes(
         {
