@@ -9,6 +9,7 @@ urlpatterns = [
     path("api/", include("apps.accounts.urls")),
     path("api/", include("apps.market.urls")),
     path("api/", include("apps.trading.urls")),
+    path("api/admin/risk/", include("apps.risk.urls")),
 ]
 
 handler404 = "rtx.kernel.rest.page_not_found"

@@ -2,12 +2,13 @@
 
 from django.urls import path
 
-from apps.accounts.api import auth
+from apps.accounts.api import admin_auth, auth
 
 urlpatterns = [
     path("auth/login", auth.LoginView.as_view()),
     path("auth/refresh", auth.RefreshView.as_view()),
     path("auth/logout", auth.LogoutView.as_view()),
     path("auth/password", auth.PasswordView.as_view()),
+    path("admin/auth/login", admin_auth.StaffLoginView.as_view()),
     path("auth/ws-ticket", auth.TicketView.as_view()),
 ]

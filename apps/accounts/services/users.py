@@ -51,11 +51,11 @@ def create_user(
         )
 
 
-def log_in(*, request: HttpRequest, email: str, password: str) -> tokens.TokenPair:
+def log_in(*, request: HttpRequest, email: str, password: str, staff_only: bool = False) -> tokens.TokenPair:
     """
     Check e-mail and password and start a login. An unknown address costs as much work as a known one.
 
-    :raises InvalidCredentials: wrong, unknown or disabled.
+    :raises InvalidCredentials: wrong, unknown or disabled; with `staff_only` also a trader's.
     :raises TooManyRequests: too many failures for this address from this place.
     """
     email = email.strip().lower()
@@ -68,6 +68,8 @@ def log_in(*, request: HttpRequest, email: str, password: str) -> tokens.TokenPa
         raise TooManyRequests(
             "Too many failed attempts.", retry_after_s=int(settings.AXES_COOLOFF_TIME.total_seconds())
         )
+    if staff_only and not user.is_staff:
+        raise InvalidCredentials
     User.objects.filter(pk=user.pk).update(last_login=clock.now())
     AxesProxyHandler.reset_attempts(username=email, ip_address=request.axes_ip_address)  # type: ignore[attr-defined]
     return tokens.issue(user_id=user.pk)

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from apps.risk.models import Correlation
+from rtx.kernel import clock
 from rtx.kernel.money import plain
 
 ONE = Decimal(1)
@@ -67,21 +68,27 @@ def cells() -> dict[tuple[str, str], Cell]:
 def rows_shown() -> list[dict[str, Any]]:
     """Return every pair as the interface shows it."""
     rows = Correlation.objects.select_related("first", "second").order_by("first__name", "second__name")
-    return [
-        {
-            "id": row.pk,
-            "first": row.first.name,
-            "second": row.second.name,
-            "value": _shown(row.estimate if row.override is None else row.override),
-            "estimate": _shown(row.estimate),
-            "override": _shown(row.override),
-            "override_reason": row.override_reason,
-            "observations": row.observations,
-            "interval": row.interval,
-            "estimated_at": row.estimated_at,
-        }
-        for row in rows
-    ]
+    return [_row(row) for row in rows]
+
+
+def row_shown(correlation_id: int) -> dict[str, Any]:
+    """Return one pair as the interface shows it."""
+    return _row(Correlation.objects.select_related("first", "second").get(pk=correlation_id))
+
+
+def _row(row: Correlation) -> dict[str, Any]:
+    return {
+        "id": row.pk,
+        "first": row.first.name,
+        "second": row.second.name,
+        "value": _shown(row.estimate if row.override is None else row.override),
+        "estimate": _shown(row.estimate),
+        "override": _shown(row.override),
+        "override_reason": row.override_reason,
+        "observations": row.observations,
+        "interval": row.interval,
+        "estimated_at": None if row.estimated_at is None else clock.rfc3339(row.estimated_at),
+    }
 
 
 def _shown(value: Decimal | None) -> str | None:

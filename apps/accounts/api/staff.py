@@ -1,0 +1,114 @@
+"""
+What every REST view for staff shares: active staff only, rights as permissions, reach as trading groups.
+
+Outside reach the answer is 404, whatever the right; within reach and without the right it is 403. A trader's
+token opens nothing here.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from rest_framework.permissions import BasePermission, IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from apps.accounts.models import TradingAccount, User
+from apps.accounts.selectors.accounts import AccountNotFound
+from apps.groups.models import TradingGroup
+from rtx.kernel import openapi
+from rtx.kernel.admin import reachable_groups
+from rtx.kernel.errors import Forbidden, NotFound
+
+FORBIDDEN = openapi.error(403, "forbidden")
+Reach = frozenset[int] | None
+
+
+class GroupNotFound(NotFound):
+    """There is no such trading group, or it is not within the caller's reach."""
+
+    code = "group_not_found"
+    title = "Group not found"
+
+
+@dataclass(frozen=True, slots=True)
+class Staff:
+    """A member of staff who calls: `reach` are the ids of the trading groups they operate, None: all."""
+
+    user: User
+    reach: Reach
+
+    def may(self, right: str) -> bool:
+        """Tell whether they have a right such as `risk.view_liquidation`."""
+        return bool(self.user.has_perm(right))
+
+    def require(self, right: str) -> None:
+        """
+        Go on only with a right.
+
+        :raises Forbidden: they lack it.
+        """
+        if not self.may(right):
+            raise Forbidden(f"This needs the right {right}.")
+
+    def reaches(self, group_id: int) -> bool:
+        """Tell whether a trading group is within reach."""
+        return self.reach is None or group_id in self.reach
+
+    def account(self, login: int) -> TradingAccount:
+        """
+        Return an account within reach.
+
+        :raises AccountNotFound: unknown, or outside.
+        """
+        found = TradingAccount.objects.select_related("group").filter(login=login).first()
+        if found is None or not self.reaches(found.group_id):
+            raise AccountNotFound
+        return found
+
+    def group(self, name: str) -> TradingGroup:
+        """
+        Return a trading group within reach.
+
+        :raises GroupNotFound: unknown, or outside.
+        """
+        found = TradingGroup.objects.filter(name=name).first()
+        if found is None or not self.reaches(found.pk):
+            raise GroupNotFound(f"There is no group {name[:40]}.")
+        return found
+
+
+class IsStaff(BasePermission):
+    """Refuses traders."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """
+        Let active staff pass.
+
+        :raises Forbidden: the caller is no member of staff.
+        """
+        if not request.user.is_staff:
+            raise Forbidden("This is for staff.")
+        return True
+
+
+class StaffView(APIView):
+    """Base of the calls for staff. `rights` names the right of each method that is checked at once."""
+
+    permission_classes = (IsAuthenticated, IsStaff)
+    rights: ClassVar[dict[str, str]] = {}
+    staff: Staff
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """
+        Check the caller before the call.
+
+        :raises Forbidden: no staff, or without the right.
+        """
+        super().initial(request, *args, **kwargs)
+        user = User.objects.filter(pk=request.user.pk, is_active=True, is_staff=True).first()
+        if user is None:
+            raise Forbidden("This is for staff.")
+        self.staff = Staff(user, reachable_groups(user))
+        right = self.rights.get(request.method or "")
+        if right is not None:
+            self.staff.require(right)

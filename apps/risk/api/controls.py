@@ -1,0 +1,219 @@
+"""Admin REST of risk: kill switches and circuit breakers."""
+
+from dataclasses import replace
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts.api.staff import FORBIDDEN, Staff, StaffView
+from apps.market.models import Symbol
+from apps.risk.api.inputs import KillSwitchIn, ReasonIn
+from apps.risk.api.queries import PAGES
+from apps.risk.api.record_outputs import BreakersOut, BreakerStateOut, KillSwitchOut
+from apps.risk.models import KillSwitch
+from apps.risk.permissions import RELEASE_KILL_SWITCH, RESET_BREAKER, right_to_engage
+from apps.risk.selectors import record_views
+from apps.risk.selectors.analytics import breaker_view
+from apps.risk.services import breakers, kill_switch
+from apps.risk.services.kill_switch import Target
+from apps.trading.api.queries import KEY, KEY_MAX_CHARS
+from rtx.kernel import openapi
+from rtx.kernel.actor import Actor
+from rtx.kernel.errors import Conflict, Invalid, NotFound
+from rtx.kernel.rest import CursorPagination
+
+KEY_PREFIX = "key:"
+REQUIRED_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 48},
+    OpenApiParameter.HEADER,
+    required=True,
+    description="Makes a repeat the same request.",
+)
+
+
+class KeyReused(Conflict):
+    """The key named another request before."""
+
+    code = "idempotency_key_reused"
+    title = "Idempotency-Key used before"
+
+
+def key_of(request: Request) -> str:
+    """
+    Return the request's key.
+
+    :raises Invalid: it is missing or has the wrong form.
+    """
+    given = request.headers.get("Idempotency-Key", "")
+    if not given or len(given) > min(KEY_MAX_CHARS, 48) or not KEY.search(given):
+        raise Invalid(
+            "Idempotency-Key is needed: 1 to 48 printable characters.",
+            errors={"Idempotency-Key": ["1 to 48 printable characters, not beginning with #"]},
+        )
+    return given
+
+
+class KillSwitchView(StaffView):
+    """Kill switches."""
+
+    @extend_schema(
+        operation_id="admin_risk_kill_switches",
+        parameters=PAGES,
+        responses=openapi.responses(
+            200, openapi.page(KillSwitchOut), openapi.error(400, "invalid"), FORBIDDEN
+        ),
+    )
+    def get(self, request: Request) -> Response:
+        """List kill switches, on and released, newest first; of groups and accounts within reach."""
+        self.staff.require("risk.view_killswitch")
+        rows = KillSwitch.objects.select_related("group", "symbol", "account")
+        pages = CursorPagination()
+        found = pages.paginate_queryset(record_views.of_targets(rows, self.staff.reach), request, view=self)
+        return pages.get_paginated_response([record_views.kill_switch_view(row) for row in found or []])
+
+    @extend_schema(
+        operation_id="admin_risk_kill_switch",
+        parameters=[REQUIRED_KEY],
+        request=openapi.body(KillSwitchIn),
+        responses=openapi.responses(
+            200,
+            openapi.of(KillSwitchOut),
+            openapi.error(400, "invalid", "malformed_json", "invalid_target"),
+            FORBIDDEN,
+            openapi.error(
+                404, "group_not_found", "symbol_not_found", "account_not_found", "kill_switch_not_found"
+            ),
+            openapi.error(409, "kill_switch_engaged", "kill_switch_released", "idempotency_key_reused"),
+        ),
+    )
+    def post(self, request: Request) -> Response:
+        """
+        Stop new exposure everywhere, of a group, a symbol or an account, or let it go on. A repeat with the
+        same key answers as the first time did.
+        """
+        given = KillSwitchIn.validated(request.data)
+        key = key_of(request)
+        actor = Actor.of(request)
+        if given.action == "engage":
+            row = _engage(self.staff, given, actor, key)
+        else:
+            row = _release(self.staff, given, actor)
+        found = KillSwitch.objects.select_related("group", "symbol", "account").get(pk=row.pk)
+        return Response(record_views.kill_switch_view(found))
+
+
+def _engage(staff: Staff, given: KillSwitchIn, actor: Actor, key: str) -> KillSwitch:
+    if given.scope is None:
+        raise Invalid("A scope is needed.", errors={"scope": ["is required to engage"]})
+    target = _target(staff, given)
+    staff.require(right_to_engage(given.scope))
+    named = replace(actor, request_id=KEY_PREFIX + key)
+    before = KillSwitch.objects.filter(request_id=named.request_id[:64], engaged_by=actor.as_text()).first()
+    if before is not None:
+        same = (before.scope, before.group_id, before.symbol_id, before.account_id)
+        if same != (target.scope, target.group_id, target.symbol_id, target.account_id):
+            raise KeyReused("This key stopped something else before.")
+        return before
+    return kill_switch.engage(
+        target=target,
+        reason=given.reason,
+        actor=named,
+        cancels_orders=given.cancels_orders,
+        closes_positions=given.closes_positions,
+    )
+
+
+def _release(staff: Staff, given: KillSwitchIn, actor: Actor) -> KillSwitch:
+    row = _switch(staff, given)
+    staff.require(RELEASE_KILL_SWITCH)
+    if row.scope in {"platform", "symbol"}:
+        staff.require(right_to_engage(row.scope))
+    repeated = row.released_by == actor.as_text() and row.release_reason == given.reason.strip()
+    if row.released_at is not None and repeated:
+        return row
+    return kill_switch.release(switch_id=row.pk, reason=given.reason, actor=actor)
+
+
+def _switch(staff: Staff, given: KillSwitchIn) -> KillSwitch:
+    """
+    Return the switch that is to be released: by its number, or the newest one of a target.
+
+    :raises NotFound: there is none, or it is out of reach.
+    """
+    rows = record_views.of_targets(KillSwitch.objects.select_related("account"), staff.reach)
+    if given.id is not None:
+        row = rows.filter(pk=given.id).first()
+    elif given.scope is not None:
+        target = _target(staff, given)
+        row = rows.filter(
+            scope=target.scope,
+            group_id=target.group_id,
+            symbol_id=target.symbol_id,
+            account_id=target.account_id,
+        ).first()
+    else:
+        raise Invalid("Name the switch by id, or by its scope.", errors={"id": ["or scope is required"]})
+    if row is None:
+        raise NotFound("There is no such kill switch.", code="kill_switch_not_found")
+    return row
+
+
+def _target(staff: Staff, given: KillSwitchIn) -> Target:
+    """
+    Return what a request names.
+
+    :raises NotFound: it is unknown or out of reach.
+    """
+    symbol_id = None
+    if given.symbol is not None:
+        symbol_id = Symbol.objects.filter(name=given.symbol).values_list("pk", flat=True).first()
+        if symbol_id is None:
+            raise NotFound(f"There is no symbol {given.symbol}.", code="symbol_not_found")
+    target = Target(
+        scope=str(given.scope),
+        group_id=None if given.group is None else staff.group(given.group).pk,
+        symbol_id=symbol_id,
+        account_id=None if given.account is None else staff.account(given.account).pk,
+    )
+    target.switch()
+    return target
+
+
+class BreakersView(StaffView):
+    """Circuit breakers."""
+
+    rights = {"GET": "risk.view_breaker"}
+
+    @extend_schema(
+        operation_id="admin_risk_breakers",
+        responses=openapi.responses(200, openapi.of(BreakersOut), FORBIDDEN),
+    )
+    def get(self, request: Request) -> Response:
+        """Return every breaker with how it stands for each subject it ever tripped for."""
+        return Response({"results": record_views.breakers(reach=self.staff.reach), "next": None})
+
+
+class BreakerResetView(StaffView):
+    """Closing a breaker by hand."""
+
+    @extend_schema(
+        operation_id="admin_risk_reset_breaker",
+        request=openapi.body(ReasonIn),
+        responses=openapi.responses(
+            200,
+            openapi.of(BreakerStateOut),
+            400,
+            FORBIDDEN,
+            openapi.error(404, "breaker_not_found"),
+            openapi.error(409, "breaker_closed"),
+        ),
+    )
+    def post(self, request: Request, state_id: int) -> Response:
+        """Close the breaker of one subject (`states[].id` of the list): trading goes on at once."""
+        given = ReasonIn.validated(request.data)
+        row = record_views.breaker_state(state_id, reach=self.staff.reach)
+        self.staff.require(RESET_BREAKER)
+        done = breakers.reset(state_id=row.pk, actor=Actor.of(request), reason=given.reason)
+        return Response(breaker_view(done))

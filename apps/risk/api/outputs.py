@@ -1,0 +1,163 @@
+"""
+The shapes of the risk interface's answers, for the OpenAPI description. Answers are built by selectors.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Text = Annotated[str, Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?$", description="An exact decimal number.")]
+Instant = Annotated[datetime, Meta(tz=True)]
+
+
+class ExposureLineOut(Struct):
+    """Exposure of the clients; amounts in the reporting currency, null without a price. House: opposite."""
+
+    positions: int
+    buy_lots: Text
+    sell_lots: Text
+    net_lots: Text
+    net: Text | None
+    gross: Text | None
+    house: Text | None
+
+
+class SymbolExposureOut(ExposureLineOut):
+    """Of one symbol."""
+
+    symbol: str
+
+
+class GroupExposureOut(ExposureLineOut):
+    """Of one group; `_own` in its accounts' currency."""
+
+    group: str
+    currency: str
+    accounts: int
+    margin: Text
+    net_own: Text | None
+    gross_own: Text | None
+
+
+class BookExposureOut(ExposureLineOut):
+    """Of one book: `a` is passed on, `b` is the house's."""
+
+    book: str
+
+
+class CurrencyExposureOut(Struct):
+    """What clients hold of a currency, in units of it; `_shown` in the reporting currency."""
+
+    currency: str
+    long: Text
+    short: Text
+    net: Text
+    gross: Text
+    net_shown: Text | None
+    gross_shown: Text | None
+
+
+class ExposureOut(Struct):
+    """Exposure within reach, in every cut."""
+
+    at: Instant
+    currency: str
+    total: ExposureLineOut
+    symbols: list[SymbolExposureOut]
+    currencies: list[CurrencyExposureOut]
+    groups: list[GroupExposureOut]
+    books: list[BookExposureOut]
+    unpriced: list[str]
+
+
+class FiguresOut(Struct):
+    """One account at one side of a what-if."""
+
+    state: Literal["free", "called", "closed"]
+    equity: Text | None
+    margin: Text
+    level_pct: Text | None
+
+
+class WorstOut(Struct):
+    """One account that a what-if concerns, exactly."""
+
+    id: int
+    account: int
+    group: str
+    currency: str
+    before: FiguresOut
+    after: FiguresOut
+
+
+class CountsOut(Struct):
+    """How many accounts are called, closed or owe money; the clients' floating result in USD."""
+
+    called: int
+    closed: int
+    negative: int
+    clients_floating: Text | None
+
+
+class ChangeOut(Struct):
+    """The house's floating result before and after, in USD; null without a rate."""
+
+    before: Text | None
+    after: Text | None
+    change: Text | None
+
+
+class SymbolChangeOut(ChangeOut):
+    """Of one symbol; `passed_on_change` is what LPs would bear."""
+
+    symbol: str
+    passed_on_change: Text | None
+    price_before: Text | None
+    price_after: Text | None
+
+
+class ProtectionOut(Struct):
+    """What making good debts would cost, in USD, and what stays owed where no group protects."""
+
+    accounts: int
+    cost: Text | None
+    unprotected_accounts: int
+    unprotected_debt: Text | None
+
+
+class LevelOut(Struct):
+    """How many accounts stand up to a margin level; null: above all others."""
+
+    up_to_pct: int | None
+    before: int
+    after: int
+
+
+class UnpricedOut(Struct):
+    """What cannot be valued."""
+
+    accounts: int
+    symbols: list[str]
+
+
+class WhatIfOut(Struct):
+    """What would happen. `estimated` says what is not exact."""
+
+    at: Instant
+    currency: str
+    accounts: int
+    positions: int
+    before: CountsOut
+    after: CountsOut
+    newly_called: int
+    newly_closed: int
+    relieved: int
+    house: ChangeOut
+    passed_on: ChangeOut
+    symbols: list[SymbolChangeOut]
+    protection: ProtectionOut
+    levels: list[LevelOut]
+    unpriced: UnpricedOut
+    worst: list[WorstOut]
+    estimated: list[str]

@@ -1,0 +1,138 @@
+"""What the admin interface of risk changes: kill switches, breakers, correlations, value at risk, what-if."""
+
+import json
+from typing import Any
+
+import pytest
+
+from apps.risk.models import Breaker, BreakerState, KillSwitch
+from rtx.kernel import clock
+from tests.factories.house import House, buy, staff
+from tests.factories.problems import answers_of, is_problem
+from tests.factories.rows import Trader
+from tests.integration.risk.api_callers import BASE as BASE
+from tests.integration.risk.api_callers import boss as boss
+from tests.integration.risk.api_callers import caller, get, post
+from tests.integration.risk.api_callers import dealer as dealer
+from tests.integration.risk.api_callers import fresh as fresh
+from tests.integration.risk.api_callers import house as house
+
+pytestmark = pytest.mark.django_db
+
+
+def stop(http: Trader, key: str = "k-1", **changes: Any) -> Any:
+    body = {"action": "engage", "scope": "group", "group": "usd", "reason": "a wild feed", **changes}
+    return post(http, "kill-switch", body, **{"Idempotency-Key": key})
+
+
+def admin(house: House) -> Trader:
+    return caller(staff("admin@example.com", role="admin", groups=(house.usd,)))
+
+
+def test_trading_is_stopped_and_goes_on_again(house: House) -> None:
+    http = admin(house)
+
+    engaged = stop(http)
+    repeated = stop(http)
+    released = stop(http, "k-2", action="release", reason="feed repaired")
+
+    assert (engaged.status_code, engaged.json()["is_on"], engaged.json()["group"]) == (200, True, "usd")
+    assert repeated.json() == engaged.json()
+    assert (released.json()["is_on"], released.json()["release_reason"]) == (False, "feed repaired")
+    assert stop(http, "k-2", action="release", reason="feed repaired").json() == released.json()
+    is_problem(stop(http, "k-3", action="release", reason="again"), 409, "kill_switch_released")
+
+
+def test_a_kill_switch_needs_a_key_a_right_and_reach(house: House) -> None:
+    http = admin(house)
+    support = caller(staff("support@example.com", role="support", groups=(house.usd,)))
+
+    is_problem(post(http, "kill-switch", {"action": "engage", "reason": "wild"}), 400, "invalid")
+    is_problem(stop(http, group="eur"), 404, "group_not_found")
+    is_problem(stop(support), 403, "forbidden")
+    is_problem(stop(support, group="eur"), 404, "group_not_found")
+    is_problem(stop(http, scope="symbol", group=None, symbol="NOPE"), 404, "symbol_not_found")
+    is_problem(stop(http, scope="symbol"), 400, "invalid_target")
+    assert not KillSwitch.objects.exists()
+
+
+def test_a_key_names_one_request(house: House) -> None:
+    http = admin(house)
+    stop(http)
+
+    is_problem(stop(http, scope="symbol", group=None, symbol="EURUSD"), 409, "idempotency_key_reused")
+    is_problem(stop(http, "k-9"), 409, "kill_switch_engaged")
+
+
+def test_a_breaker_is_reset_once(house: House) -> None:
+    http = admin(house)
+    rule = Breaker.objects.create(name="wild", scope="symbol", kind="price_move", threshold=3)
+    state = BreakerState.objects.create(
+        breaker=rule, subject="EURUSD", symbol=house.eurusd, state="open", since=clock.now(), trips=1
+    )
+
+    listed = get(http, "breakers").json()["results"]
+    done = post(http, f"breaker/{state.pk}/reset", {"reason": "the feed was repaired"})
+
+    assert [(row["name"], row["states"][0]["state"]) for row in listed] == [("wild", "open")]
+    assert (done.status_code, done.json()["state"]) == (200, "closed")
+    is_problem(post(http, f"breaker/{state.pk}/reset", {"reason": "again, please"}), 409, "breaker_closed")
+    is_problem(post(http, "breaker/999/reset", {"reason": "nothing there"}), 404, "breaker_not_found")
+
+
+def test_a_correlation_is_overridden_and_comes_back(house: House) -> None:
+    http = admin(house)
+    body = {"first": "USDJPY", "second": "EURUSD", "value": "-0.75", "reason": "both follow one event"}
+
+    def put(**changes: Any) -> Any:
+        return http.call("PUT", BASE + "correlations", json.dumps({**body, **changes}))
+
+    assert (put().json()["value"], put().json()["override_reason"]) == ("-0.75", "both follow one event")
+    assert put(value=None).json()["override"] is None
+    is_problem(put(value="1.5"), 400, "invalid")
+    is_problem(put(second="USDJPY"), 400, "correlation_invalid")
+    is_problem(put(second="NOPE"), 404, "symbol_not_found")
+
+
+def test_value_at_risk_names_what_it_leaves_out(house: House) -> None:
+    buy(house.anna, "EURUSD", "0.30")
+
+    made = post(admin(house), "value-at-risk", {"method": "parametric", "confidence_pct": "95"})
+
+    assert (made.status_code, made.json()["amount"], made.json()["observations"]) == (201, "0.00", 0)
+    assert made.json()["left_out"] == {"EURUSD": "0 candles of 1d, 31 needed"}
+    assert made.json()["exposures"] == {"EURUSD": "-33001.50"}
+
+
+BAD_WHAT_IFS = {
+    '{"price_pct": "x"}': "invalid",
+    '{"price_pct": -3}': "invalid",
+    '{"price_pct": "1e5"}': "invalid",
+    '{"price_pct": "-100"}': "what_if_invalid",
+    '{"price_pct": "NaN"}': "invalid",
+    '{"spread_pct": "-101"}': "what_if_invalid",
+    '{"prices": {"": "1"}}': "invalid",
+    '{"prices": []}': "invalid",
+    '{"groups": {"usd": {"leverage": 0}}}': "invalid",
+    '{"groups": {"usd": {"leverage": "100"}}}': "invalid",
+    '{"groups": {"usd": {"stop_out_pct": "-1"}}}': "invalid",
+    '{"groups": {"usd": {"stop_out_pct": "101"}}}': "what_if_invalid",
+    '{"groups": {"usd": {"foo": 1}}}': "invalid",
+    '{"limit": -1}': "invalid",
+    '{"limit": 501}': "invalid",
+    '{"unknown": 1}': "invalid",
+    '{"price_pct"': "malformed_json",
+    "[]": "invalid",
+    '"\\u0000"': "invalid",
+}
+
+
+def test_a_what_if_that_makes_no_sense_is_refused(dealer: Trader) -> None:
+    answers = answers_of(BAD_WHAT_IFS, lambda body: dealer.call("POST", BASE + "what-if", body))
+
+    assert answers == {body: (400, code) for body, code in BAD_WHAT_IFS.items()}
+
+
+def test_a_what_if_names_known_symbols_and_groups_within_reach(house: House, dealer: Trader) -> None:
+    is_problem(post(dealer, "what-if", {"prices": {"NOPE": "1"}}), 404, "symbol_not_found")
+    is_problem(post(dealer, "what-if", {"groups": {"eur": {"leverage": 5}}}), 404, "group_not_found")
