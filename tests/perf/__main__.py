@@ -17,11 +17,14 @@ from dataclasses import asdict
 
 from rtx.local.home import REPOSITORY
 from tests.perf import (
+    crash,
     fanout,
     latency,
     many_positions,
     rest_orders,
+    revalue,
     rollover,
+    stop_out,
     trigger_burst,
     trigger_check,
     verify,
@@ -46,6 +49,9 @@ def scenarios() -> list[Scenario]:
         ("orders beside many positions", many_positions.NAMES, many_positions.run),
         ("a burst of triggers", trigger_burst.NAMES, trigger_burst.run),
         ("rollover of 100,000 positions", rollover.NAMES, rollover.run),
+        ("a crash that stops out 5,000 accounts", crash.NAMES, crash.run),
+        ("revaluation of 500,000 positions", revalue.NAMES, revalue.run),
+        ("stop-out of one account", stop_out.NAMES, stop_out.run),
         ("quotes to 500 sockets", ("fanout_per_s", "fanout_vs_group_send"), quotes),
     ]
 
