@@ -34,6 +34,22 @@ NAVIGATION = [
         ],
     },
     {
+        "title": _("Risk"),
+        "separator": True,
+        "items": [
+            _item("Kill switches", "emergency_home", "risk_killswitch"),
+            _item("Limits", "speed", "risk_risklimit"),
+            _item("Trading hours", "avg_pace", "risk_tradinghours"),
+            _item("Circuit breakers", "electrical_services", "risk_breaker"),
+            _item("Breaker states", "toggle_on", "risk_breakerstate"),
+            _item("Breaker history", "manage_history", "risk_breakerchange"),
+            _item("Near margin call", "speed", "risk_accountrisk"),
+            _item("Margin calls", "campaign", "risk_margincall"),
+            _item("Account days", "calendar_view_day", "risk_accountriskday"),
+            _item("Margin monitor", "monitor_heart", "risk_monitorstatus"),
+        ],
+    },
+    {
         "title": _("Books"),
         "separator": True,
         "items": [

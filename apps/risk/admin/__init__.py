@@ -1,1 +1,19 @@
 """Admin pages of risk."""
+
+from apps.risk.admin.accounts import AccountRiskAdmin, AccountRiskDayAdmin
+from apps.risk.admin.breakers import BreakerAdmin, BreakerChangeAdmin, BreakerStateAdmin
+from apps.risk.admin.controls import KillSwitchAdmin, RiskLimitAdmin, TradingHoursAdmin
+from apps.risk.admin.monitor import MarginCallAdmin, MonitorStatusAdmin
+
+__all__ = [
+    "AccountRiskAdmin",
+    "AccountRiskDayAdmin",
+    "BreakerAdmin",
+    "BreakerChangeAdmin",
+    "BreakerStateAdmin",
+    "KillSwitchAdmin",
+    "MarginCallAdmin",
+    "MonitorStatusAdmin",
+    "RiskLimitAdmin",
+    "TradingHoursAdmin",
+]

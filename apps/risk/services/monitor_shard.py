@@ -188,8 +188,8 @@ class Shard:
             with self.lock:
                 found = portfolio.tick(latest, moved, now_ms=clock.now_ms())
             if found.stop or found.call or found.end:
-                newest = max((latest[name].time_ms for name in moved if name in latest), default=None)
-                self.act(found, quote_time_ms=newest)
+                first_ms = min((latest[name].time_ms for name in moved if name in latest), default=None)
+                self.act(found, quote_time_ms=first_ms)
             self.counted["batches"] += 1
             self.lags.note(time.monotonic() - arrived_at)
             self.lags.working_since = None

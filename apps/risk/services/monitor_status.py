@@ -15,10 +15,9 @@ import numpy as np
 import orjson
 from django.db import connection
 
+from apps.risk.selectors.levels import ABOVE, BOUNDS
 from apps.risk.services.portfolio import Portfolio
 
-LEVEL_BOUNDS = (0, 50, 80, 100, 120, 150, 200, 300, 500, 1000)
-ABOVE = "inf"
 MINUTE = 60
 
 WRITE = """
@@ -58,12 +57,12 @@ def figures(portfolio: Portfolio) -> Figures:
     equity = accounts.equity(used)
     valued = accounts.missing[used] == 0
     levels = accounts.levels(used, equity)[(accounts.margin[used] > 0.0) & valued]
-    edges = np.array([-np.inf, *LEVEL_BOUNDS, np.inf])
+    edges = np.array([-np.inf, *BOUNDS, np.inf])
     counted = np.diff(np.searchsorted(np.sort(levels), edges, side="right"))
     return Figures(
         accounts=accounts.count,
         positions=portfolio.positions,
-        levels=dict(zip([*map(str, LEVEL_BOUNDS), ABOVE], counted.tolist(), strict=True)),
+        levels=dict(zip([*map(str, BOUNDS), ABOVE], counted.tolist(), strict=True)),
         called=int(np.count_nonzero(accounts.in_call[used])),
         below=int(np.count_nonzero((equity <= accounts.stop_at[used]) & valued)),
         without_price=portfolio.blind,
