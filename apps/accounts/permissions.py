@@ -31,6 +31,8 @@ ROLE_RIGHTS: dict[str, tuple[str, ...]] = {
         "trading.place_order",
         "trading.modify_order",
         "trading.cancel_order",
+        "risk.engage_killswitch",
+        "risk.reset_breaker",
     ),
     "support": (
         "market.view_*",

@@ -38,7 +38,7 @@ NAVIGATION = [
         "separator": True,
         "items": [
             _item("Kill switches", "emergency_home", "risk_killswitch"),
-            _item("Limits", "speed", "risk_risklimit"),
+            _item("Limits", "rule", "risk_risklimit"),
             _item("Trading hours", "avg_pace", "risk_tradinghours"),
             _item("Circuit breakers", "electrical_services", "risk_breaker"),
             _item("Breaker states", "toggle_on", "risk_breakerstate"),

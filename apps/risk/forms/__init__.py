@@ -1,0 +1,1 @@
+"""Forms of risk's configuration and operations."""
