@@ -5,7 +5,7 @@ Source: cTrader help ("Smart stop-out": the part of the position with the larges
 level). What a close would leave is computed as it would be booked, so the part that is found is exact.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 
@@ -18,13 +18,14 @@ from apps.trading.domain.stop_out_rules import (
     CHOSEN_BY,
     Candidate,
     Choice,
+    Known,
     Standing,
     by_rule,
     first_of,
     largest_close,
     shown,
 )
-from rtx.kernel.money import ZERO, booked
+from rtx.kernel.money import ZERO, booked, digits, quantum
 
 FREES_MOST = "frees the most margin"
 
@@ -39,11 +40,10 @@ class Smart:
         market: MarketView,
         group: GroupSpec,
         standing: Standing,
-        result_of: Callable[[Position], Decimal],
-        margin_of: Callable[[Position], Decimal],
+        known: Known,
     ) -> None:
-        self.desk, self.market, self.group, self.standing = desk, market, group, standing
-        self.result_of, self.margin_of = result_of, margin_of
+        self.desk, self.market, self.group = desk, market, group
+        self.standing, self.known = standing, known
 
     def choose(self, positions: list[Position]) -> Choice:
         """
@@ -54,7 +54,7 @@ class Smart:
         cover each other), the largest loss; once equity is gone all must go, the largest margin first.
         """
         ranked = self._ranked(positions)
-        if self.standing.equity <= 0:
+        if self.standing.equity <= -quantum(digits(self.desk.account.currency)):  # rounding cannot help
             reason = CHOSEN_BY[StopOutRule.LARGEST_MARGIN]
             return first_of(ranked, chosen_by=reason, market=self.market)
         freeing: list[tuple[Candidate, Decimal]] = []
@@ -67,16 +67,14 @@ class Smart:
             freeing += self._freeing(candidate.position)
         if freeing:
             return _most(freeing)
-        losing = by_rule(
-            StopOutRule.LARGEST_LOSS, positions, result_of=self.result_of, margin_of=self.margin_of
-        )
+        losing = by_rule(StopOutRule.LARGEST_LOSS, positions, self.known)
         return first_of(losing, chosen_by=CHOSEN_BY[StopOutRule.LARGEST_LOSS], market=self.market)
 
     def _ranked(self, positions: list[Position]) -> list[Candidate]:
         """Rank by the margin of what one close may take."""
         found = []
         for position in positions:
-            alone = self.margin_of(position) * largest_close(position, self.market) / position.volume
+            alone = self.known.margin_of(position) * largest_close(position, self.market) / position.volume
             found.append(Candidate(position, (-alone, position.opened_at, position.id), shown(alone)))
         return sorted(found, key=lambda candidate: candidate.rank)
 
@@ -98,8 +96,7 @@ class Smart:
         """
         whole, terms = largest_close(position, self.market), self._terms(position)
         step = terms.symbol.volume_step
-        held_here = self.desk.of_symbol(position.symbol)
-        net = sum((one.volume if one.side is position.side else -one.volume for one in held_here), ZERO)
+        net = self.known.net_beside(position)
         even = {net // step * step, _steps(net, step) * step} if net > 0 else set()
         least = min(terms.volume_min, whole)
         return sorted({whole, *(lots for lots in even if least <= lots < whole)})
@@ -148,7 +145,7 @@ class Smart:
         )
         rate = market.rate(position.terms.profit_currency, currency, selling=earned > 0, fresh=True)
         assert rate is not None  # it can be closed
-        kept = self.standing.equity - self.result_of(position) + booked(earned * rate, currency) + swap
+        kept = self.standing.equity - self.known.result_of(position) + booked(earned * rate, currency) + swap
         others = [held for held in desk.of_symbol(position.symbol) if held.id != position.id]
         if not is_whole:
             rest = replace(

@@ -25,11 +25,13 @@ from apps.trading.domain.stop_out_rules import (
     CHOSEN_BY,
     Candidate,
     Choice,
+    Known,
     Standing,
     by_rule,
     first_of,
     frees_margin,
     margin_of_order,
+    net_volumes,
     shown,
 )
 from rtx.kernel.errors import Conflict
@@ -200,13 +202,13 @@ class _Run:
         return False
 
     def _choice(self, closable: list[Position]) -> Choice:
-        rule, known = (
-            self.group.stop_out_rule,
-            {"result_of": self._known_result, "margin_of": self._margin_of},
-        )
+        rule, nets = self.group.stop_out_rule, net_volumes(self.desk.positions.values())
+        known = Known(self._known_result, self._margin_of, nets)
         if rule is not StopOutRule.SMART:
-            return first_of(by_rule(rule, closable, **known), chosen_by=CHOSEN_BY[rule], market=self.market)
-        smart = Smart(desk=self.desk, market=self.market, group=self.group, standing=self.standing, **known)
+            return first_of(by_rule(rule, closable, known), chosen_by=CHOSEN_BY[rule], market=self.market)
+        smart = Smart(
+            desk=self.desk, market=self.market, group=self.group, standing=self.standing, known=known
+        )
         return smart.choose(closable)
 
     def _margin_of(self, position: Position) -> Decimal:

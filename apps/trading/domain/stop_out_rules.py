@@ -5,17 +5,17 @@ Source: MetaTrader 5 help ("Stop Out": the order with the largest margin, then t
 loss).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from apps.groups.domain.terms import StopOutRule
 from apps.trading.domain import margin
 from apps.trading.domain.filling import Desk
-from apps.trading.domain.orders import Order, Position
+from apps.trading.domain.orders import Order, Position, Side
 from apps.trading.domain.pricing import MarketView
-from rtx.kernel.money import plain, rounded
+from rtx.kernel.money import ZERO, plain, rounded
 
 HUNDRED = Decimal(100)
 SHOWN_DIGITS = 8  # of unrounded amounts in a dossier
@@ -57,39 +57,60 @@ class Candidate:
     """A position that could be closed, with what the rule ranks it by; `value` is for the dossier."""
 
     position: Position
-    rank: tuple[Decimal | datetime, datetime, int]
+    rank: tuple[Any, ...]
     value: str
 
 
-def by_rule(
-    rule: StopOutRule,
-    positions: Iterable[Position],
-    *,
-    result_of: Callable[[Position], Decimal],
-    margin_of: Callable[[Position], Decimal],
-) -> list[Candidate]:
+@dataclass(frozen=True, slots=True)
+class Known:
     """
-    Return positions in the order in which a rule closes them; equals by age.
+    What the rules rank by, as it is now: `result_of` is what closing a position would bring (floating profit
+    with swap, unrounded), `margin_of` what it needs by itself, `nets` the net volume of a symbol, buys
+    positive.
+    """
 
-    `result_of` is what closing a position would bring now: floating profit with swap, unrounded. `margin_of`
-    is what it needs by itself.
-    """
+    result_of: Callable[[Position], Decimal]
+    margin_of: Callable[[Position], Decimal]
+    nets: Mapping[str, Decimal]
+
+    def net_beside(self, position: Position) -> Decimal:
+        """Return by how much a position's side of its symbol outweighs the other."""
+        net = self.nets[position.symbol]
+        return net if position.side is Side.BUY else -net
+
+
+def net_volumes(positions: Iterable[Position]) -> dict[str, Decimal]:
+    """Return the net volume of each symbol, buys positive."""
+    nets: dict[str, Decimal] = {}
+    for held in positions:
+        signed = held.volume if held.side is Side.BUY else -held.volume
+        nets[held.symbol] = nets.get(held.symbol, ZERO) + signed
+    return nets
+
+
+def by_rule(rule: StopOutRule, positions: Iterable[Position], known: Known) -> list[Candidate]:
+    """Return positions in the order in which a rule closes them; equals by age."""
     found = []
     for position in positions:
-        age = (position.opened_at, position.id)
         if rule is StopOutRule.FIFO:
-            found.append(Candidate(position, (position.opened_at, *age), position.opened_at.isoformat()))
+            found.append(Candidate(position, (position.opened_at,), position.opened_at.isoformat()))
         elif rule is StopOutRule.LARGEST_LOSS:
-            result = result_of(position)
-            found.append(Candidate(position, (result, *age), shown(result)))
+            result = known.result_of(position)
+            found.append(Candidate(position, (result,), shown(result)))
         else:
-            alone = margin_of(position)
-            found.append(Candidate(position, (-alone, *age), shown(alone)))
-    return sorted(found, key=_rank)
+            found.append(_by_margin(position, known))
+    return sorted(found, key=lambda one: (*one.rank, one.position.opened_at, one.position.id))
 
 
-def _rank(candidate: Candidate) -> tuple[Decimal | datetime, datetime, int]:
-    return candidate.rank
+def _by_margin(position: Position, known: Known) -> Candidate:
+    """
+    Rank a position by the margin that goes with it: covered volume holds none of its own, and to close into
+    it would need more. Where all is covered, the larger one first.
+    """
+    alone = known.margin_of(position)
+    lots = min(position.volume, max(known.net_beside(position), ZERO))
+    held = alone * lots / position.volume
+    return Candidate(position, (-held, position.volume - lots if lots else ZERO, -alone), shown(held))
 
 
 def margin_of_order(order: Order) -> Decimal:

@@ -17,11 +17,12 @@ from apps.trading.domain.stop_out import StopOutStuck, StopOutVoid
 from rtx.kernel.money import booked
 from tests.factories import walks
 from tests.factories.books import SYMBOLS
-from tests.factories.stopping import CLOSED, DISABLED, STALE, Stage, Stopped
+from tests.factories.stopping import Stage, Stopped
+from tests.factories.stopping_opinion import CLOSED, DISABLED, STALE, Opinion
 
 D = Decimal
 NAMES = sorted(SYMBOLS)
-EXAMPLES = int(os.environ.get("STOP_OUT_EXAMPLES", "120"))
+EXAMPLES = int(os.environ.get("STOP_OUT_EXAMPLES", "60"))
 checked = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 groups = st.builds(
@@ -97,8 +98,6 @@ def _stopped(stage: Stage) -> Stopped | None:
 
 def _no_more(state: Stopped, error: StopOutVoid | StopOutStuck) -> None:
     """Check that there was nothing to do, or that nothing could be done."""
-    from tests.factories.stopping import Opinion
-
     stage = state.stage
     opinion = Opinion(state.market, stage.group)
     if isinstance(error, StopOutVoid):
