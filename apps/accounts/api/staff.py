@@ -12,6 +12,7 @@ from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from apps.accounts.api.authentication import caller
 from apps.accounts.models import TradingAccount, User
 from apps.accounts.selectors.accounts import AccountNotFound
 from apps.groups.models import TradingGroup
@@ -105,7 +106,7 @@ class StaffView(APIView):
         :raises Forbidden: no staff, or without the right.
         """
         super().initial(request, *args, **kwargs)
-        user = User.objects.filter(pk=request.user.pk, is_active=True, is_staff=True).first()
+        user = User.objects.filter(pk=caller(request).pk, is_active=True, is_staff=True).first()
         if user is None:
             raise Forbidden("This is for staff.")
         self.staff = Staff(user, reachable_groups(user))

@@ -32,7 +32,7 @@ OPEN = OpenApiParameter("open", bool, description="Only alarms whose cause is no
 class LowestFirst(CursorPagination):
     """Pages by margin level, the lowest first."""
 
-    ordering = ("level_pct", "pk")
+    ordering = ("level_pct", "pk")  # type: ignore[assignment]
 
 
 def paged(

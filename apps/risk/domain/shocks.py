@@ -77,6 +77,8 @@ class Shock:
         """Return a raw quote as it would be."""
         moved = 1 + self.prices_pct.get(raw.symbol, self.price_pct) / HUNDRED
         widened = 1 + self.spreads_pct.get(raw.symbol, self.spread_pct) / HUNDRED
+        if moved == 1 and widened == 1:
+            return raw
         bid, ask = raw.bid * moved, raw.ask * moved
         if widened != 1:
             middle, half = (bid + ask) / 2, (ask - bid) / 2 * widened

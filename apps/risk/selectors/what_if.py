@@ -123,7 +123,7 @@ def _house(found: Estimate) -> Payload:
     sums = []
     for side, result in zip(found.sides, found.results, strict=True):
         by_code = np.bincount(code[counted], np.nan_to_num(result[counted]), max(len(house.kinds) * width, 1))
-        currency = np.arange(len(by_code)) % width
+        currency = np.arange(len(by_code), dtype=np.int64) % width
         sums.append(-amounts_shown(by_code, currency, house.currencies or [SHOWN_CURRENCY], side.rates))
     present = np.bincount(code[counted], minlength=len(sums[0])) > 0
     names = {spec.id: name for name, spec in found.sides[0].book.symbols.items()}

@@ -100,7 +100,7 @@ def drafted(book: TermsBook, shock: Shock) -> TermsBook:
         return book
     fields = ("leverage_max", "markup_bid_points", "markup_ask_points")
     rows = GroupSymbol.objects.filter(group__in=drafts).values_list("group_id", "symbol__name", *fields)
-    own = {
+    own: dict[tuple[int, str], set[str]] = {
         (group_id, symbol): {name for name, value in zip(fields, values, strict=True) if value is not None}
         for group_id, symbol, *values in rows
     }
@@ -109,13 +109,13 @@ def drafted(book: TermsBook, shock: Shock) -> TermsBook:
         group = groups[group_id] = draft.of(book.groups[group_id])
         changed = {name: value for name, value in draft.changes.items() if name in fields}
         terms[group_id] = {
-            symbol: _redrafted(offered, group, changed, own.get((group_id, symbol), {}))
+            symbol: _redrafted(offered, group, changed, own.get((group_id, symbol), set()))
             for symbol, offered in book.terms[group_id].items()
         }
     return replace(book, groups=groups, terms=terms)
 
 
-def _redrafted(offered: Terms, group: GroupSpec, changed: dict[str, Any], own: Mapping[str, Any]) -> Terms:
+def _redrafted(offered: Terms, group: GroupSpec, changed: dict[str, Any], own: set[str]) -> Terms:
     inherited = {name: value for name, value in changed.items() if name not in own}
     return replace(offered, group=group, **inherited)
 
@@ -234,7 +234,7 @@ def _weight(
 
 def _standing(house: Snapshot, result: Floats, margin: Floats, book: TermsBook) -> Standing:
     count = len(house.account_ids)
-    floating = np.bincount(house.account, result, count)
+    floating = np.bincount(house.account, result, count).astype(np.float64)
     holds = np.bincount(house.account, minlength=count) > 0
     equity = house.funds + floating
     with np.errstate(divide="ignore", invalid="ignore"):
