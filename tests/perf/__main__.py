@@ -19,6 +19,7 @@ from rtx.local.home import REPOSITORY
 from tests.perf import (
     crash,
     fanout,
+    guards_share,
     latency,
     many_positions,
     rest_orders,
@@ -52,6 +53,7 @@ def scenarios() -> list[Scenario]:
         ("a crash that stops out 5,000 accounts", crash.NAMES, crash.run),
         ("revaluation of 500,000 positions", revalue.NAMES, revalue.run),
         ("stop-out of one account", stop_out.NAMES, stop_out.run),
+        ("what guards add to an order", guards_share.NAMES, guards_share.run),
         ("quotes to 500 sockets", ("fanout_per_s", "fanout_vs_group_send"), quotes),
     ]
 

@@ -39,10 +39,8 @@ def dealer(house: House) -> Any:
     return signed_in(staff("dealer@example.com", groups=(house.usd,)))
 
 
-def add(http: Any, name: str, **values: Any) -> Any:
-    return http.post(
-        reverse(f"admin:risk_{name}_add"), {key: v for key, v in values.items() if v is not None}
-    )
+def add(http: Any, page: str, **values: Any) -> Any:
+    return http.post(reverse(f"admin:risk_{page}_add"), values)
 
 
 def errors(answer: Any) -> dict[str, Any]:
@@ -71,9 +69,8 @@ def act(http: Any, name: str, pk: int, action: str, reason: str = "a good reason
 
 
 def test_staff_stop_trading_by_adding_a_row_and_release_it_by_an_action(house, boss):
-    answer = add(
-        boss, "killswitch", scope="symbol", symbol=house.eurusd.pk, reason="wild", cancels_orders="on"
-    )
+    asked = {"scope": "symbol", "symbol": house.eurusd.pk, "reason": "wild"}
+    answer = add(boss, "killswitch", **asked, cancels_orders="on")
 
     assert errors(answer) == {}
     switch = KillSwitch.objects.get()
