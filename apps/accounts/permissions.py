@@ -33,6 +33,8 @@ ROLE_RIGHTS: dict[str, tuple[str, ...]] = {
         "trading.cancel_order",
         "risk.engage_killswitch",
         "risk.reset_breaker",
+        "risk.acknowledge_riskalarm",
+        "risk.change_queuedliquidation",
     ),
     "support": (
         "market.view_*",

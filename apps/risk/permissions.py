@@ -3,6 +3,8 @@
 ENGAGE_KILL_SWITCH = "risk.engage_killswitch"
 ENGAGE_PLATFORM_KILL_SWITCH = "risk.engage_platform_killswitch"
 RELEASE_KILL_SWITCH = "risk.release_killswitch"
+ACKNOWLEDGE_ALARM = "risk.acknowledge_riskalarm"
+RETRY_LIQUIDATION = "risk.change_queuedliquidation"
 RESET_BREAKER = "risk.reset_breaker"
 WITHIN_REACH = frozenset({"group", "account"})  # scopes that belong to a trading group
 

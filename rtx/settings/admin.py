@@ -47,6 +47,10 @@ NAVIGATION = [
             _item("Margin calls", "campaign", "risk_margincall"),
             _item("Account days", "calendar_view_day", "risk_accountriskday"),
             _item("Margin monitor", "monitor_heart", "risk_monitorstatus"),
+            _item("Liquidations", "gavel", "risk_liquidation"),
+            _item("Waiting liquidations", "hourglass_top", "risk_queuedliquidation"),
+            _item("Alarms", "notifications_active", "risk_riskalarm"),
+            _item("Sweeps", "cleaning_services", "risk_sweeprun"),
         ],
     },
     {

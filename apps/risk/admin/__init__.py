@@ -1,8 +1,10 @@
 """Admin pages of risk."""
 
 from apps.risk.admin.accounts import AccountRiskAdmin, AccountRiskDayAdmin
+from apps.risk.admin.alarms import RiskAlarmAdmin, SweepRunAdmin
 from apps.risk.admin.breakers import BreakerAdmin, BreakerChangeAdmin, BreakerStateAdmin
 from apps.risk.admin.controls import KillSwitchAdmin, RiskLimitAdmin, TradingHoursAdmin
+from apps.risk.admin.liquidations import LiquidationAdmin, QueuedLiquidationAdmin
 from apps.risk.admin.monitor import MarginCallAdmin, MonitorStatusAdmin
 
 __all__ = [
@@ -12,8 +14,12 @@ __all__ = [
     "BreakerChangeAdmin",
     "BreakerStateAdmin",
     "KillSwitchAdmin",
+    "LiquidationAdmin",
     "MarginCallAdmin",
     "MonitorStatusAdmin",
+    "QueuedLiquidationAdmin",
+    "RiskAlarmAdmin",
     "RiskLimitAdmin",
+    "SweepRunAdmin",
     "TradingHoursAdmin",
 ]

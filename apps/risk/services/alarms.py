@@ -14,7 +14,9 @@ import orjson
 import structlog
 from django.db import Error, connection, transaction
 
+from apps.risk.models import RiskAlarm
 from rtx.kernel import clock
+from rtx.kernel.actor import Actor
 
 MESSAGE_MAX = 300
 SUBJECT_MAX = 80
@@ -109,6 +111,12 @@ def clear_all(*, kind: str, subjects: Sequence[str]) -> int:
     if found:
         log.info("alarm_cleared", kind=kind, count=found, subjects=list(subjects)[:10])
     return found
+
+
+def acknowledge(alarm_id: int, *, actor: Actor) -> bool:
+    """Note who looks after an alarm; False: somebody did before."""
+    found = RiskAlarm.objects.filter(pk=alarm_id, acknowledged_at__isnull=True)
+    return bool(found.update(acknowledged_at=clock.now(), acknowledged_by=actor.as_text()[:80]))
 
 
 def _row(alarm: Alarm) -> dict[str, Any]:
