@@ -4,6 +4,7 @@ from apps.risk.admin.accounts import AccountRiskAdmin, AccountRiskDayAdmin
 from apps.risk.admin.alarms import RiskAlarmAdmin, SweepRunAdmin
 from apps.risk.admin.breakers import BreakerAdmin, BreakerChangeAdmin, BreakerStateAdmin
 from apps.risk.admin.controls import KillSwitchAdmin, RiskLimitAdmin, TradingHoursAdmin
+from apps.risk.admin.estimates import CorrelationAdmin, ValueAtRiskAdmin
 from apps.risk.admin.liquidations import LiquidationAdmin, QueuedLiquidationAdmin
 from apps.risk.admin.monitor import MarginCallAdmin, MonitorStatusAdmin
 
@@ -13,6 +14,7 @@ __all__ = [
     "BreakerAdmin",
     "BreakerChangeAdmin",
     "BreakerStateAdmin",
+    "CorrelationAdmin",
     "KillSwitchAdmin",
     "LiquidationAdmin",
     "MarginCallAdmin",
@@ -22,4 +24,5 @@ __all__ = [
     "RiskLimitAdmin",
     "SweepRunAdmin",
     "TradingHoursAdmin",
+    "ValueAtRiskAdmin",
 ]
