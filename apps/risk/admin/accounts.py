@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import RangeDateFilter, RelatedDropdownFilter
 
@@ -216,7 +217,7 @@ class AccountRiskDayAdmin(OfAccount):
     """Accounts' UTC days, the latest first."""
 
     list_display = [
-        "date",
+        "day",
         "account_link",
         "group_name",
         "start",
@@ -232,7 +233,7 @@ class AccountRiskDayAdmin(OfAccount):
     ordering = ["-date", "account_id"]
     sortable_by: list[str] = []
     fields = [
-        ("date", "account_link", "group_name"),
+        ("day", "account_link", "group_name"),
         ("start", "end", "peak"),
         ("low", "high", "used_credit_most"),
         ("orders", "orders_rejected"),
@@ -240,6 +241,7 @@ class AccountRiskDayAdmin(OfAccount):
         ("margin_calls", "liquidations"),
     ]
     readonly_fields = [
+        "day",
         "account_link",
         "group_name",
         "start",
@@ -250,6 +252,11 @@ class AccountRiskDayAdmin(OfAccount):
         "used_credit_most",
         "average",
     ]
+
+    @admin.display(description="Day (UTC)")
+    def day(self, day: AccountRiskDay) -> SafeString:
+        """The UTC day."""
+        return format_html('<span class="rtx-time">{}</span>', day.date.isoformat())
 
     @admin.display(description="Start")
     def start(self, day: AccountRiskDay) -> SafeString:

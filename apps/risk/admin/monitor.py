@@ -189,8 +189,8 @@ class MarginCallAdmin(OfAccount):
 
 
 def _chart_of(counted: dict[str, int]) -> dict[str, list[Any]]:
-    """Return labels and numbers of a shard's levels."""
-    bounds = list(counted)
+    """Return labels and numbers of levels, from the lowest up (the database does not keep their order)."""
+    bounds = [bound for bound in (*map(str, levels.BOUNDS), levels.ABOVE) if bound in counted]
     labels = [
         f"above {bounds[index - 1]} %" if bound == "inf" else f"to {bound} %"
         for index, bound in enumerate(bounds)

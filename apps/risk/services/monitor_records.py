@@ -123,7 +123,7 @@ class Recorder:
                 counters={
                     **shard.counted,
                     **shard.caller.counted,
-                    "drift": self.drift,
+                    "drift": round(self.drift, 9),
                     "liquidations_waiting": liquidation.backlog(),  # the sweep leaves these to us for a while
                 },
                 last_error=shard.last_error,

@@ -1,8 +1,8 @@
 """
 Marks of accounts kept tick by tick: peak equity, and start, low and high of the UTC day, used credit.
 
-Money paid in or out moves the peak and the day's start by its amount, so that both measure trading. Arrays
-run beside those of the accounts. Stores nothing: that is marks.py.
+Money paid in or out moves all of them by its amount, so that they measure trading. Arrays run beside those of
+the accounts. Stores nothing: that is marks.py.
 """
 
 import numpy as np
@@ -16,8 +16,6 @@ Floats = NDArray[np.float64]
 class Marks:
     """
     What is not known yet is infinite (peak and high: minus, low: plus) or NaN (the day's start).
-
-    `day_low` and `day_high` are equities as they were; only the peak and the day's start follow money flows.
     """
 
     FLOATS = {
@@ -81,9 +79,9 @@ class Marks:
         self.day_start[places] = np.where(np.isnan(start), equity, start)
 
     def flow(self, place: int, amount: float) -> None:
-        """Move peak and day's start by money that was paid in (or, negative, out)."""
-        self.peak[place] += amount
-        self.day_start[place] += amount
+        """Move peak and day by money that was paid in (or, negative, out)."""
+        for marked in (self.peak, self.day_start, self.day_low, self.day_high):
+            marked[place] += amount
 
     def begin_day(self, count: int, equity: Floats) -> dict[str, Floats]:
         """Return the marks of the day that ended, and begin the next one at the present equity."""

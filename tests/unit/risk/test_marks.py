@@ -52,7 +52,7 @@ def test_every_tick_counts_for_peak_low_and_high() -> None:
 
 
 @pytest.mark.parametrize(("flow", "peak", "start"), [(500, 11000, 10500), (-9000, 1500, 1000)])
-def test_money_paid_in_or_out_moves_the_peak_and_the_start(flow: int, peak: int, start: int) -> None:
+def test_money_paid_in_or_out_moves_the_marks(flow: int, peak: int, start: int) -> None:
     house = House()
     house.put(one())
     shown(house)
@@ -63,6 +63,7 @@ def test_money_paid_in_or_out_moves_the_peak_and_the_start(flow: int, peak: int,
 
     found = shown(house)
     assert (found["peak"], found["day_start"]) == (peak, start)
+    assert (found["day_low"], found["day_high"]) == (start, peak)
 
 
 @pytest.mark.parametrize(
@@ -106,8 +107,8 @@ def test_stored_marks_come_back_with_the_money_that_moved_meanwhile() -> None:
     marks.restore(house.portfolio, [row], today=TODAY)
 
     found = shown(house)
-    assert (found["peak"], found["day_start"], found["day_low"]) == (12500, 9500, 8000)
-    assert (found["day_high"], found["used_max"]) == (11000, 20)
+    assert (found["peak"], found["day_start"], found["day_low"]) == (12500, 9500, 8500)
+    assert (found["day_high"], found["used_max"]) == (11500, 20)
 
 
 def test_marks_of_another_day_keep_only_the_peak() -> None:
