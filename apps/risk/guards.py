@@ -16,7 +16,8 @@ from uuid import UUID
 from psycopg import Cursor
 
 from apps.risk.domain.limit_checks import Case
-from apps.risk.domain.limits import HELD, MARKED, MINUTE, Facts, Limit, LimitKind
+from apps.risk.domain.limits import HELD, MARKED, MINUTE, Facts, Limit, LimitKind, Mark
+from apps.risk.domain.minutes import LastMinute
 from apps.risk.domain.order_exposure import NOTHING, Lots, asked_of, lots_of
 from apps.risk.domain.order_exposure import Asked as Order
 from apps.risk.domain.switches import Probe
@@ -26,7 +27,14 @@ from apps.risk.selectors.controls import Controls
 from apps.risk.selectors.correlations import correlations
 from apps.trading.domain import checks
 from apps.trading.domain.book import AccountBook
-from apps.trading.domain.commands import Command, ModifyOrder, Outcome, PlacePending, TriggerOrder
+from apps.trading.domain.commands import (
+    ChangeBalance,
+    Command,
+    ModifyOrder,
+    Outcome,
+    PlacePending,
+    TriggerOrder,
+)
 from apps.trading.domain.orders import IMMEDIATE, OrderType, RejectReason
 from apps.trading.domain.pricing import MarketView
 from apps.trading.selectors.markets import Markets
@@ -34,9 +42,8 @@ from apps.trading.services.guarding import Asked
 from rtx.kernel.money import ZERO
 
 CORRELATIONS_KEPT = timedelta(seconds=30)
-ACCOUNTS_KEPT = 50_000
-
-Placed = list[tuple[datetime, str]]
+MARKS_KEPT = timedelta(seconds=1)
+ACCOUNTS_KEPT = 4_096  # as many as the executor keeps books
 
 
 class _Reader(threading.local):
@@ -195,7 +202,8 @@ class LimitsGuard(ControlsGuard):
     def reset(self) -> None:
         """Forget what was counted."""
         self._facts: Facts | None = None
-        self._placed: dict[int, tuple[int, Placed]] = {}  # account -> its event up to which, its new orders
+        self._placed: dict[int, tuple[AccountBook, LastMinute]] = {}
+        self._marks: dict[int, tuple[AccountBook, datetime, Mark]] = {}
         self._correlated_at: datetime | None = None
         self._correlations: dict[tuple[str, str], Decimal] = {}
         self._before: dict[UUID, tuple[Order, Lots, Decimal]] = {}
@@ -220,8 +228,9 @@ class LimitsGuard(ControlsGuard):
                 if limit.is_own:
                     accounts.setdefault(limit.kind, set()).add(book.account.id)
         self._read_totals(cursor, concerned, symbols)
-        self._read_marks(cursor, concerned, accounts)
-        self._read_placed(cursor, concerned, accounts, {book.account.id: book for _, book in asked})
+        books = {book.account.id: book for _, book in asked}
+        self._read_marks(cursor, concerned, accounts, books)
+        self._read_placed(cursor, concerned, accounts, books)
         if LimitKind.CORRELATED_EXPOSURE in concerned:
             if self._correlated_at is None or now - self._correlated_at > CORRELATIONS_KEPT:
                 self._correlations, self._correlated_at = correlations(), now
@@ -250,6 +259,9 @@ class LimitsGuard(ControlsGuard):
     def note(self, command: Command, book: AccountBook, outcome: Outcome) -> None:
         """Add what an order brought to the totals, and count it as placed."""
         facts = self._facts
+        if isinstance(command, ChangeBalance):
+            self._marks.pop(book.account.id, None)  # they move by what was paid in or out
+            return
         if facts is None or not self.controls.limits:
             return
         if not isinstance(command, TriggerOrder | ModifyOrder) and (
@@ -271,8 +283,9 @@ class LimitsGuard(ControlsGuard):
     def _count(self, book: AccountBook, symbol: str) -> None:
         facts = self._facts
         assert facts is not None
-        if book.account.id in facts.placed:
-            facts.placed[book.account.id] = [*facts.placed[book.account.id], (facts.now, symbol)]
+        kept = self._placed.get(book.account.id)
+        if kept is not None and kept[0] is book:
+            kept[1].add(facts.now, symbol)
         for limit in self._limits_of(book, symbol) if facts.placed_totals else ():
             if limit.id in facts.placed_totals:
                 facts.placed_totals[limit.id] += 1
@@ -301,11 +314,25 @@ class LimitsGuard(ControlsGuard):
         cursor: Cursor[Any],
         concerned: dict[LimitKind, dict[int, Limit]],
         accounts: dict[LimitKind, set[int]],
+        books: dict[int, AccountBook],
     ) -> None:
+        """
+        Read marks; an account's are kept for a moment while nobody else changes it (see `_read_placed`).
+        """
         assert self._facts is not None
-        own = {account_id for kind in MARKED for account_id in accounts.get(kind, ())}
-        if own:
-            self._facts.marks = limit_facts.read_marks(cursor, own, now=self._facts.now)
+        now, own = self._facts.now, {one for kind in MARKED for one in accounts.get(kind, ())}
+        known = {}
+        for account_id in own:
+            kept = self._marks.get(account_id)
+            if kept and kept[0] is books[account_id] and now - kept[1] < MARKS_KEPT:
+                known[account_id] = kept[2]
+        if len(known) < len(own):
+            if len(self._marks) > ACCOUNTS_KEPT:
+                self._marks.clear()
+            for account_id, mark in limit_facts.read_marks(cursor, own - known.keys(), now=now).items():
+                self._marks[account_id] = (books[account_id], now, mark)
+                known[account_id] = mark
+        self._facts.marks = known
         kinds = (*MARKED, LimitKind.CREDIT_USE)
         totals = [limit for kind in kinds for limit in concerned.get(kind, {}).values() if not limit.is_own]
         if totals:
@@ -321,28 +348,28 @@ class LimitsGuard(ControlsGuard):
         books: dict[int, AccountBook],
     ) -> None:
         """
-        Read the new orders of the last minute: of an account, only what its journal tells since it was read
-        last.
+        Read the new orders of the last minute. An account's are read once and then counted along: as long
+        as the executor keeps the very same book, nobody else has changed the account and nothing was rolled
+        back.
         """
         facts = self._facts
         assert facts is not None
         since = facts.now - MINUTE
         wanted = accounts.get(LimitKind.ORDERS_PER_MINUTE, set())
-        behind = {}
-        for account_id in wanted:
-            seq = books[account_id].account.seq
-            known, orders = self._placed.get(account_id, (0, []))
-            if known > seq:
-                known, orders = 0, []
-            if known < seq:
-                behind[account_id] = (known, seq)
-            self._placed[account_id] = (seq, [one for one in orders if one[0] > since])
-        if behind:
-            for account_id, at, symbol in limit_facts.read_placed(cursor, behind, since=since):
-                self._placed[account_id][1].append((at, symbol))
+        unknown = {
+            account_id: books[account_id].account.seq
+            for account_id in wanted
+            if account_id not in self._placed or self._placed[account_id][0] is not books[account_id]
+        }
+        if unknown:
+            if len(self._placed) + len(unknown) > ACCOUNTS_KEPT:
+                self._placed.clear()
+                unknown = {account_id: books[account_id].account.seq for account_id in wanted}
+            for account_id in unknown:
+                self._placed[account_id] = (books[account_id], LastMinute())
+            for account_id, at, symbol in limit_facts.read_placed(cursor, unknown, since=since):
+                self._placed[account_id][1].add(at, symbol)
         facts.placed = {account_id: self._placed[account_id][1] for account_id in wanted}
-        if len(self._placed) > ACCOUNTS_KEPT:
-            self._placed.clear()
         for limit in concerned.get(LimitKind.ORDERS_PER_MINUTE, {}).values():
             if not limit.is_own:
                 facts.placed_totals[limit.id] = limit_facts.read_placed_total(cursor, limit, since=since)

@@ -13,7 +13,7 @@ from functools import cached_property
 
 from apps.groups.domain.terms import PositionMode
 from apps.risk.domain import order_exposure as exposure
-from apps.risk.domain.limits import MINUTE, REFUSALS, Facts, Limit, LimitKind
+from apps.risk.domain.limits import REFUSALS, Facts, Limit, LimitKind
 from apps.risk.domain.order_exposure import NOTHING, Asked, Holding, Lots
 from apps.trading.domain.book import AccountBook
 from apps.trading.domain.orders import ContractTerms, Position, RejectReason, Side
@@ -177,9 +177,8 @@ def _orders_per_minute(case: Case, limit: Limit) -> RejectReason | None:
     if not case.asked.is_new:
         return None
     if limit.is_own:
-        since = case.facts.now - MINUTE
-        orders = case.facts.placed.get(case.book.account.id, ())
-        placed = sum(at > since and limit.symbol in (None, symbol) for at, symbol in orders)
+        orders = case.facts.placed.get(case.book.account.id)
+        placed = orders.count(case.facts.now, symbol=limit.symbol) if orders else 0
     else:
         placed = case.facts.placed_totals.get(limit.id, 0)
     return REFUSALS[limit.kind] if placed + 1 > limit.value else None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import Protocol
 
 from apps.risk.domain.order_exposure import Correlations, Lots
 from apps.trading.domain.orders import RejectReason
@@ -110,6 +111,13 @@ class MarksTotal:
     equity: Decimal
 
 
+class Counted(Protocol):
+    """Counts an account's new orders of the last minute (minutes.py)."""
+
+    def count(self, now: datetime, *, symbol: str | None = None) -> int:
+        """Return how many there are, on one symbol or on all."""
+
+
 @dataclass(slots=True)
 class Facts:
     """
@@ -118,7 +126,7 @@ class Facts:
 
     now: datetime
     totals: dict[tuple[int, str], Lots] | None = None  # (group, symbol) -> what all its accounts hold
-    placed: dict[int, list[tuple[datetime, str]]] = field(default_factory=dict)  # account -> its new orders
+    placed: dict[int, Counted] = field(default_factory=dict)  # account -> its new orders
     placed_totals: dict[int, int] = field(default_factory=dict)  # limit -> new orders of its scope
     marks: dict[int, Mark] = field(default_factory=dict)
     marks_totals: tuple[MarksTotal, ...] = ()

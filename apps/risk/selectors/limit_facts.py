@@ -99,15 +99,13 @@ def read_totals(cursor: Rows, *, symbols: list[str] | None, groups: list[int] | 
     return found
 
 
-def read_placed(
-    cursor: Rows, seqs: Mapping[int, tuple[int, int]], *, since: datetime
-) -> list[tuple[int, datetime, str]]:
+def read_placed(cursor: Rows, seqs: Mapping[int, int], *, since: datetime) -> list[tuple[int, datetime, str]]:
     """
     Return new orders as (account, instant, symbol) that were placed after an instant, oldest first.
 
-    `seqs`: account -> (the event after which to look, its latest event).
+    `seqs`: account -> its latest event.
     """
-    after = [max(known, latest - EVENTS_BACK) for known, latest in seqs.values()]
+    after = [latest - EVENTS_BACK for latest in seqs.values()]
     cursor.execute(PLACED, (list(seqs), after, since), prepare=True)
     return cursor.fetchall()
 

@@ -16,6 +16,7 @@ from psycopg import Cursor
 
 from apps.trading.domain.book import AccountBook
 from apps.trading.domain.commands import (
+    ChangeBalance,
     Command,
     ModifyOrder,
     Outcome,
@@ -28,6 +29,7 @@ from apps.trading.domain.pricing import MarketView
 from apps.trading.selectors.markets import Markets
 
 GUARDED = (PlaceMarket, PlacePending, TriggerOrder, ModifyOrder)
+NOTED = (*GUARDED, ChangeBalance)  # money paid in or out moves what losses are measured against
 
 
 class Asked(NamedTuple):
@@ -47,7 +49,10 @@ class Guard(Protocol):
         """Say why a command must not add exposure now; None: no objection."""
 
     def note(self, command: Command, book: AccountBook, outcome: Outcome) -> None:
-        """Learn what became of a command that `refusal` let pass: it counts for the rest of the batch."""
+        """
+        Learn what became of a command that `refusal` let pass, or of a balance operation: it counts for the
+        rest of the batch.
+        """
 
     def forget(self) -> None:
         """Drop what is kept between batches: the database may have gone back behind it."""
@@ -88,8 +93,8 @@ class Guards:
         )
 
     def note(self, command: Command, book: AccountBook, outcome: Outcome) -> None:
-        """Tell guards what became of a guarded command."""
-        if isinstance(command, GUARDED):
+        """Tell guards what became of a guarded command, or of a balance operation."""
+        if isinstance(command, NOTED):
             for guard in self._guards:
                 guard.note(command, book, outcome)
 

@@ -10,6 +10,7 @@ import pytest
 from apps.groups.domain.terms import PositionMode
 from apps.risk.domain.limit_checks import Case
 from apps.risk.domain.limits import Facts, Limit, LimitKind, Mark, MarksTotal
+from apps.risk.domain.minutes import LastMinute
 from apps.risk.domain.order_exposure import Lots, asked_of
 from apps.trading.domain.orders import OrderType, Side
 from tests.factories.books import NOON, QUOTES, at, buy, buy_limit, modify, pending, sell, trigger
@@ -37,6 +38,14 @@ def refused(command, book, market, checked: Limit, facts: Facts | None = None) -
     assert asked is not None
     case = Case(asked=asked, book=book, market=market, facts=facts or Facts(now=NOON))
     return case.refusal(checked)
+
+
+def placed(*orders: tuple[int, str]) -> dict[int, LastMinute]:
+    """Return the account's orders as (milliseconds ago, symbol)."""
+    counted = LastMinute()
+    for age_ms, symbol in orders:
+        counted.add(NOON - timedelta(milliseconds=age_ms), symbol)
+    return {1: counted}
 
 
 @pytest.fixture
@@ -127,14 +136,13 @@ def test_a_netting_position_that_grows_is_no_new_one(make_book, market):
 
 @pytest.mark.parametrize(("age_ms", "word"), [(59_999, "rate_limit"), (60_000, None)])
 def test_orders_per_minute_look_back_sixty_seconds(book, market, age_ms, word):
-    placed = [(NOON - timedelta(milliseconds=age_ms), "EURUSD"), (NOON, "GBPUSD")]
-    facts = Facts(now=NOON, placed={1: placed})
+    facts = Facts(now=NOON, placed=placed((age_ms, "EURUSD"), (0, "GBPUSD")))
 
     assert refused(buy("EURUSD", lots="1"), book, market, limit("orders_per_minute", "2"), facts) == word
 
 
 def test_orders_per_minute_of_a_symbol_count_no_other(book, market):
-    facts = Facts(now=NOON, placed={1: [(NOON, "GBPUSD"), (NOON, "EURUSD")]})
+    facts = Facts(now=NOON, placed=placed((0, "GBPUSD"), (0, "EURUSD")))
     checked = limit("orders_per_minute", "2", symbol="EURUSD")
 
     assert refused(buy("EURUSD", lots="1"), book, market, checked, facts) is None
@@ -142,7 +150,7 @@ def test_orders_per_minute_of_a_symbol_count_no_other(book, market):
 
 def test_an_order_that_fills_was_counted_when_it_was_placed(book, market, do):
     order = do(buy_limit("1.09000")).order
-    facts = Facts(now=NOON, placed={1: [(NOON, "EURUSD")] * 5})
+    facts = Facts(now=NOON, placed=placed(*[(0, "EURUSD")] * 5))
     command = trigger(order.id, "1.09000", at("1.08990", "1.09000"))
 
     assert refused(command, book, market, limit("orders_per_minute", "1"), facts) is None
