@@ -52,14 +52,8 @@ class Recorder:
         self.drift = 0.0
 
     def begin(self, day: date) -> None:
-        """
-        Close the days that ended while nobody led.
-
-        :raises NotLeading: another one leads.
-        """
-        with transaction.atomic():
-            self._shard.lease.verify()
-            marks.close_days(shard=self._shard.number, of=self._shard.of, today=day)
+        """Close the days that ended while nobody led."""
+        self._close_days(day)
         self._day, self._ended, self._closes = day, [], False
         self._started_at = clock.now()
         self._recorded_at = self._recomputed_at = time.monotonic()
@@ -108,10 +102,10 @@ class Recorder:
                 shard.lease.verify()
                 marks.store(self._ended[-1])
             self._ended.pop()
+        if self._closes:
+            self._close_days(self._day)
         with transaction.atomic():
             shard.lease.verify()
-            if self._closes:
-                marks.close_days(shard=shard.number, of=shard.of, today=self._day)
             marks.store(rows)
             monitor_status.write(
                 found,
@@ -129,6 +123,10 @@ class Recorder:
                 last_error=shard.last_error,
             )
         self._closes = False
+
+    def _close_days(self, today: date) -> None:
+        """Not under the lease, which it would hold for too long: whoever does it, it is done once."""
+        marks.close_days(shard=self._shard.number, of=self._shard.of, today=today)
 
     # -- alarms
 

@@ -35,6 +35,8 @@ from rtx.kernel import clock
 
 LEASE_S = 1.5
 FOLLOW_S = 0.05
+FOLLOW_BUSY_S = 0.25  # while much happens: the many events of one account are then read once
+BUSY = 64  # events at once
 TERMS_S = 0.5
 RECORD_S = 1.0
 RETRY_S = 0.3
@@ -212,8 +214,8 @@ class Shard:
             try:
                 if not self.lease.is_held:
                     self._step_down()
-                elif self._lead():
-                    self._follow()
+                elif self._lead() and self._follow() > BUSY:
+                    wait_s = FOLLOW_BUSY_S
             except (Error, NotLeading) as error:
                 self.last_error = repr(error)
                 log.warning("margin_waits", shard=self.name, error=str(error))
@@ -261,15 +263,18 @@ class Shard:
         )
         return True
 
-    def _follow(self) -> None:
+    def _follow(self) -> int:
+        """Take over what the journal tells; return how many events that were."""
         assert self._follower is not None
         self._check_terms()
-        self._take_events(self._follower)
+        count = self._take_events(self._follower)
         while self._touched:
             self._read(sorted(self._touched)[:READ_MAX])
         self.lags.followed_at = time.monotonic()
+        return count
 
-    def _take_events(self, follower: Follower) -> None:
+    def _take_events(self, follower: Follower) -> int:
+        before = self.counted["events"]
         for _ in range(POLLS_MAX):
             events = follower.poll()
             self.counted["events"] += len(events)
@@ -278,6 +283,7 @@ class Shard:
                     self._touched.add(event.account_id)
             if not events:
                 break
+        return self.counted["events"] - before
 
     def _read(self, account_ids: list[int]) -> None:
         """Take over what accounts have become; they stay touched until that is done."""

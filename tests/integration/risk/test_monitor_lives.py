@@ -236,6 +236,27 @@ def test_the_end_of_a_day_makes_its_row(
     assert AccountRisk.objects.get(account=holder.id).day_start_equity == 11500
 
 
+def test_a_clock_that_goes_back_ends_no_day_and_stops_nothing(
+    engine: Watched, group: TradingGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poor = rows.make_holder(group=group, balance="1500")
+    opened(poor)
+    shard = engine.leads(engine.start())
+    eventually(lambda: AccountRisk.objects.filter(account=poor.id).exists())
+    now, today = clock.now, clock.now().date()
+    monkeypatch.setattr(clock, "now", lambda: now() - timedelta(days=3))
+    seen = MonitorStatus.objects.get(shard="0").at
+    eventually(lambda: MonitorStatus.objects.get(shard="0").at > seen)
+    monkeypatch.setattr(clock, "now", now)
+
+    engine.tick("1.08900", "1.08917")
+
+    eventually(lambda: "stopped_out" in types_of(poor))
+    assert not AccountRiskDay.objects.exists()
+    assert AccountRisk.objects.get(account=poor.id).day == today
+    assert shard.last_error == ""
+
+
 def test_a_day_that_ended_while_nobody_watched_is_closed_at_the_start(
     engine: Watched, holder: Holder
 ) -> None:
