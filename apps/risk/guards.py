@@ -251,9 +251,9 @@ class LimitsGuard(ControlsGuard):
             if reason:
                 return reason
         if self._facts.totals is not None or self._facts.marks_totals:
-            used = case.credit_use_added if self._facts.marks_totals else None
+            used = case.credit_use() if self._facts.marks_totals else None
             added = used[1] - used[0] if used else ZERO
-            self._before[command.command_id] = (asked, case.own_before, added)
+            self._before[command.command_id] = (asked, case.before, added)
         return None
 
     def note(self, command: Command, book: AccountBook, outcome: Outcome) -> None:

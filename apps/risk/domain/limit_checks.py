@@ -7,24 +7,42 @@ is reached. What cannot be measured for want of a price is refused as `off_quote
 order waiting.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
-from functools import cached_property
 
 from apps.groups.domain.terms import PositionMode
 from apps.risk.domain import order_exposure as exposure
 from apps.risk.domain.limits import REFUSALS, Facts, Limit, LimitKind
-from apps.risk.domain.order_exposure import NOTHING, Asked, Holding, Lots
+from apps.risk.domain.order_exposure import NOTHING, STILL, Asked, Lots, Swing
 from apps.trading.domain.book import AccountBook
 from apps.trading.domain.orders import ContractTerms, Position, RejectReason, Side
 from apps.trading.domain.pricing import MarketView
 from rtx.kernel.money import ZERO
 
 HUNDRED = Decimal(100)
+OFF_QUOTES = RejectReason.OFF_QUOTES
 
 
 class Case:
-    """One order of one account held against limits; what several of them need is computed once."""
+    """
+    One order of one account held against limits. What several of them need is computed once: `before` is
+    what the account holds on the order's symbol, `after` with the order, `filled` with the order filled in
+    any case.
+    """
+
+    __slots__ = (
+        "_credit",
+        "_equity",
+        "_others",
+        "after",
+        "asked",
+        "before",
+        "book",
+        "facts",
+        "filled",
+        "is_netting",
+        "market",
+    )
 
     def __init__(self, *, asked: Asked, book: AccountBook, market: MarketView, facts: Facts) -> None:
         self.asked = asked
@@ -32,6 +50,14 @@ class Case:
         self.market = market
         self.facts = facts
         self.is_netting = book.account.position_mode is PositionMode.NETTING
+        self.before = exposure.lots_of(book, asked.symbol)
+        self.after = self.before.after(asked, is_netting=self.is_netting)
+        self.filled = (
+            self.after if asked.fills else self.before.after(asked, is_netting=self.is_netting, filled=True)
+        )
+        self._others: dict[str, Lots] | None = None
+        self._equity: Decimal | None = None
+        self._credit: tuple[Decimal, Decimal] | None = None
 
     def refusal(self, limit: Limit) -> RejectReason | None:
         """Say whether a limit that concerns the order refuses it."""
@@ -39,49 +65,50 @@ class Case:
 
     # -- what is held
 
-    @cached_property
-    def own_before(self) -> Lots:
-        """What the account holds on the order's symbol."""
-        return exposure.lots_of(self.book, self.asked.symbol)
+    @property
+    def others(self) -> dict[str, Lots]:
+        """What the account holds on other symbols."""
+        if self._others is None:
+            symbols = exposure.symbols_of(self.book)
+            symbols.discard(self.asked.symbol)
+            self._others = {symbol: exposure.lots_of(self.book, symbol) for symbol in symbols}
+        return self._others
 
-    @cached_property
-    def own_after(self) -> Lots:
-        """What it would hold with the order."""
-        return self.own_before.after(self.asked, is_netting=self.is_netting)
-
-    @cached_property
-    def own_filled(self) -> Lots:
-        """What it would hold if the order were filled, also one that waits."""
-        return self.own_before.after(self.asked, is_netting=self.is_netting, filled=True)
-
-    @cached_property
-    def _own_holding(self) -> dict[str, Lots]:
-        held = {symbol: exposure.lots_of(self.book, symbol) for symbol in exposure.symbols_of(self.book)}
-        return {**held, self.asked.symbol: self.own_before}
-
-    def holding(self, limit: Limit) -> dict[str, Lots]:
-        """Return what a limit counts, without the order; it holds the order's symbol in any case."""
+    def counted(self, limit: Limit) -> tuple[Lots, Lots, dict[str, Lots]]:
+        """
+        Return what a limit counts of the order's symbol before and after, and of other symbols, where neither
+        changes.
+        """
         if limit.is_own:
-            return {self.asked.symbol: self.own_before} if limit.symbol else self._own_holding
-        found: dict[str, Lots] = {self.asked.symbol: NOTHING}
-        for (group_id, symbol), lots in (self.facts.totals or {}).items():
-            if limit.counts(group_id=group_id, symbol=symbol):
-                found[symbol] = found.get(symbol, NOTHING).plus(lots)
-        return found
+            return self.before, self.after, {} if limit.symbol else self.others
+        symbol, mine = self.asked.symbol, NOTHING
+        others: dict[str, Lots] = {}
+        for (group_id, name), lots in (self.facts.totals or {}).items():
+            if not limit.counts(group_id=group_id, symbol=name):
+                continue
+            if name == symbol:
+                mine = mine.plus(lots)
+            else:
+                others[name] = others.get(name, NOTHING).plus(lots)
+        return mine, mine.plus(self.after, minus=self.before), others
 
-    def with_order(self, holding: Holding, *, filled: bool = False) -> dict[str, Lots]:
-        """Return a holding with what the order changes."""
-        symbol = self.asked.symbol
-        after = self.own_filled if filled else self.own_after
-        return {**holding, symbol: holding[symbol].plus(after, minus=self.own_before)}
+    def lot_value(self, symbol: str, currency: str) -> Decimal | None:
+        """Return the notional of one lot, looked up once per batch and market."""
+        key = (id(self.market), symbol, currency)
+        known = self.facts.lot_values
+        if key not in known:
+            known[key] = exposure.lot_value(symbol, currency=currency, market=self.market)
+        return known[key]
 
     # -- what money stands behind it
 
-    @cached_property
+    @property
     def equity(self) -> Decimal | None:
         """The account's equity now; None without a price."""
-        value = self.book.valuation(self.market)
-        return None if value is None else value.equity
+        if self._equity is None:
+            value = self.book.valuation(self.market)
+            self._equity = None if value is None else value.equity
+        return self._equity
 
     def used_credit(self, margin: Decimal) -> Decimal | None:
         """Return the part of the credit that a margin, or a loss, needs."""
@@ -90,9 +117,8 @@ class Case:
         credit = self.book.account.credit
         return min(credit, max(ZERO, margin - (self.equity - credit)))
 
-    @cached_property
     def margin_after(self) -> Decimal | None:
-        """The account's margin if the order were filled; None without a price or a conversion."""
+        """Return the account's margin if the order were filled; None without a price or a conversion."""
         asked, book, market = self.asked, self.book, self.market
         terms, quote = market.terms(asked.symbol), market.client(asked.symbol)
         if terms is None or quote is None:
@@ -124,16 +150,16 @@ class Case:
             )
         return book.margin_with(asked.symbol, positions=held, without=asked.order_id)
 
-    @cached_property
-    def credit_use_added(self) -> tuple[Decimal, Decimal] | None:
-        """The credit in use before and after the order, in the account's currency."""
+    def credit_use(self) -> tuple[Decimal, Decimal] | None:
+        """Return the credit in use before and after the order, in the account's currency; None: no price."""
         if not self.book.account.credit:
             return ZERO, ZERO
-        before = self.used_credit(self.book.account.margin)
-        if before is None or self.margin_after is None:
-            return None
-        after = self.used_credit(self.margin_after)
-        return None if after is None else (before, after)
+        if self._credit is None:
+            margin = self.margin_after()
+            before = self.used_credit(self.book.account.margin)
+            after = None if margin is None else self.used_credit(margin)
+            self._credit = None if before is None or after is None else (before, after)
+        return self._credit
 
     def told_in(self, amount: Decimal, source: str, target: str) -> Decimal | None:
         """Return an amount in another currency, at the dearer side; None without a rate."""
@@ -144,7 +170,7 @@ class Case:
 def _grown(limit: Limit, before: Decimal | None, after: Decimal | None) -> RejectReason | None:
     """Refuse what exceeds the limit and is more than before."""
     if before is None or after is None:
-        return RejectReason.OFF_QUOTES
+        return OFF_QUOTES
     return REFUSALS[limit.kind] if after > limit.value and after > before else None
 
 
@@ -154,23 +180,25 @@ def _order_volume(case: Case, limit: Limit) -> RejectReason | None:
 
 def _open_volume(case: Case, limit: Limit) -> RejectReason | None:
     is_netting = case.is_netting and limit.is_own
-    holding = case.holding(limit)
-    before, after = (
-        sum((lots.open_lots(is_netting=is_netting) for lots in counted.values()), ZERO)
-        for counted in (holding, case.with_order(holding))
-    )
-    return _grown(limit, before, after)
+    before, after, others = case.counted(limit)
+    was, will = before.open_lots(is_netting=is_netting), after.open_lots(is_netting=is_netting)
+    if will <= was:
+        return None
+    for lots in others.values():
+        will += lots.open_lots(is_netting=is_netting)
+    return REFUSALS[limit.kind] if will > limit.value else None
 
 
 def _positions(case: Case, limit: Limit) -> RejectReason | None:
-    if not (case.asked.is_new or case.asked.fills):
+    added = case.filled.positions - case.before.positions
+    if added <= 0 or not (case.asked.is_new or case.asked.fills):
         return None
-    if limit.is_own and limit.symbol is None:
-        before = len(case.book.positions)
+    if limit.is_own:
+        count = case.before.positions if limit.symbol else len(case.book.positions)
     else:
-        before = sum(lots.positions for lots in case.holding(limit).values())
-    added = case.own_filled.positions - case.own_before.positions
-    return _grown(limit, Decimal(before), Decimal(before + added))
+        mine, _, others = case.counted(limit)
+        count = mine.positions + sum(lots.positions for lots in others.values())
+    return REFUSALS[limit.kind] if count + added > limit.value else None
 
 
 def _orders_per_minute(case: Case, limit: Limit) -> RejectReason | None:
@@ -185,56 +213,88 @@ def _orders_per_minute(case: Case, limit: Limit) -> RejectReason | None:
 
 
 def _symbol_exposure(case: Case, limit: Limit) -> RejectReason | None:
-    symbol = case.asked.symbol
-    value = exposure.lot_value(symbol, currency=limit.currency, market=case.market)
+    if limit.is_own:
+        before, after = case.before, case.after
+    else:
+        before, after, _ = case.counted(limit)
+    worst = after.net_worst
+    if worst <= before.net_worst:
+        return None
+    value = case.lot_value(case.asked.symbol, limit.currency)
     if value is None:
-        return RejectReason.OFF_QUOTES
-    holding = {symbol: case.own_before} if limit.is_own else case.holding(limit)
-    before, after = holding[symbol], case.with_order(holding)[symbol]
-    return _grown(limit, before.net_worst * value, after.net_worst * value)
+        return OFF_QUOTES
+    return REFUSALS[limit.kind] if worst * value > limit.value else None
 
 
 def _currency_exposure(case: Case, limit: Limit) -> RejectReason | None:
     touched = exposure.legs(case.asked.symbol, market=case.market)
     if touched is None:
-        return RejectReason.OFF_QUOTES
-    before = case.holding(limit)
-    after = case.with_order(before)
-    for name, _ in touched:
-        if limit.exposed_currency in ("", name):
-            was, will = (
-                exposure.currency_exposure(counted, exposed=name, currency=limit.currency, market=case.market)
-                for counted in (before, after)
-            )
-            reason = _grown(limit, was, will)
-            if reason:
-                return reason
+        return OFF_QUOTES
+    before, after, others = case.counted(limit)
+    for name, per_lot in touched:
+        if limit.exposed_currency not in ("", name):
+            continue
+        rest = _swing(case, others.items(), name)
+        if rest is None:
+            return OFF_QUOTES
+        worst = rest.plus(after, per_lot).worst
+        if worst <= rest.plus(before, per_lot).worst:
+            continue
+        rate = case.market.rate(name, limit.currency, selling=False)
+        if rate is None:
+            return OFF_QUOTES
+        if worst * rate > limit.value:
+            return REFUSALS[limit.kind]
     return None
 
 
+def _swing(case: Case, holding: Iterable[tuple[str, Lots]], currency: str) -> Swing | None:
+    """Return what symbols bring of a currency; None: one of them has no price."""
+    swing = STILL
+    for symbol, lots in holding:
+        if lots == NOTHING:
+            continue
+        found = exposure.legs(symbol, market=case.market)
+        if found is None:
+            return None
+        for name, per_lot in found:
+            if name == currency:
+                swing = swing.plus(lots, per_lot)
+    return swing
+
+
 def _correlated_exposure(case: Case, limit: Limit) -> RejectReason | None:
-    holding = case.holding(limit)
+    before, _, others = case.counted(limit)
+    after = before.plus(case.filled, minus=case.before)
+    exposures = []
+    for symbol, net in ((case.asked.symbol, None), *((name, lots.net) for name, lots in others.items())):
+        if net is None or net:
+            value = case.lot_value(symbol, limit.currency)
+            if value is None:
+                return OFF_QUOTES
+            exposures.append((symbol, value if net is None else net * value))
+    (symbol, value), *rest = exposures
     was, will = (
-        exposure.correlated_exposure(
-            counted, currency=limit.currency, market=case.market, correlations=case.facts.correlations
-        )
-        for counted in (holding, case.with_order(holding, filled=True))
+        exposure.correlated([*rest, (symbol, lots.net * value)], case.facts.correlations)
+        for lots in (before, after)
     )
     return _grown(limit, was, will)
 
 
 def _credit_use(case: Case, limit: Limit) -> RejectReason | None:
-    used = case.credit_use_added
+    used = case.credit_use()
     if used is None:
-        return RejectReason.OFF_QUOTES
+        return OFF_QUOTES
+    if used[1] <= used[0]:
+        return None
     currency = case.book.account.currency
     before, after = (case.told_in(amount, currency, limit.currency) for amount in used)
     if before is None or after is None:
-        return RejectReason.OFF_QUOTES
+        return OFF_QUOTES
     if not limit.is_own:
         others = _marked_total(case, limit, "used_credit")
         if others is None:
-            return RejectReason.OFF_QUOTES
+            return OFF_QUOTES
         before, after = others, others + after - before
     return _grown(limit, before, after)
 
@@ -268,20 +328,20 @@ def _stands(case: Case, limit: Limit, name: str) -> tuple[Decimal, Decimal] | No
 def _daily_loss(case: Case, limit: Limit) -> RejectReason | None:
     stands = _stands(case, limit, "day_start")
     if stands is None:
-        return RejectReason.OFF_QUOTES
+        return OFF_QUOTES
     loss: Decimal | None = stands[0] - stands[1]
     assert loss is not None
     if limit.is_own:
         loss = case.told_in(loss, case.book.account.currency, limit.currency)
     if loss is None:
-        return RejectReason.OFF_QUOTES
+        return OFF_QUOTES
     return REFUSALS[limit.kind] if loss > 0 and loss >= limit.value else None
 
 
 def _drawdown(case: Case, limit: Limit) -> RejectReason | None:
     stands = _stands(case, limit, "peak")
     if stands is None:
-        return RejectReason.OFF_QUOTES
+        return OFF_QUOTES
     peak, equity = stands
     fall = peak - equity
     return REFUSALS[limit.kind] if fall > 0 and fall * HUNDRED >= limit.value * peak else None

@@ -5,6 +5,7 @@ A limit holds for one account by itself (scope account, or `is_per_account`), or
 together. What each kind measures and when it refuses: limit_checks.py.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -45,6 +46,7 @@ REFUSALS = {
     LimitKind.DRAWDOWN: RejectReason.DRAWDOWN,
 }
 MARKED = frozenset({LimitKind.DAILY_LOSS, LimitKind.DRAWDOWN})  # measured against an account's marks
+NOT_BY_SYMBOL = frozenset({LimitKind.ORDER_VOLUME, LimitKind.SYMBOL_EXPOSURE})  # the order's alone counts
 HELD = frozenset(  # totals of these need what all accounts hold
     {
         LimitKind.OPEN_VOLUME,
@@ -75,6 +77,15 @@ class Limit:
     def is_own(self) -> bool:
         """Whether it measures what one account has by itself."""
         return self.is_per_account or self.scope == "account"
+
+    @property
+    def measure(self) -> tuple[object, ...]:
+        """What it measures: of limits with the same measure only the lowest can be the first to refuse."""
+        kind = self.kind
+        counted = () if self.is_own or kind is LimitKind.ORDER_VOLUME else (self.group_id, self.scope)
+        symbol = self.symbol if kind not in NOT_BY_SYMBOL or counted else None
+        rate = self.id if kind is LimitKind.ORDERS_PER_MINUTE and counted else None
+        return (kind, counted, symbol, self.currency, self.exposed_currency, rate)
 
     def concerns(self, *, account_id: int, group_id: int, symbol: str) -> bool:
         """Say whether it holds for an order of this account on this symbol."""
@@ -132,3 +143,14 @@ class Facts:
     marks_totals: tuple[MarksTotal, ...] = ()
     credit_added: dict[tuple[int, str], Decimal] = field(default_factory=dict)
     correlations: Correlations = field(default_factory=dict)
+    lot_values: dict[tuple[int, str, str], Decimal | None] = field(default_factory=dict)
+
+
+def lowest(limits: Iterable[Limit]) -> tuple[Limit, ...]:
+    """Return, of limits that concern the same orders, those that can refuse first; the order stays."""
+    kept: dict[tuple[object, ...], Limit] = {}
+    for limit in limits:
+        known = kept.get(limit.measure)
+        if known is None or limit.value < known.value:
+            kept[limit.measure] = limit
+    return tuple(kept.values())

@@ -7,9 +7,9 @@ Notional is lots x contract x ask, converted at the dearer side, so that it is n
 cannot be priced is None: whoever asks must then take the safe way.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from typing import NamedTuple
 
 from apps.market.domain.symbols import MarginMode, SymbolSpec
 from apps.trading.domain.book import AccountBook
@@ -29,8 +29,7 @@ ONE = Decimal(1)
 Correlations = Mapping[tuple[str, str], Decimal]
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """
     An order that may add exposure. `fills`: it fills now, else it waits; `order_id`: the working order that
     it fills or changes (0: none); `replaced_lots`: what that one was.
@@ -62,8 +61,7 @@ def asked_of(command: Command, book: AccountBook) -> Asked | None:
     return Asked(order.symbol, order.side, volume, fills, False, order.id, order.volume)
 
 
-@dataclass(frozen=True, slots=True)
-class Lots:
+class Lots(NamedTuple):
     """What is held and what waits on one symbol, in lots, and the number of positions."""
 
     buys: Decimal = ZERO
@@ -80,7 +78,9 @@ class Lots:
     @property
     def net_worst(self) -> Decimal:
         """The largest net lots that can come of it when working orders fill."""
-        net = self.net
+        net = self.buys - self.sells
+        if not self.waiting_buys and not self.waiting_sells:
+            return abs(net)
         return max(abs(net), abs(net + self.waiting_buys), abs(net - self.waiting_sells))
 
     def open_lots(self, *, is_netting: bool) -> Decimal:
@@ -194,55 +194,44 @@ def legs(symbol: str, *, market: MarketView) -> tuple[tuple[str, Decimal], ...] 
     )
 
 
-def currency_exposure(holding: Holding, *, exposed: str, currency: str, market: MarketView) -> Decimal | None:
-    """
-    Return the worst net amount of the currency `exposed` that `holding` comes to, told in `currency`.
-    """
-    net = up = down = ZERO
-    for symbol, lots in holding.items():
-        if lots == NOTHING:
-            continue
-        found = legs(symbol, market=market)
-        if found is None:
-            return None
-        for name, amount in found:
-            if name != exposed:
-                continue
-            net += lots.net * amount
-            rising, falling = lots.waiting_buys * amount, lots.waiting_sells * amount
-            up += max(rising, -falling)
-            down += max(falling, -rising)
-    if not (net or up or down):
-        return ZERO
-    rate = market.rate(exposed, currency, selling=False)
-    return None if rate is None else max(abs(net), abs(net + up), abs(net - down)) * rate
+class Swing(NamedTuple):
+    """An amount of one currency: the net of what is held, and how far working orders may move it."""
+
+    net: Decimal = ZERO
+    up: Decimal = ZERO
+    down: Decimal = ZERO
+
+    @property
+    def worst(self) -> Decimal:
+        """The largest net amount that can come of it."""
+        return max(abs(self.net), abs(self.net + self.up), abs(self.net - self.down))
+
+    def plus(self, lots: Lots, per_lot: Decimal) -> "Swing":
+        """Add what a symbol brings; `per_lot` is what one lot bought means in the currency."""
+        rising, falling = lots.waiting_buys * per_lot, lots.waiting_sells * per_lot
+        return Swing(
+            self.net + lots.net * per_lot,
+            self.up + max(rising, -falling),
+            self.down + max(falling, -rising),
+        )
 
 
-def correlated_exposure(
-    holding: Holding, *, currency: str, market: MarketView, correlations: Correlations
-) -> Decimal | None:
-    """
-    Return sqrt(e' C e): e is the signed notional of each symbol in `currency`, C how they move together.
+STILL = Swing()
 
-    Two symbols of unknown correlation are taken to move against the account together (the safe way). Working
-    orders do not count here. Source: variance of a sum of correlated exposures.
+
+def correlated(exposures: Sequence[tuple[str, Decimal]], correlations: Correlations) -> Decimal:
     """
-    exposures: list[tuple[str, Decimal]] = []
-    for symbol, lots in holding.items():
-        if lots.net:
-            value = lot_value(symbol, currency=currency, market=market)
-            if value is None:
-                return None
-            exposures.append((symbol, lots.net * value))
+    Return sqrt(e' C e): `exposures` are the signed notional of each symbol, C how they move together.
+
+    Two symbols of unknown correlation are taken to move against the account together (the safe way). Source:
+    variance of a sum of correlated exposures.
+    """
+    if len(exposures) < 2:
+        return abs(exposures[0][1]) if exposures else ZERO
     total = sum((amount * amount for _, amount in exposures), ZERO)
-    for one, first, other, second in _pairs(exposures):
-        known = correlations.get((one, other), correlations.get((other, one)))
-        product = first * second
-        total += 2 * (abs(product) if known is None else product * known)
-    return max(total, ZERO).sqrt()
-
-
-def _pairs(exposures: list[tuple[str, Decimal]]) -> Iterator[tuple[str, Decimal, str, Decimal]]:
     for index, (one, first) in enumerate(exposures):
         for other, second in exposures[index + 1 :]:
-            yield one, first, other, second
+            known = correlations.get((one, other), correlations.get((other, one)))
+            product = first * second
+            total += 2 * (abs(product) if known is None else product * known)
+    return max(total, ZERO).sqrt()

@@ -16,7 +16,7 @@ from psycopg import Cursor
 
 from apps.market.domain.sessions import Calendar, Hours
 from apps.risk.domain.hours import Target, TradingTimes
-from apps.risk.domain.limits import Limit, LimitKind
+from apps.risk.domain.limits import Limit, LimitKind, lowest
 from apps.risk.domain.switches import Probe, Stops
 
 Rows = Cursor[Any]
@@ -75,13 +75,13 @@ class Controls:
     concerned: dict[tuple[int, int, str], tuple[Limit, ...]] = field(default_factory=dict)
 
     def limits_of(self, *, account_id: int, group_id: int, symbol: str) -> tuple[Limit, ...]:
-        """Return the limits that hold for an order of this account on this symbol, cheapest kind first."""
+        """Return the limits that can refuse an order of this account on this symbol, cheapest kind first."""
         key = (account_id, group_id, symbol)
         found = self.concerned.get(key)
         if found is None:
             if len(self.concerned) >= CONCERNED_MAX:
                 self.concerned.clear()
-            found = self.concerned[key] = tuple(
+            found = self.concerned[key] = lowest(
                 limit
                 for limit in self.limits
                 if limit.concerns(account_id=account_id, group_id=group_id, symbol=symbol)
