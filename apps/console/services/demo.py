@@ -20,7 +20,7 @@ from apps.accounts.domain.ledger import BalanceKind
 from apps.accounts.models import Client, TradingAccount, User
 from apps.accounts.services import clients, trading_accounts, users
 from apps.accounts.services.clients import PersonalData
-from apps.console.services import demo_orders, demo_people
+from apps.console.services import demo_controls, demo_history, demo_orders, demo_people
 from apps.console.services.demo_market import DemoMarket
 from apps.groups.models import TradingGroup
 from apps.groups.services.demo import seed_demo_groups
@@ -98,6 +98,9 @@ def seed(*, say: Say, progress: Callable[[int], None]) -> Logins:
             _trade(holders, generator, market, opens_only=wave < 2)
             progress(CLIENTS + wave + 1)
         _leave_orders(holders, generator, market)
+    market.refresh()
+    demo_history.seed(market.simulated, now=clock.now())
+    demo_controls.seed(groups)
     return logins
 
 
