@@ -103,7 +103,7 @@ class Opinion:
         return sorted(freeing, key=lambda order: (-margin.of_symbol([], [order]), order.created_at, order.id))
 
     def _freed(self, book: Holdings, order: Order) -> D:
-        trial = AccountBookOf(book)  # type: ignore[arg-type]
+        trial = AccountBookOf(book)
         trial.drop_order(order.id)
         return book.account.margin - trial.account.margin
 

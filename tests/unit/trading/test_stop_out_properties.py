@@ -91,7 +91,7 @@ def _stopped(stage: Stage) -> Stopped | None:
     except (StopOutVoid, StopOutStuck) as error:
         event(type(error).__name__)
         assert (stage.account.seq, stage.book.positions, stage.book.orders) == (seq, held, waiting)
-        opinion = Stopped(stage, stage.book, stage.book, market, None)  # type: ignore[arg-type]
+        opinion = Stopped(stage, stage.book, stage.book, market, None)
         _no_more(opinion, error)
         return None
 
