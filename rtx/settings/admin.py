@@ -7,6 +7,16 @@ from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 
+def _page(title: str, icon: str, name: str, right: str) -> dict[str, Any]:
+    """Return one entry that leads to a page that is no table."""
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{name}"),
+        "permission": lambda request: request.user.has_perm(right),
+    }
+
+
 def _item(title: str, icon: str, page: str, permission: str = "") -> dict[str, Any]:
     """Return one entry of the navigation; `page` is app_model, seen by staff with the right to view it."""
     app, _underscore, model = page.partition("_")
@@ -37,20 +47,34 @@ NAVIGATION = [
         "title": _("Risk"),
         "separator": True,
         "items": [
+            _page("Overview", "shield", "risk_overview", "risk.view_accountrisk"),
+            _page("Exposure", "donut_large", "risk_exposure", "trading.view_position"),
+            _page("What-if", "science", "risk_what_if", "risk.view_accountrisk"),
+            _page("Value at risk", "query_stats", "risk_value_at_risk", "risk.view_valueatrisk"),
+            _page("Correlations", "grid_on", "risk_heat_map", "risk.view_correlation"),
+            _item("Near margin call", "speed", "risk_accountrisk"),
+            _item("Margin calls", "campaign", "risk_margincall"),
+            _item("Liquidations", "gavel", "risk_liquidation"),
+            _item("Waiting liquidations", "hourglass_top", "risk_queuedliquidation"),
+            _item("Alarms", "notifications_active", "risk_riskalarm"),
             _item("Kill switches", "emergency_home", "risk_killswitch"),
             _item("Limits", "rule", "risk_risklimit"),
             _item("Trading hours", "avg_pace", "risk_tradinghours"),
             _item("Circuit breakers", "electrical_services", "risk_breaker"),
+        ],
+    },
+    {
+        "title": _("Risk records"),
+        "separator": True,
+        "collapsible": True,
+        "items": [
             _item("Breaker states", "toggle_on", "risk_breakerstate"),
             _item("Breaker history", "manage_history", "risk_breakerchange"),
-            _item("Near margin call", "speed", "risk_accountrisk"),
-            _item("Margin calls", "campaign", "risk_margincall"),
             _item("Account days", "calendar_view_day", "risk_accountriskday"),
             _item("Margin monitor", "monitor_heart", "risk_monitorstatus"),
-            _item("Liquidations", "gavel", "risk_liquidation"),
-            _item("Waiting liquidations", "hourglass_top", "risk_queuedliquidation"),
-            _item("Alarms", "notifications_active", "risk_riskalarm"),
             _item("Sweeps", "cleaning_services", "risk_sweeprun"),
+            _item("Pairs of symbols", "compare_arrows", "risk_correlation"),
+            _item("Estimates of risk", "bar_chart", "risk_valueatrisk"),
         ],
     },
     {

@@ -7,6 +7,7 @@
   const data = source ? JSON.parse(source.textContent) : null;
   const two = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
   const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+  const few = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
   const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
   const css = (name) => getComputedStyle(root).getPropertyValue(name).trim();
   const charts = {};
@@ -15,6 +16,8 @@
   const sign = (value) => (Number(value) > 0 ? "rtx-gain" : Number(value) < 0 ? "rtx-loss" : "");
   const money = (value) => (missing(value) ? "–" : two.format(Number(value)).replace(/^-0\.00$/, "0.00"));
   const rounded = (value) => (missing(value) ? "–" : whole.format(Number(value)).replace(/^-0$/, "0"));
+
+  const units = (value) => (missing(value) ? "–" : Math.abs(Number(value)) < 1000 ? few.format(Number(value)) : rounded(value));
 
   for (const link of root.querySelectorAll(".rtx-pages a")) {
     if (link.getAttribute("href") === window.location.pathname) link.setAttribute("aria-current", "page");
@@ -128,7 +131,7 @@
     unpriced.textContent = `no price: ${view.unpriced.join(", ")}`;
     const tail = (row) => [[rounded(row.net), sign(row.net)], rounded(row.gross)];
     rows("symbols", view.symbols.map((row) => [row.symbol, row.buy_lots, row.sell_lots, [row.net_lots, sign(row.net_lots)], ...tail(row), [money(row.house), sign(row.house)]]));
-    rows("currencies", view.currencies.map((row) => [row.currency, rounded(row.long), rounded(row.short), [rounded(row.net), sign(row.net)], [rounded(row.net_shown), sign(row.net_shown)], rounded(row.gross_shown)]));
+    rows("currencies", view.currencies.map((row) => [row.currency, units(row.long), units(row.short), [units(row.net), sign(row.net)], [rounded(row.net_shown), sign(row.net_shown)], rounded(row.gross_shown)]));
     rows("groups", view.groups.map((row) => [row.group, whole.format(row.positions), ...tail(row), `${rounded(row.net_own)} ${row.currency}`, `${rounded(row.gross_own)} ${row.currency}`, `${rounded(row.margin)} ${row.currency}`, [money(row.house), sign(row.house)]]));
     rows("books", view.books.map((row) => [`${row.book.toUpperCase()}-book`, whole.format(row.positions), ...tail(row), [money(row.house), sign(row.house)]]));
     const symbols = view.symbols.slice(0, 14);

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from apps.market.adapters.feeds import FeedFactory
 from apps.market.domain.quotes import Quote
+from apps.market.domain.symbols import SymbolSpec
 from apps.market.selectors.symbols import symbol_specs
 from apps.market.services.board import own_board
 from rtx.kernel import clock
@@ -33,6 +34,15 @@ class DemoMarket:
     def priced(self) -> list[str]:
         """Return the names of the symbols that have a price."""
         return sorted(self._latest)
+
+    @property
+    def simulated(self) -> dict[str, tuple[SymbolSpec, Decimal]]:
+        """Return the symbols whose prices are simulated, with their present bids."""
+        return {
+            name: (self._specs[name], quote.bid)
+            for name, quote in self._latest.items()
+            if self._feeds[name].is_simulated
+        }
 
     def sized(self, lots: dict[str, str]) -> list[tuple[str, Decimal]]:
         """Return the priced symbols with a usual volume by asset class, on the symbol's step."""

@@ -70,15 +70,16 @@ def aligned_returns(series: dict[str, Closes]) -> tuple[list[str], Floats, Integ
     """
     Return the names, a matrix of log returns (one row per step, one column per symbol) and the steps' times.
 
-    The steps are all instants at which any symbol has a close, from the first at which all of them have had
-    one. A symbol that was closed then kept its price: no return, and the gap when it opens again.
+    The steps are the instants at which at least half of the symbols have a close, from the first at which all
+    of them have had one: a weekend on which one symbol trades is no step of the others, its moves fall into
+    the next one. A symbol that was closed kept its price: no return, and the gap when it opens again.
     """
     names = sorted(series)
     if not names:
         return [], np.zeros((0, 0)), np.zeros(0, dtype=np.int64)
     start = max(int(series[name].opened_ms[0]) for name in names)
-    steps = np.unique(np.concatenate([series[name].opened_ms for name in names]))
-    steps = steps[steps >= start]
+    steps, counts = np.unique(np.concatenate([series[name].opened_ms for name in names]), return_counts=True)
+    steps = steps[(steps >= start) & (2 * counts >= len(names))]
     columns = []
     for name in names:
         held = series[name]

@@ -107,11 +107,17 @@ def snapshot(*, seconds: float = KEPT_S) -> Snapshot:
     return found
 
 
-def forget() -> None:
-    """Drop what is remembered: kinds, currencies and the last snapshot."""
+def forget_snapshot() -> None:
+    """Drop the last snapshot: the next one is read."""
     global _kept
     with _lock:
         _kept = None
+
+
+def forget() -> None:
+    """Drop what is remembered: kinds, currencies and the last snapshot."""
+    forget_snapshot()
+    with _lock:
         _kinds.clear()
         _currencies.clear()
 

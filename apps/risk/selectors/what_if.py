@@ -66,6 +66,7 @@ def what_if(
         if known is not None and known.before.equity is not None and known.after.equity is not None:
             before.state[place], after.state[place] = known.before.state, known.after.state
     rows = [exact[int(ids[place])] for place in listed if int(ids[place]) in exact]
+    rows = [row for row in rows if _concerns(row)]
     return {
         "at": clock.rfc3339(found.house.at),
         "currency": SHOWN_CURRENCY,
@@ -99,6 +100,12 @@ def _listed(found: Estimate, limit: int) -> Any:
     return places[order[: max(0, min(limit, LISTED_MAX))]]
 
 
+def _concerns(row: Checked) -> bool:
+    """Say whether an account that double precision or an estimate listed really is called, closed or owes."""
+    equity = row.after.equity
+    return row.before.state != FREE or row.after.state != FREE or (equity is not None and equity < 0)
+
+
 def _count(mask: Bools) -> int:
     return int(np.count_nonzero(mask))
 
@@ -124,7 +131,10 @@ def _house(found: Estimate) -> Payload:
     for side, result in zip(found.sides, found.results, strict=True):
         by_code = np.bincount(code[counted], np.nan_to_num(result[counted]), max(len(house.kinds) * width, 1))
         currency = np.arange(len(by_code), dtype=np.int64) % width
-        sums.append(-amounts_shown(by_code, currency, house.currencies or [SHOWN_CURRENCY], side.rates))
+        shown = amounts_shown(
+            by_code.astype(np.float64), currency, house.currencies or [SHOWN_CURRENCY], side.rates
+        )
+        sums.append(-shown)
     present = np.bincount(code[counted], minlength=len(sums[0])) > 0
     names = {spec.id: name for name, spec in found.sides[0].book.symbols.items()}
     symbols: dict[str, dict[str, list[float]]] = {}

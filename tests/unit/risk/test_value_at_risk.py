@@ -65,6 +65,15 @@ def test_a_closed_day_has_no_return_and_a_gap_when_it_opens() -> None:
     assert returns[:, 1] == pytest.approx([0, 0, log(1.1)])
 
 
+def test_a_day_on_which_few_trade_is_no_step_of_the_others() -> None:
+    week = {name: series(1, 1, 1, skip=(1, 2)) for name in "AB"}
+
+    _, returns, steps = aligned_returns({**week, "C": series(100, 110, 121, 133.1, 146.41)})
+
+    assert list(steps // DAY) == [3, 4]
+    assert returns[:, 2] == pytest.approx([log(1.331), log(1.1)])
+
+
 def test_the_common_history_begins_with_the_youngest_symbol() -> None:
     _, returns, steps = aligned_returns({"A": series(1, 2, 4, 8), "B": series(5, 5, first=2)})
 
