@@ -29,6 +29,7 @@ from tests.perf import (
     trigger_burst,
     trigger_check,
     verify,
+    what_if,
     ws_orders,
 )
 from tests.perf.broker import Broker, Say, broker
@@ -55,6 +56,7 @@ def scenarios() -> list[Scenario]:
         ("stop-out of one account", stop_out.NAMES, stop_out.run),
         ("what guards add to an order", guards_share.NAMES, guards_share.run),
         ("quotes to 500 sockets", ("fanout_per_s", "fanout_vs_group_send"), quotes),
+        ("what-if on 100,000 accounts", what_if.NAMES, what_if.run),  # the last: a house without journal
     ]
 
 
