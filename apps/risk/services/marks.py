@@ -19,6 +19,8 @@ from apps.risk.services.portfolio import Portfolio
 from rtx.kernel import bulk, clock
 from rtx.kernel.money import digits
 
+Row = tuple[Any, ...]
+
 BATCH = 1000
 NEAR_PCT = 150.0
 LEVEL_MAX = 1e9
@@ -85,11 +87,27 @@ CLOSE = """
 
 
 class Picked(NamedTuple):
-    """Accounts (places) whose marks are to be stored, with the rows for it and their equities."""
+    """Accounts (places) whose marks are to be stored: copied as arrays, which is quick under a lock."""
 
     places: NDArray[np.int64]
-    equity: NDArray[np.float64]
-    rows: list[tuple[Any, ...]]
+    columns: tuple[NDArray[Any], ...]
+    day: date
+
+    def rows(self) -> list[Row]:
+        """Return the rows to store."""
+        columns = (column.tolist() for column in self.columns)
+        return [_row(values, self.day) for values in zip(*columns, strict=True)]
+
+    def batches(self) -> list["Picked"]:
+        """Return the same in parts of `DAY_BATCH`."""
+        return [
+            Picked(
+                self.places[start : start + DAY_BATCH],
+                tuple(column[start : start + DAY_BATCH] for column in self.columns),
+                self.day,
+            )
+            for start in range(0, len(self.places), DAY_BATCH)
+        ]
 
 
 class Turn:
@@ -134,9 +152,9 @@ def pick(portfolio: Portfolio, turn: Turn, *, day: date, limit: int = BATCH) -> 
     if len(others):
         turn.next = int(others[-1]) + 1
     places = np.concatenate([urgent, others])
-    rows = _rows(portfolio, places, equity[places], day)
+    picked = _picked(portfolio, places, equity[places], day)
     marks.stored[places], marks.is_new[places] = equity[places], False
-    return Picked(places, equity[places], rows)
+    return picked
 
 
 def give_back(portfolio: Portfolio, picked: Picked) -> None:
@@ -144,34 +162,30 @@ def give_back(portfolio: Portfolio, picked: Picked) -> None:
     portfolio.marks.is_new[picked.places] = True
 
 
-def ended_day(portfolio: Portfolio, day: date) -> list[list[tuple[Any, ...]]]:
-    """Begin the next day in memory; return the rows of the one that ended, in batches."""
-    accounts = portfolio.accounts
+def ended_day(portfolio: Portfolio, day: date) -> list[Picked]:
+    """Begin the next day in memory; return the marks of the one that ended, in batches."""
+    accounts, size = portfolio.accounts, portfolio.accounts.count
     equity = accounts.equity(accounts.all)
-    valued = (accounts.missing[: accounts.count] == 0) & np.isfinite(
-        portfolio.marks.day_start[: accounts.count]
-    )
+    valued = (accounts.missing[:size] == 0) & np.isfinite(portfolio.marks.day_start[:size])
     places = valued.nonzero()[0]
-    rows = _rows(portfolio, places, equity[places], day)
-    portfolio.marks.begin_day(accounts.count, equity)
-    return [rows[start : start + DAY_BATCH] for start in range(0, len(rows), DAY_BATCH)]
+    picked = _picked(portfolio, places, equity[places], day)
+    portfolio.marks.begin_day(size, equity)
+    return picked.batches()
 
 
-def _rows(
+def _picked(
     portfolio: Portfolio, places: NDArray[np.int64], equity: NDArray[np.float64], day: date
-) -> list[tuple[Any, ...]]:
+) -> Picked:
     accounts, marks = portfolio.accounts, portfolio.marks
-    decimals = np.array([digits(currency) for currency in accounts.currencies], np.int64)
-    levels = np.minimum(accounts.levels(places, equity), LEVEL_MAX)
-    has_margin = accounts.margin[places] > 0.0
+    decimals = np.array([digits(currency) for currency in accounts.currencies] or [2], np.int64)
     columns = (
         accounts.ids[places],
         accounts.seq[places],
-        decimals[accounts.currency[places]] if len(places) else places,
+        decimals[accounts.currency[places]],
         equity,
         accounts.margin[places],
-        levels,
-        has_margin,
+        np.minimum(accounts.levels(places, equity), LEVEL_MAX),
+        accounts.margin[places] > 0.0,
         marks.peak[places],
         marks.peak_ms[places],
         marks.day_start[places],
@@ -180,10 +194,10 @@ def _rows(
         marks.used_credit[places],
         marks.used_max[places],
     )
-    return [_row(row, day) for row in zip(*(column.tolist() for column in columns), strict=True)]
+    return Picked(places, columns, day)
 
 
-def _row(values: tuple[Any, ...], day: date) -> tuple[Any, ...]:
+def _row(values: Row, day: date) -> Row:
     id_, seq, places, equity, margin, level, has_margin, peak, peak_ms, start, low, high, used, most = values
     return (
         id_,
@@ -198,7 +212,7 @@ def _row(values: tuple[Any, ...], day: date) -> tuple[Any, ...]:
     )
 
 
-def store(rows: list[tuple[Any, ...]]) -> None:
+def store(rows: list[Row]) -> None:
     """Write marks within the caller's transaction."""
     if rows:
         with connection.cursor() as cursor:

@@ -6,13 +6,14 @@ Everything it writes stands under its lease: a deposed leader writes nothing. Pa
 
 import time
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 from django.db import transaction
 
 from apps.risk.models import RiskAlarm
 from apps.risk.services import alarms, liquidation, marks, monitor_status
+from apps.risk.services.marks import Picked, Row
 from apps.risk.services.monitor_status import Figures
 from rtx.kernel import clock
 
@@ -40,7 +41,7 @@ class Recorder:
         self._shard = shard
         self._turn = marks.Turn()
         self._day = date.min
-        self._ended: list[list[tuple[Any, ...]]] = []
+        self._ended: list[Picked] = []
         self._closes = False
         self._recomputed_at = 0.0
         self._recorded_at = 0.0
@@ -77,7 +78,7 @@ class Recorder:
             picked = None if self._closes else marks.pick(portfolio, self._turn, day=self._day)
         shard.act(seen)
         try:
-            self._store(picked.rows if picked else [], found)
+            self._store(picked.rows() if picked else [], found)
         except BaseException:
             if picked is not None:
                 with shard.lock:
@@ -95,12 +96,13 @@ class Recorder:
             self._ended = marks.ended_day(portfolio, self._day)
             self._day, self._closes = today, True
 
-    def _store(self, rows: list[tuple[Any, ...]], found: Figures) -> None:
+    def _store(self, rows: list[Row], found: Figures) -> None:
         shard = self._shard
         while self._ended:
+            ended = self._ended[-1].rows()
             with transaction.atomic():
                 shard.lease.verify()
-                marks.store(self._ended[-1])
+                marks.store(ended)
             self._ended.pop()
         if self._closes:
             self._close_days(self._day)

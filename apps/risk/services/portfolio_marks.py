@@ -83,17 +83,14 @@ class Marks:
         for marked in (self.peak, self.day_start, self.day_low, self.day_high):
             marked[place] += amount
 
-    def begin_day(self, count: int, equity: Floats) -> dict[str, Floats]:
-        """Return the marks of the day that ended, and begin the next one at the present equity."""
-        ended = {name: getattr(self, name)[:count].copy() for name in self.FLOATS}
-        known = np.isfinite(ended["day_start"])
-        start = np.where(known, equity, np.nan)
-        self.day_start[:count] = start
+    def begin_day(self, count: int, equity: Floats) -> None:
+        """Begin the next day at the present equity."""
+        known = np.isfinite(self.day_start[:count])
+        self.day_start[:count] = np.where(known, equity, np.nan)
         self.day_low[:count] = np.where(known, equity, np.inf)
         self.day_high[:count] = np.where(known, equity, -np.inf)
         self.used_max[:count] = self.used_credit[:count]
         self.is_new[:count] = True
-        return ended
 
     def forget(self, place: int) -> None:
         """Know nothing of an account."""

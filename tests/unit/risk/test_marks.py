@@ -87,7 +87,7 @@ def test_the_next_day_begins_at_the_present_equity() -> None:
 
     batches = marks.ended_day(house.portfolio, TODAY)
 
-    assert [row[7:11] for row in batches[0]] == [("2026-11-18", "10000.00", "10000.00", "10500.00")]
+    assert [row[7:11] for row in batches[0].rows()] == [("2026-11-18", "10000.00", "10000.00", "10500.00")]
     assert shown(house) == {
         "peak": 10500,
         "day_start": 10200,
@@ -144,10 +144,10 @@ def test_urgent_accounts_are_stored_first_and_the_others_in_turn() -> None:
     for step in range(1, 4):
         house.tick(quote("EURUSD", f"1.1000{step}", "1.11000"))
         picked = marks.pick(house.portfolio, turn, day=TODAY, limit=3)
-        seen.append([row[0] for row in picked.rows])
+        seen.append([row[0] for row in picked.rows()])
 
     assert seen == [[6, 1, 2], [6, 3, 4], [6, 5, 7]]
-    assert picked.rows[0][:5] == (6, 0, "3003.00", "2500.00", "120.12")
+    assert picked.rows()[0][:5] == (6, 0, "3003.00", "2500.00", "120.12")
 
 
 def test_what_could_not_be_stored_is_chosen_again() -> None:
@@ -156,11 +156,11 @@ def test_what_could_not_be_stored_is_chosen_again() -> None:
     house.portfolio.look(now_ms=NOON_MS)
     turn = marks.Turn()
     picked = marks.pick(house.portfolio, turn, day=TODAY)
-    assert len(marks.pick(house.portfolio, turn, day=TODAY).rows) == 0
+    assert len(marks.pick(house.portfolio, turn, day=TODAY).rows()) == 0
 
     marks.give_back(house.portfolio, picked)
 
-    assert len(marks.pick(house.portfolio, turn, day=TODAY).rows) == 1
+    assert len(marks.pick(house.portfolio, turn, day=TODAY).rows()) == 1
 
 
 def test_levels_are_counted_by_their_upper_bounds() -> None:
