@@ -20,8 +20,10 @@ from rtx.kernel import bulk
 
 Rows = Cursor[Any]
 
+# A process that freezes while it holds accounts (a suspended machine) must not hold them for ever.
 LOCK = """
-    SELECT account_id, seq, (SELECT version FROM market_termsversion WHERE id = 1)
+    SELECT account_id, seq, (SELECT version FROM market_termsversion WHERE id = 1),
+           (SELECT set_config('idle_in_transaction_session_timeout', '10s', true))
     FROM accounts_accountstate WHERE account_id = ANY(%s) ORDER BY account_id FOR NO KEY UPDATE
 """
 KNOWN = """
