@@ -1,6 +1,6 @@
 """
 Makes accounts with open positions in a running stack: `python -m tests.integration.faults.exposed NAME COUNT`
-with the stack's environment; NAME is their group's. They are healthy until the group's stop-out level is raised.
+with the stack's environment; NAME is their group's. They are healthy until its stop-out level is raised.
 """
 
 import sys
