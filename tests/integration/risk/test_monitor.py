@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from apps.groups.models import TradingGroup
-from apps.risk.models import AccountRisk, Liquidation, MarginCall, MonitorStatus
+from apps.risk.models import AccountRisk, Liquidation, MarginCall, MonitorStatus, QueuedLiquidation
+from apps.risk.services.liquidation_queue import LiquidationQueueService
 from apps.risk.services.monitor_shard import Shard
 from apps.trading.domain.orders import Side
 from apps.trading.models import Position
@@ -130,3 +131,23 @@ def test_the_row_of_the_shard_and_the_marks_are_kept(engine: Watched, shard: Sha
     status = MonitorStatus.objects.get(shard="0")
     assert (status.positions, status.below, status.without_price) == (1, 0, 0)
     eventually(lambda: MonitorStatus.objects.get(shard="0").house_floating == rows.D("-500.00"))
+
+
+def test_a_frozen_feed_closes_nothing_and_the_first_fresh_tick_does(
+    engine: Watched, group: TradingGroup
+) -> None:
+    poor = rows.make_holder(group=group, balance="1500")
+    opened(poor)
+    rows.show({"EURUSD": ("1.08900", "1.08917")}, age_ms=700_000)  # a quote may be 600 s old
+    queue = LiquidationQueueService()
+    engine.engine.services.append(queue)
+    queue.start(engine.engine)
+    engine.leads(engine.start())
+
+    waiting = eventually(lambda: QueuedLiquidation.objects.filter(account_id=poor.id).first())
+    assert (waiting.reason, types_of(poor)[-1]) == ("off_quotes", "order_filled")
+    engine.tick("1.08901", "1.08918")
+
+    eventually(lambda: types_of(poor)[-1] == "stopped_out")
+    eventually(lambda: not QueuedLiquidation.objects.filter(resolved_at=None).exists())
+    verified()
