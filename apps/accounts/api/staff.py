@@ -8,6 +8,8 @@ token opens nothing here.
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
+from django.db.models import Model
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -50,6 +52,11 @@ class Staff:
         """
         if not self.may(right):
             raise Forbidden(f"This needs the right {right}.")
+
+    def log(self, row: Model, message: str, *, is_new: bool = False) -> None:
+        """Write what they did into the staff log, as the admin does."""
+        flag = ADDITION if is_new else CHANGE
+        LogEntry.objects.log_actions(self.user.pk, [row], flag, change_message=message, single_object=True)
 
     def reaches(self, group_id: int) -> bool:
         """Tell whether a trading group is within reach."""

@@ -116,6 +116,7 @@ class ValueAtRiskView(StaffView):
             interval=given.interval,
             now=clock.now(),
         )
+        self.staff.log(row, "Estimated on demand", is_new=True)
         return Response(value_at_risk_view(row), status=201)
 
 
@@ -149,8 +150,11 @@ class CorrelationsView(StaffView):
         row = correlations.pair(first=given.first, second=given.second)
         if given.value is None:
             correlations.clear(correlation_id=row.pk)
+            self.staff.log(row, f"Override removed. Reason: {given.reason}")
         else:
-            correlations.override(correlation_id=row.pk, value=Decimal(given.value), reason=given.reason)
+            value = Decimal(given.value)
+            correlations.override(correlation_id=row.pk, value=value, reason=given.reason)
+            self.staff.log(row, f"Overridden: {value}. Reason: {given.reason}")
         return Response(correlation_rows.row_shown(row.pk))
 
 
