@@ -4,13 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from apps.accounts.domain.ledger import BalanceKind
 from apps.groups.models import TradingGroup
 from apps.risk.models import AccountRisk, Liquidation, MarginCall, MonitorStatus, QueuedLiquidation
 from apps.risk.services.liquidation_queue import LiquidationQueueService
 from apps.risk.services.monitor_shard import Shard
 from apps.trading.domain.orders import Side
 from apps.trading.models import Position
-from apps.trading.services import executor
+from apps.trading.services import balances, executor
 from tests.factories import rows
 from tests.factories.booked import verified
 from tests.factories.monitoring import Watched, equity_of, knows, types_of, watching
@@ -115,6 +116,20 @@ def test_a_raised_stop_out_level_acts_without_a_tick(
     group.save()
 
     eventually(lambda: "stopped_out" in types_of(holder))
+
+
+def test_a_debt_that_is_left_over_is_made_good(shard: Shard, holder: Holder) -> None:
+    balances.change(
+        account_id=holder.id,
+        kind=BalanceKind.ADJUSTMENT,
+        amount=rows.D("-10250.40"),
+        reference="loss",
+        actor=rows.TESTER,
+    )
+
+    eventually(lambda: types_of(holder)[-1] == "balance_protected")
+    assert rows.state_of(holder)[0] == 0
+    assert rows.lines_of(rows.events_of(holder)[-1])["compensation"] == rows.D("-250.40")
 
 
 def test_the_row_of_the_shard_and_the_marks_are_kept(engine: Watched, shard: Shard, holder: Holder) -> None:
