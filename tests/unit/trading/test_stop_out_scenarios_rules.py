@@ -195,19 +195,20 @@ def test_smart_explains_a_fallback_by_the_measure_it_used(make_book, make_market
 # --- what stands in the way --------------------------------------------------------------------------------
 
 
-def test_a_stale_conversion_holds_up_its_position_only(make_book, make_market):
+@pytest.mark.parametrize("rule", list(StopOutRule))
+def test_a_stale_conversion_holds_up_its_position_only(make_book, make_market, rule):
     """The pounds of EURGBP are converted at a quote that froze; yen are not."""
     market = make_market(quotes=FLAT)
     book = make_book(balance="100000")
     trade(book, market, buy("EURGBP", lots="1"), buy("USDJPY", lots="1"))
-    book.account.balance = D(500)
-    calm = make_market(quotes=FLAT)
+    book.account.balance = D(400)  # EURGBP alone needs 1,100
+    calm = make_market(quotes=FLAT, group={"stop_out_rule": rule})
     frozen = {**calm._quotes, "GBPUSD": at("1.25000", "1.25000", symbol="GBPUSD", age_ms=30_001)}
     calm._quotes = frozen
 
     outcome = run(book, calm)
 
-    assert closes(outcome) == [("buy", "1", "USDJPY")]
+    assert {(side, symbol) for side, _, symbol in closes(outcome)} == {("buy", "USDJPY")}
     assert [(row["symbol"], row["reason"]) for row in outcome.payload["left"]] == [("EURGBP", "off_quotes")]
 
 
