@@ -9,7 +9,7 @@ gives an account up: a row ends when the account is above its level or nothing o
 import threading
 import time
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -19,6 +19,7 @@ from apps.market.services.engine import Engine
 from apps.market.services.leases import Lease
 from apps.risk.models import QueuedLiquidation
 from apps.risk.services import liquidation
+from apps.risk.services.liquidation_records import PAUSE_CLOSED_MAX_S
 from apps.trading.domain.market_record import OPEN, state_of
 from apps.trading.selectors.markets import Markets, markets
 from apps.trading.services.triggering import FEED_ELSEWHERE
@@ -27,6 +28,9 @@ from rtx.kernel import clock
 LOOK_S = 0.5
 LEASE_S = 1.5
 TOGETHER_MAX = 1000  # accounts tried again at one look
+PAUSE_BELIEVED = timedelta(
+    seconds=PAUSE_CLOSED_MAX_S + 60
+)  # a longer one was noted by a clock that ran ahead
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +66,7 @@ def due(*, now: datetime, views: Markets, openings: Openings) -> list[int]:
     found = [
         account_id
         for account_id, places, next_try_at in waiting
-        if next_try_at <= now or not places.isdisjoint(opened)
+        if not now < next_try_at < now + PAUSE_BELIEVED or not places.isdisjoint(opened)
     ]
     return found[:TOGETHER_MAX]
 
