@@ -25,7 +25,7 @@ def run(broker: Broker, say: Say) -> list[Figure]:
 
     group = large_house.make(broker, say)
     shocks = {
-        "prices": Shock(price_pct=Decimal(-1)),
+        "prices": Shock(price_pct=Decimal(1)),  # the metal is sold, the largest part of the house
         "one symbol and spreads": Shock(prices_pct={"XAUUSD": Decimal(4)}, spread_pct=Decimal(300)),
         "leverage": Shock(groups={group.pk: GroupDraft(leverage_max=50)}),
         "levels": Shock(
