@@ -136,22 +136,27 @@ def restore(portfolio: Portfolio, rows: Iterable[MarksRow], *, today: date) -> N
 
 def pick(portfolio: Portfolio, turn: Turn, *, day: date, limit: int = BATCH) -> Picked:
     """
-    Choose whose marks to store next: what changed or is near its margin call, then the others in turn.
+    Choose whose marks to store next: those near their margin call by level (at most half of the room), then
+    what changed by more than a price, then the others in turn.
 
     What is chosen counts as stored; `give_back` undoes that.
     """
     accounts, marks, size = portfolio.accounts, portfolio.marks, portfolio.accounts.count
     equity = accounts.equity(accounts.all)
+    levels = accounts.levels(accounts.all, equity)
     valued = (accounts.missing[:size] == 0) & np.isfinite(marks.day_start[:size])
     moved = ~(np.abs(equity - marks.stored[:size]) < 0.5 * accounts.unit[:size])
-    near = accounts.levels(accounts.all, equity) < NEAR_PCT
-    urgent = (valued & (marks.is_new[:size] | (near & moved))).nonzero()[0][:limit]
-    others = (valued & moved & ~near & ~marks.is_new[:size]).nonzero()[0]
-    start = int(np.searchsorted(others, turn.next))
-    others = np.roll(others, -start)[: max(0, limit - len(urgent))]
+    near = (valued & moved & (levels < NEAR_PCT)).nonzero()[0]
+    near = near[np.argsort(levels[near], kind="stable")][: limit // 2]
+    valued[near] = False
+    changed = (valued & marks.is_new[:size]).nonzero()[0][: limit - len(near)]
+    valued[changed] = False
+    others = (valued & moved).nonzero()[0]
+    others = np.roll(others, -int(np.searchsorted(others, turn.next)))
+    others = others[: limit - len(near) - len(changed)]
     if len(others):
         turn.next = int(others[-1]) + 1
-    places = np.concatenate([urgent, others])
+    places = np.concatenate([near, changed, others])
     picked = _picked(portfolio, places, equity[places], day)
     marks.stored[places], marks.is_new[places] = equity[places], False
     return picked

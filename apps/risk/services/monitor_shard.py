@@ -268,8 +268,9 @@ class Shard:
         assert self._follower is not None
         self._check_terms()
         count = self._take_events(self._follower)
-        while self._touched:
-            self._read(sorted(self._touched)[:READ_MAX])
+        touched = sorted(self._touched)
+        for start in range(0, len(touched), READ_MAX):
+            self._read(touched[start : start + READ_MAX])
         self.lags.followed_at = time.monotonic()
         return count
 
