@@ -49,6 +49,7 @@ RANKS = """
 DEBTS = """
     SELECT count(*) FROM accounts_accountstate s JOIN accounts_tradingaccount a ON a.id = s.account_id
     JOIN groups_tradinggroup g ON g.id = a.group_id WHERE s.balance < 0 AND g.protects_balance
+      AND NOT EXISTS (SELECT FROM trading_position p WHERE p.account_id = a.id)
 """
 
 
