@@ -16,10 +16,9 @@ from uuid import UUID
 from psycopg import Cursor
 
 from apps.risk.domain.limit_checks import Case
-from apps.risk.domain.limits import HELD, MARKED, MINUTE, Facts, Limit, LimitKind, Mark
-from apps.risk.domain.minutes import LastMinute
-from apps.risk.domain.order_exposure import NOTHING, Lots, asked_of, lots_of
-from apps.risk.domain.order_exposure import Asked as Order
+from apps.risk.domain.limits import Facts, Limit, LimitKind, Mark, Plan
+from apps.risk.domain.minutes import MINUTE, LastMinute
+from apps.risk.domain.order_exposure import asked_of, lots_of
 from apps.risk.domain.switches import Probe
 from apps.risk.selectors import controls as stored
 from apps.risk.selectors import limit_facts
@@ -32,6 +31,7 @@ from apps.trading.domain.commands import (
     Command,
     ModifyOrder,
     Outcome,
+    PlaceMarket,
     PlacePending,
     TriggerOrder,
 )
@@ -44,6 +44,11 @@ from rtx.kernel.money import ZERO
 CORRELATIONS_KEPT = timedelta(seconds=30)
 MARKS_KEPT = timedelta(seconds=1)
 ACCOUNTS_KEPT = 4_096  # as many as the executor keeps books
+
+NEW = (PlaceMarket, PlacePending)
+WORKING = (TriggerOrder, ModifyOrder)
+RATE_LIMIT = RejectReason.RATE_LIMIT
+Plans = dict[Plan, dict[int, AccountBook]]
 
 
 class _Reader(threading.local):
@@ -102,10 +107,10 @@ class ControlsGuard:
 
 def symbol_of(command: Command, book: AccountBook) -> str | None:
     """Return the symbol of a guarded command; None: it names an order that does not work any more."""
-    if isinstance(command, TriggerOrder | ModifyOrder):
-        order = book.orders.get(command.order_id)
-        return None if order is None else order.symbol
-    return getattr(command, "symbol", None)
+    if isinstance(command, NEW):
+        return command.symbol
+    order = book.orders.get(command.order_id) if isinstance(command, WORKING) else None
+    return None if order is None else order.symbol
 
 
 class KillSwitchGuard(ControlsGuard):
@@ -206,55 +211,49 @@ class LimitsGuard(ControlsGuard):
         self._marks: dict[int, tuple[AccountBook, datetime, Mark]] = {}
         self._correlated_at: datetime | None = None
         self._correlations: dict[tuple[str, str], Decimal] = {}
-        self._before: dict[UUID, tuple[Order, Lots, Decimal]] = {}
+        self._passed: dict[UUID, tuple[Case, Decimal]] = {}
 
     def begin(self, cursor: Cursor[Any], asked: Sequence[Asked], views: Markets, now: datetime) -> None:
         """Read what the limits of these orders need."""
         super().begin(cursor, asked, views, now)
-        self._facts = facts = Facts(now=now)
-        self._before = {}
+        self._facts = Facts(now=now)
+        self._passed = {}
         if not self.controls.limits:
             return
-        concerned: dict[LimitKind, dict[int, Limit]] = {}
-        accounts: dict[LimitKind, set[int]] = {}
+        plans: dict[Plan, dict[int, AccountBook]] = {}
         symbols: set[str] = set()
         for command, book in asked:
             symbol = symbol_of(command, book)
-            if symbol is None:
-                continue
-            symbols.add(symbol)
-            for limit in self._limits_of(book, symbol):
-                concerned.setdefault(limit.kind, {})[limit.id] = limit
-                if limit.is_own:
-                    accounts.setdefault(limit.kind, set()).add(book.account.id)
-        self._read_totals(cursor, concerned, symbols)
-        books = {book.account.id: book for _, book in asked}
-        self._read_marks(cursor, concerned, accounts, books)
-        self._read_placed(cursor, concerned, accounts, books)
-        if LimitKind.CORRELATED_EXPOSURE in concerned:
+            if symbol is not None:
+                symbols.add(symbol)
+                plans.setdefault(self._plan(book, symbol), {})[book.account.id] = book
+        self._read_totals(cursor, plans, symbols)
+        self._read_marks(cursor, plans)
+        self._read_placed(cursor, plans)
+        if any(limit.kind is LimitKind.CORRELATED_EXPOSURE for plan in plans for limit in plan.limits):
             if self._correlated_at is None or now - self._correlated_at > CORRELATIONS_KEPT:
                 self._correlations, self._correlated_at = correlations(), now
-            facts.correlations = self._correlations
+            self._facts.correlations = self._correlations
 
     def refusal(self, command: Command, book: AccountBook, market: MarketView) -> RejectReason | None:
         """Refuse with the word of the first limit that objects."""
-        if not self.controls.limits or self._facts is None:
+        facts = self._facts
+        if facts is None or not self.controls.limits:
             return None
         asked = asked_of(command, book)
         if asked is None:
             return None
+        limits = self._plan(book, asked.symbol).limits
+        if not limits:
+            return None
         if isinstance(command, TriggerOrder):
             market = market.at(command.raw)  # what it would fill at
-        case = Case(asked=asked, book=book, market=market, facts=self._facts)
-        for limit in self._limits_of(book, asked.symbol):
-            reason = case.refusal(limit)
-            if reason:
-                return reason
-        if self._facts.totals is not None or self._facts.marks_totals:
-            used = case.credit_use() if self._facts.marks_totals else None
-            added = used[1] - used[0] if used else ZERO
-            self._before[command.command_id] = (asked, case.before, added)
-        return None
+        case = Case(asked=asked, book=book, market=market, facts=facts)
+        reason = case.refusal(limits)
+        if reason is None and (facts.totals is not None or facts.marks_totals):
+            used = case.credit_use() if facts.marks_totals else None
+            self._passed[command.command_id] = (case, used[1] - used[0] if used else ZERO)
+        return reason
 
     def note(self, command: Command, book: AccountBook, outcome: Outcome) -> None:
         """Add what an order brought to the totals, and count it as placed."""
@@ -264,20 +263,19 @@ class LimitsGuard(ControlsGuard):
             return
         if facts is None or not self.controls.limits:
             return
-        if not isinstance(command, TriggerOrder | ModifyOrder) and (
-            outcome.refusal is not RejectReason.RATE_LIMIT
-        ):
-            self._count(book, str(getattr(command, "symbol", "")))
-        kept = self._before.pop(command.command_id, None)
-        if kept is None or outcome.refusal is not None:
+        if isinstance(command, NEW) and outcome.refusal is not RATE_LIMIT:
+            self._count(book, command.symbol)
+        passed = self._passed.pop(command.command_id, None)
+        if passed is None or outcome.refusal is not None:
             return
-        asked, before, credit = kept
-        group_id = book.account.group_id
+        case, credit = passed
+        account, symbol = book.account, case.asked.symbol
         if facts.totals is not None:
-            after, key = lots_of(book, asked.symbol), (group_id, asked.symbol)
-            facts.totals[key] = facts.totals.get(key, NOTHING).plus(after, minus=before)
+            as_asked = case.asked.fills and outcome.type == "order_filled"
+            after = case.after if as_asked else lots_of(book, symbol)
+            facts.totals.change(group_id=account.group_id, symbol=symbol, before=case.before, after=after)
         if credit:
-            place = (group_id, book.account.currency)
+            place = (account.group_id, account.currency)
             facts.credit_added[place] = facts.credit_added.get(place, ZERO) + credit
 
     def _count(self, book: AccountBook, symbol: str) -> None:
@@ -286,19 +284,17 @@ class LimitsGuard(ControlsGuard):
         kept = self._placed.get(book.account.id)
         if kept is not None and kept[0] is book:
             kept[1].add(facts.now, symbol)
-        for limit in self._limits_of(book, symbol) if facts.placed_totals else ():
-            if limit.id in facts.placed_totals:
+        if facts.placed_totals:
+            for limit in self._plan(book, symbol).order_totals:
                 facts.placed_totals[limit.id] += 1
 
-    def _limits_of(self, book: AccountBook, symbol: str) -> tuple[Limit, ...]:
+    def _plan(self, book: AccountBook, symbol: str) -> Plan:
         account = book.account
-        return self.controls.limits_of(account_id=account.id, group_id=account.group_id, symbol=symbol)
+        return self.controls.plan(account_id=account.id, group_id=account.group_id, symbol=symbol)
 
-    def _read_totals(
-        self, cursor: Cursor[Any], concerned: dict[LimitKind, dict[int, Limit]], symbols: set[str]
-    ) -> None:
+    def _read_totals(self, cursor: Cursor[Any], plans: Plans, symbols: set[str]) -> None:
         """Read what all accounts hold, of the symbols and groups that total limits count."""
-        wanted = [limit for kind in HELD for limit in concerned.get(kind, {}).values() if not limit.is_own]
+        wanted = [limit for plan in plans for limit in plan.totals]
         if not wanted:
             return
         assert self._facts is not None
@@ -309,44 +305,31 @@ class LimitsGuard(ControlsGuard):
             cursor, symbols=None if every_symbol else sorted(symbols), groups=_groups(wanted)
         )
 
-    def _read_marks(
-        self,
-        cursor: Cursor[Any],
-        concerned: dict[LimitKind, dict[int, Limit]],
-        accounts: dict[LimitKind, set[int]],
-        books: dict[int, AccountBook],
-    ) -> None:
+    def _read_marks(self, cursor: Cursor[Any], plans: Plans) -> None:
         """
         Read marks; an account's are kept for a moment while nobody else changes it (see `_read_placed`).
         """
-        assert self._facts is not None
-        now, own = self._facts.now, {one for kind in MARKED for one in accounts.get(kind, ())}
-        known = {}
-        for account_id in own:
-            kept = self._marks.get(account_id)
-            if kept and kept[0] is books[account_id] and now - kept[1] < MARKS_KEPT:
-                known[account_id] = kept[2]
-        if len(known) < len(own):
+        facts = self._facts
+        assert facts is not None
+        now, missing = facts.now, {}
+        for plan, books in plans.items():
+            for account_id, book in books.items() if plan.own_marks else ():
+                kept = self._marks.get(account_id)
+                if kept is not None and kept[0] is book and now - kept[1] < MARKS_KEPT:
+                    facts.marks[account_id] = kept[2]
+                else:
+                    missing[account_id] = book
+        if missing:
             if len(self._marks) > ACCOUNTS_KEPT:
                 self._marks.clear()
-            for account_id, mark in limit_facts.read_marks(cursor, own - known.keys(), now=now).items():
-                self._marks[account_id] = (books[account_id], now, mark)
-                known[account_id] = mark
-        self._facts.marks = known
-        kinds = (*MARKED, LimitKind.CREDIT_USE)
-        totals = [limit for kind in kinds for limit in concerned.get(kind, {}).values() if not limit.is_own]
+            for account_id, mark in limit_facts.read_marks(cursor, missing, now=now).items():
+                self._marks[account_id] = (missing[account_id], now, mark)
+                facts.marks[account_id] = mark
+        totals = [limit for plan in plans for limit in plan.marked]
         if totals:
-            self._facts.marks_totals = limit_facts.read_marks_totals(
-                cursor, groups=_groups(totals), now=self._facts.now
-            )
+            facts.marks_totals = limit_facts.read_marks_totals(cursor, groups=_groups(totals), now=now)
 
-    def _read_placed(
-        self,
-        cursor: Cursor[Any],
-        concerned: dict[LimitKind, dict[int, Limit]],
-        accounts: dict[LimitKind, set[int]],
-        books: dict[int, AccountBook],
-    ) -> None:
+    def _read_placed(self, cursor: Cursor[Any], plans: Plans) -> None:
         """
         Read the new orders of the last minute. An account's are read once and then counted along: as long
         as the executor keeps the very same book, nobody else has changed the account and nothing was rolled
@@ -354,25 +337,21 @@ class LimitsGuard(ControlsGuard):
         """
         facts = self._facts
         assert facts is not None
-        since = facts.now - MINUTE
-        wanted = accounts.get(LimitKind.ORDERS_PER_MINUTE, set())
-        unknown = {
-            account_id: books[account_id].account.seq
-            for account_id in wanted
-            if account_id not in self._placed or self._placed[account_id][0] is not books[account_id]
-        }
+        since, unknown = facts.now - MINUTE, {}
+        if len(self._placed) > ACCOUNTS_KEPT:
+            self._placed.clear()
+        for plan, books in plans.items():
+            for account_id, book in books.items() if plan.counts_orders else ():
+                kept = self._placed.get(account_id)
+                if kept is None or kept[0] is not book:
+                    unknown[account_id] = book.account.seq
+                    kept = self._placed[account_id] = (book, LastMinute())
+                facts.placed[account_id] = kept[1]
         if unknown:
-            if len(self._placed) + len(unknown) > ACCOUNTS_KEPT:
-                self._placed.clear()
-                unknown = {account_id: books[account_id].account.seq for account_id in wanted}
-            for account_id in unknown:
-                self._placed[account_id] = (books[account_id], LastMinute())
             for account_id, at, symbol in limit_facts.read_placed(cursor, unknown, since=since):
                 self._placed[account_id][1].add(at, symbol)
-        facts.placed = {account_id: self._placed[account_id][1] for account_id in wanted}
-        for limit in concerned.get(LimitKind.ORDERS_PER_MINUTE, {}).values():
-            if not limit.is_own:
-                facts.placed_totals[limit.id] = limit_facts.read_placed_total(cursor, limit, since=since)
+        for limit in {limit for plan in plans for limit in plan.order_totals}:
+            facts.placed_totals[limit.id] = limit_facts.read_placed_total(cursor, limit, since=since)
 
 
 def _groups(limits: list[Limit]) -> list[int] | None:

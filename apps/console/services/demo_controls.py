@@ -1,6 +1,6 @@
 """
-Limits and circuit breakers of the demo broker: such as a broker would set them, far from what the demo's traders
-do. Rules only: nothing is stopped, nothing has tripped. Demo only.
+Limits and circuit breakers of the demo broker: such as a broker would set them, far from what the demo's
+traders do. Rules only: nothing is stopped, nothing has tripped. Demo only.
 """
 
 from decimal import Decimal

@@ -14,13 +14,15 @@ from apps.groups.domain.terms import PositionMode
 from apps.risk.domain import order_exposure as exposure
 from apps.risk.domain.limits import REFUSALS, Facts, Limit, LimitKind
 from apps.risk.domain.order_exposure import NOTHING, STILL, Asked, Lots, Swing
+from apps.risk.domain.totals import View
 from apps.trading.domain.book import AccountBook
 from apps.trading.domain.orders import ContractTerms, Position, RejectReason, Side
 from apps.trading.domain.pricing import MarketView
 from rtx.kernel.money import ZERO
 
 HUNDRED = Decimal(100)
-OFF_QUOTES = RejectReason.OFF_QUOTES
+OFF_QUOTES = RejectReason.OFF_QUOTES  # members are bound once: looking them up costs more than comparing
+NETTING = PositionMode.NETTING
 
 
 class Case:
@@ -49,7 +51,7 @@ class Case:
         self.book = book
         self.market = market
         self.facts = facts
-        self.is_netting = book.account.position_mode is PositionMode.NETTING
+        self.is_netting = book.account.position_mode is NETTING
         self.before = exposure.lots_of(book, asked.symbol)
         self.after = self.before.after(asked, is_netting=self.is_netting)
         self.filled = (
@@ -59,9 +61,13 @@ class Case:
         self._equity: Decimal | None = None
         self._credit: tuple[Decimal, Decimal] | None = None
 
-    def refusal(self, limit: Limit) -> RejectReason | None:
-        """Say whether a limit that concerns the order refuses it."""
-        return MEASURES[limit.kind](self, limit)
+    def refusal(self, limits: Iterable[Limit]) -> RejectReason | None:
+        """Return the word of the first limit that refuses the order, of those that concern it."""
+        for limit in limits:
+            reason = MEASURES[limit.kind](self, limit)
+            if reason is not None:
+                return reason
+        return None
 
     # -- what is held
 
@@ -81,16 +87,15 @@ class Case:
         """
         if limit.is_own:
             return self.before, self.after, {} if limit.symbol else self.others
-        symbol, mine = self.asked.symbol, NOTHING
-        others: dict[str, Lots] = {}
-        for (group_id, name), lots in (self.facts.totals or {}).items():
-            if not limit.counts(group_id=group_id, symbol=name):
-                continue
-            if name == symbol:
-                mine = mine.plus(lots)
-            else:
-                others[name] = others.get(name, NOTHING).plus(lots)
+        view = self.view(limit)
+        mine = view.by_symbol.get(self.asked.symbol, NOTHING)
+        others = {name: lots for name, lots in view.by_symbol.items() if name != self.asked.symbol}
         return mine, mine.plus(self.after, minus=self.before), others
+
+    def view(self, limit: Limit) -> View:
+        """Return what a total counts."""
+        assert self.facts.totals is not None  # read for whatever has such a limit
+        return self.facts.totals.view(group_id=limit.group_id, symbol=limit.symbol)
 
     def lot_value(self, symbol: str, currency: str) -> Decimal | None:
         """Return the notional of one lot, looked up once per batch and market."""
@@ -98,6 +103,14 @@ class Case:
         known = self.facts.lot_values
         if key not in known:
             known[key] = exposure.lot_value(symbol, currency=currency, market=self.market)
+        return known[key]
+
+    def legs(self, symbol: str) -> exposure.Legs | None:
+        """Return what one lot bought means in currencies, looked up once per batch and market."""
+        key = (id(self.market), symbol)
+        known = self.facts.legs
+        if key not in known:
+            known[key] = exposure.legs(symbol, market=self.market)
         return known[key]
 
     # -- what money stands behind it
@@ -180,12 +193,14 @@ def _order_volume(case: Case, limit: Limit) -> RejectReason | None:
 
 def _open_volume(case: Case, limit: Limit) -> RejectReason | None:
     is_netting = case.is_netting and limit.is_own
-    before, after, others = case.counted(limit)
-    was, will = before.open_lots(is_netting=is_netting), after.open_lots(is_netting=is_netting)
+    was, will = case.before.open_lots(is_netting=is_netting), case.after.open_lots(is_netting=is_netting)
     if will <= was:
         return None
-    for lots in others.values():
-        will += lots.open_lots(is_netting=is_netting)
+    if not limit.is_own:
+        will += case.view(limit).open_lots - was
+    elif limit.symbol is None:
+        for lots in case.others.values():
+            will += lots.open_lots(is_netting=is_netting)
     return REFUSALS[limit.kind] if will > limit.value else None
 
 
@@ -193,11 +208,10 @@ def _positions(case: Case, limit: Limit) -> RejectReason | None:
     added = case.filled.positions - case.before.positions
     if added <= 0 or not (case.asked.is_new or case.asked.fills):
         return None
-    if limit.is_own:
-        count = case.before.positions if limit.symbol else len(case.book.positions)
+    if not limit.is_own:
+        count = case.view(limit).positions
     else:
-        mine, _, others = case.counted(limit)
-        count = mine.positions + sum(lots.positions for lots in others.values())
+        count = case.before.positions if limit.symbol else len(case.book.positions)
     return REFUSALS[limit.kind] if count + added > limit.value else None
 
 
@@ -213,10 +227,10 @@ def _orders_per_minute(case: Case, limit: Limit) -> RejectReason | None:
 
 
 def _symbol_exposure(case: Case, limit: Limit) -> RejectReason | None:
-    if limit.is_own:
-        before, after = case.before, case.after
-    else:
-        before, after, _ = case.counted(limit)
+    before, after = case.before, case.after
+    if not limit.is_own:
+        held = case.view(limit).by_symbol.get(case.asked.symbol, NOTHING)
+        before, after = held, held.plus(after, minus=before)
     worst = after.net_worst
     if worst <= before.net_worst:
         return None
@@ -227,19 +241,24 @@ def _symbol_exposure(case: Case, limit: Limit) -> RejectReason | None:
 
 
 def _currency_exposure(case: Case, limit: Limit) -> RejectReason | None:
-    touched = exposure.legs(case.asked.symbol, market=case.market)
+    touched = case.legs(case.asked.symbol)
     if touched is None:
         return OFF_QUOTES
     before, after, others = case.counted(limit)
+    if not others and after.net_worst <= before.net_worst:
+        return None
     for name, per_lot in touched:
         if limit.exposed_currency not in ("", name):
             continue
-        rest = _swing(case, others.items(), name)
-        if rest is None:
-            return OFF_QUOTES
-        worst = rest.plus(after, per_lot).worst
-        if worst <= rest.plus(before, per_lot).worst:
-            continue
+        if others:
+            rest = _swing(case, others.items(), name)
+            if rest is None:
+                return OFF_QUOTES
+            worst = rest.plus(after, per_lot).worst
+            if worst <= rest.plus(before, per_lot).worst:
+                continue
+        else:
+            worst = after.net_worst * abs(per_lot)
         rate = case.market.rate(name, limit.currency, selling=False)
         if rate is None:
             return OFF_QUOTES
@@ -254,7 +273,7 @@ def _swing(case: Case, holding: Iterable[tuple[str, Lots]], currency: str) -> Sw
     for symbol, lots in holding:
         if lots == NOTHING:
             continue
-        found = exposure.legs(symbol, market=case.market)
+        found = case.legs(symbol)
         if found is None:
             return None
         for name, per_lot in found:
@@ -265,7 +284,9 @@ def _swing(case: Case, holding: Iterable[tuple[str, Lots]], currency: str) -> Sw
 
 def _correlated_exposure(case: Case, limit: Limit) -> RejectReason | None:
     before, _, others = case.counted(limit)
-    after = before.plus(case.filled, minus=case.before)
+    after = case.filled if limit.is_own else before.plus(case.filled, minus=case.before)
+    if not others and abs(after.net) <= abs(before.net):
+        return None
     exposures = []
     for symbol, net in ((case.asked.symbol, None), *((name, lots.net) for name, lots in others.items())):
         if net is None or net:

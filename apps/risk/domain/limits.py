@@ -7,15 +7,14 @@ together. What each kind measures and when it refuses: limit_checks.py.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol
 
-from apps.risk.domain.order_exposure import Correlations, Lots
+from apps.risk.domain.minutes import LastMinute
+from apps.risk.domain.order_exposure import Correlations, Legs
+from apps.risk.domain.totals import Totals
 from apps.trading.domain.orders import RejectReason
-
-MINUTE = timedelta(seconds=60)
 
 
 class LimitKind(StrEnum):
@@ -95,10 +94,6 @@ class Limit:
             and self.symbol in (None, symbol)
         )
 
-    def counts(self, *, group_id: int, symbol: str) -> bool:
-        """Say whether a total counts what accounts of a group hold on a symbol."""
-        return self.group_id in (None, group_id) and self.symbol in (None, symbol)
-
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -122,13 +117,6 @@ class MarksTotal:
     equity: Decimal
 
 
-class Counted(Protocol):
-    """Counts an account's new orders of the last minute (minutes.py)."""
-
-    def count(self, now: datetime, *, symbol: str | None = None) -> int:
-        """Return how many there are, on one symbol or on all."""
-
-
 @dataclass(slots=True)
 class Facts:
     """
@@ -136,13 +124,14 @@ class Facts:
     """
 
     now: datetime
-    totals: dict[tuple[int, str], Lots] | None = None  # (group, symbol) -> what all its accounts hold
-    placed: dict[int, Counted] = field(default_factory=dict)  # account -> its new orders
+    totals: Totals | None = None
+    placed: dict[int, LastMinute] = field(default_factory=dict)  # account -> its new orders
     placed_totals: dict[int, int] = field(default_factory=dict)  # limit -> new orders of its scope
     marks: dict[int, Mark] = field(default_factory=dict)
     marks_totals: tuple[MarksTotal, ...] = ()
     credit_added: dict[tuple[int, str], Decimal] = field(default_factory=dict)
     correlations: Correlations = field(default_factory=dict)
+    legs: dict[tuple[int, str], Legs | None] = field(default_factory=dict)
     lot_values: dict[tuple[int, str, str], Decimal | None] = field(default_factory=dict)
 
 
@@ -154,3 +143,20 @@ def lowest(limits: Iterable[Limit]) -> tuple[Limit, ...]:
         if known is None or limit.value < known.value:
             kept[limit.measure] = limit
     return tuple(kept.values())
+
+
+class Plan:
+    """The limits of some orders, with what they need read."""
+
+    __slots__ = ("counts_orders", "limits", "marked", "order_totals", "own_marks", "totals")
+
+    def __init__(self, limits: tuple[Limit, ...]) -> None:
+        totals = [limit for limit in limits if not limit.is_own]
+        self.limits = limits
+        self.totals = [limit for limit in totals if limit.kind in HELD]
+        self.marked = [
+            limit for limit in totals if limit.kind in MARKED or limit.kind is LimitKind.CREDIT_USE
+        ]
+        self.order_totals = [limit for limit in totals if limit.kind is LimitKind.ORDERS_PER_MINUTE]
+        self.counts_orders = any(one.is_own and one.kind is LimitKind.ORDERS_PER_MINUTE for one in limits)
+        self.own_marks = any(limit.is_own and limit.kind in MARKED for limit in limits)

@@ -1,9 +1,9 @@
 """New orders of one account within the last minute, counted as a window that slides. Pure."""
 
 from collections import deque
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from apps.risk.domain.limits import MINUTE
+MINUTE = timedelta(seconds=60)
 
 
 class LastMinute:

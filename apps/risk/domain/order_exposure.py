@@ -27,6 +27,8 @@ from rtx.kernel.money import ZERO
 
 ONE = Decimal(1)
 Correlations = Mapping[tuple[str, str], Decimal]
+Legs = tuple[tuple[str, Decimal], ...]
+BUY = Side.BUY
 
 
 class Asked(NamedTuple):
@@ -107,7 +109,7 @@ class Lots(NamedTuple):
         """Return what is there once an order is done; `filled` overrides whether it fills or waits."""
         buys, sells, positions = self.buys, self.sells, self.positions
         waiting_buys, waiting_sells = self.waiting_buys, self.waiting_sells
-        is_buy = asked.side is Side.BUY
+        is_buy = asked.side is BUY
         if is_buy:
             waiting_buys -= asked.replaced_lots
         else:
@@ -137,13 +139,13 @@ def lots_of(book: AccountBook, symbol: str) -> Lots:
     buys = sells = waiting_buys = waiting_sells = ZERO
     held = book.of_symbol(symbol)
     for position in held:
-        if position.side is Side.BUY:
+        if position.side is BUY:
             buys += position.volume
         else:
             sells += position.volume
     for order in book.orders.values():
         if order.symbol == symbol:
-            if order.side is Side.BUY:
+            if order.side is BUY:
                 waiting_buys += order.volume
             else:
                 waiting_sells += order.volume
@@ -178,7 +180,7 @@ def lot_value(symbol: str, *, currency: str, market: MarketView) -> Decimal | No
     return spec.contract_size * _factor(spec) * quote.ask * rate
 
 
-def legs(symbol: str, *, market: MarketView) -> tuple[tuple[str, Decimal], ...] | None:
+def legs(symbol: str, *, market: MarketView) -> Legs | None:
     """
     Return what one lot bought means in currencies: (base, + contract), (profit, - contract x ask). None
     without price; a contract whose base is its profit currency (an index, a stock) exposes to none.

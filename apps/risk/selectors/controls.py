@@ -16,7 +16,7 @@ from psycopg import Cursor
 
 from apps.market.domain.sessions import Calendar, Hours
 from apps.risk.domain.hours import Target, TradingTimes
-from apps.risk.domain.limits import Limit, LimitKind, lowest
+from apps.risk.domain.limits import Limit, LimitKind, Plan, lowest
 from apps.risk.domain.switches import Probe, Stops
 
 Rows = Cursor[Any]
@@ -64,7 +64,7 @@ class HalfOpen(NamedTuple):
 
 @dataclass(slots=True)
 class Controls:
-    """Everything as of one version. `concerned` keeps which limits hold for whom, found once."""
+    """Everything as of one version. `plans` keeps which limits hold for whom, found once."""
 
     version: int = 0
     switches: Stops = field(default_factory=Stops)
@@ -72,24 +72,26 @@ class Controls:
     half_open: tuple[HalfOpen, ...] = ()
     times: TradingTimes = field(default_factory=TradingTimes)
     limits: tuple[Limit, ...] = ()
-    concerned: dict[tuple[int, int, str], tuple[Limit, ...]] = field(default_factory=dict)
+    plans: dict[tuple[int, int, str], Plan] = field(default_factory=dict)
+    _same: dict[tuple[Limit, ...], Plan] = field(default_factory=dict)
 
-    def limits_of(self, *, account_id: int, group_id: int, symbol: str) -> tuple[Limit, ...]:
+    def plan(self, *, account_id: int, group_id: int, symbol: str) -> Plan:
         """Return the limits that can refuse an order of this account on this symbol, cheapest kind first."""
         key = (account_id, group_id, symbol)
-        found = self.concerned.get(key)
+        found = self.plans.get(key)
         if found is None:
-            if len(self.concerned) >= CONCERNED_MAX:
-                self.concerned.clear()
-            found = self.concerned[key] = lowest(
+            if len(self.plans) >= PLANS_MAX:
+                self.plans.clear()
+            limits = lowest(
                 limit
                 for limit in self.limits
                 if limit.concerns(account_id=account_id, group_id=group_id, symbol=symbol)
             )
+            found = self.plans[key] = self._same.setdefault(limits, Plan(limits))
         return found
 
 
-CONCERNED_MAX = 50_000
+PLANS_MAX = 50_000
 CHEAPEST_FIRST = {kind: place for place, kind in enumerate(LimitKind)}
 
 

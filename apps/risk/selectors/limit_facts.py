@@ -16,10 +16,10 @@ from psycopg import Cursor
 
 from apps.risk.domain.limits import Limit, Mark, MarksTotal
 from apps.risk.domain.order_exposure import Lots
+from apps.risk.domain.totals import Key, Totals
 from rtx.kernel.money import ZERO
 
 Rows = Cursor[Any]
-Totals = dict[tuple[int, str], Lots]
 
 EVENTS_BACK = 5_000  # so many events of an account are looked through for its orders of the last minute
 POSITION_TOTALS = """
@@ -87,7 +87,7 @@ MARKS_TOTALS = """
 def read_totals(cursor: Rows, *, symbols: list[str] | None, groups: list[int] | None) -> Totals:
     """Return what all accounts hold per group and symbol; None: of all symbols, of all groups."""
     wanted = {"symbols": symbols, "groups": groups}
-    found: Totals = {}
+    found: dict[Key, Lots] = {}
     cursor.execute(POSITION_TOTALS, wanted, prepare=True)
     for group_id, symbol, side, volume, count in cursor.fetchall():
         lots = Lots(buys=volume, positions=count) if side == "buy" else Lots(sells=volume, positions=count)
@@ -96,7 +96,7 @@ def read_totals(cursor: Rows, *, symbols: list[str] | None, groups: list[int] | 
     for group_id, symbol, side, volume in cursor.fetchall():
         lots = Lots(waiting_buys=volume) if side == "buy" else Lots(waiting_sells=volume)
         found[group_id, symbol] = found.get((group_id, symbol), Lots()).plus(lots)
-    return found
+    return Totals(found)
 
 
 def read_placed(cursor: Rows, seqs: Mapping[int, int], *, since: datetime) -> list[tuple[int, datetime, str]]:

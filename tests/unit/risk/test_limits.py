@@ -12,6 +12,7 @@ from apps.risk.domain.limit_checks import Case
 from apps.risk.domain.limits import Facts, Limit, LimitKind, Mark, MarksTotal
 from apps.risk.domain.minutes import LastMinute
 from apps.risk.domain.order_exposure import Lots, asked_of
+from apps.risk.domain.totals import Totals
 from apps.trading.domain.orders import OrderType, Side
 from tests.factories.books import NOON, QUOTES, at, buy, buy_limit, modify, pending, sell, trigger
 from tests.unit.trading.conftest import make_book as make_book
@@ -37,7 +38,7 @@ def refused(command, book, market, checked: Limit, facts: Facts | None = None) -
     asked = asked_of(command, book)
     assert asked is not None
     case = Case(asked=asked, book=book, market=market, facts=facts or Facts(now=NOON))
-    return case.refusal(checked)
+    return case.refusal([checked])
 
 
 def placed(*orders: tuple[int, str]) -> dict[int, LastMinute]:
@@ -297,11 +298,13 @@ def test_an_account_without_credit_uses_none(make_book, market):
 def test_a_total_counts_what_all_accounts_hold(book, market, value, word):
     facts = Facts(
         now=NOON,
-        totals={
-            (1, "EURUSD"): Lots(D(4), D(2), 3),
-            (2, "EURUSD"): Lots(waiting_sells=D(4)),
-            (1, "GBPUSD"): Lots(D(9)),
-        },
+        totals=Totals(
+            {
+                (1, "EURUSD"): Lots(D(4), D(2), 3),
+                (2, "EURUSD"): Lots(waiting_sells=D(4)),
+                (1, "GBPUSD"): Lots(D(9)),
+            }
+        ),
     )
     checked = total("open_volume", value, scope="symbol", symbol="EURUSD")
 
@@ -309,7 +312,7 @@ def test_a_total_counts_what_all_accounts_hold(book, market, value, word):
 
 
 def test_a_group_total_leaves_other_groups_out(book, market):
-    facts = Facts(now=NOON, totals={(1, "EURUSD"): Lots(D(4)), (2, "EURUSD"): Lots(D(100))})
+    facts = Facts(now=NOON, totals=Totals({(1, "EURUSD"): Lots(D(4)), (2, "EURUSD"): Lots(D(100))}))
     checked = total("open_volume", "5", scope="group", group_id=1)
 
     assert refused(buy("EURUSD", lots="1.00"), book, market, checked, facts) is None

@@ -9,7 +9,9 @@ from uuid import uuid4
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.accounts.models import TradingAccount
+from apps.groups.domain.terms import Terms
 from apps.groups.models import TradingGroup
+from apps.groups.selectors import terms_book
 from apps.market.models import Symbol
 from apps.risk.models import KillSwitch
 from apps.risk.selectors import kill_switches
@@ -99,18 +101,16 @@ class Command(BaseCommand):
             self._preview(target.switch(), options)
             return
         account = TradingAccount.objects.get(pk=target.account_id)
-        symbol = Symbol.objects.order_by("name").first()
-        if symbol is None:
-            raise CommandError("There is no symbol to try an order on.")
+        terms = _offered(account)
         switch = kill_switch.engage(
             target=target, reason=f"Drill: {self._reason(options)}"[:200], actor=self._actor
         )
         started = time.perf_counter()
         try:
             order = MarketOrder(
-                symbol=symbol.name,
+                symbol=terms.symbol.name,
                 side=Side.BUY,
-                volume=symbol.volume_min,
+                volume=terms.volume_min,
                 client_order_id=f"drill-{uuid4().hex[:12]}",
             )
             outcome = orders.place_market(account_id=account.pk, order=order, actor=self._actor)
@@ -174,3 +174,12 @@ class Command(BaseCommand):
         if not options["reason"].strip():
             raise CommandError("--reason is needed: it is written into the history.")
         return str(options["reason"])
+
+
+def _offered(account: TradingAccount) -> Terms:
+    """Return the terms of a symbol that an account may trade."""
+    book = terms_book()
+    offered = [terms for terms in book.terms[account.group_id].values() if terms.is_offered]
+    if not offered:
+        raise CommandError("The account's group trades no symbol to try an order on.")
+    return min(offered, key=lambda terms: terms.symbol.name)
