@@ -7,6 +7,7 @@ import pytest
 
 from apps.risk.models import Breaker, BreakerState, KillSwitch
 from rtx.kernel import clock
+from rtx.kernel.rest import UserThrottle
 from tests.factories.house import House, buy, staff
 from tests.factories.problems import answers_of, is_problem
 from tests.factories.rows import Trader
@@ -136,3 +137,65 @@ def test_a_what_if_that_makes_no_sense_is_refused(dealer: Trader) -> None:
 def test_a_what_if_names_known_symbols_and_groups_within_reach(house: House, dealer: Trader) -> None:
     is_problem(post(dealer, "what-if", {"prices": {"NOPE": "1"}}), 404, "symbol_not_found")
     is_problem(post(dealer, "what-if", {"groups": {"eur": {"leverage": 5}}}), 404, "group_not_found")
+
+
+NASTY = (
+    None,
+    True,
+    0,
+    -1,
+    1.5,
+    10**30,
+    "",
+    " ",
+    "\u0000",
+    "\u00e9\U0001f642",
+    "a" * 5000,
+    "NaN",
+    "-Infinity",
+    "1e999",
+    [],
+    [[]],
+    {},
+    {"": {}},
+    {"EURUSD": None},
+    {"EURUSD": "-98.999999"},
+    {"usd": {"leverage": 10_000, "stop_out_pct": "0", "margin_call_pct": "0"}},
+    {"usd": {"markup_bid_points": "999999", "markup_ask_points": "999999"}},
+)
+WRITES = {
+    ("POST", "what-if"): ("price_pct", "prices", "spread_pct", "spreads", "groups", "every_group", "limit"),
+    ("POST", "value-at-risk"): ("method", "confidence_pct", "horizon_days", "interval"),
+    ("PUT", "correlations"): ("first", "second", "value", "reason"),
+    ("POST", "kill-switch"): (
+        "action",
+        "scope",
+        "group",
+        "symbol",
+        "account",
+        "id",
+        "reason",
+        "cancels_orders",
+    ),
+    ("POST", "breaker/1/reset"): ("reason",),
+}
+VALID: dict[str, dict[str, Any]] = {
+    "correlations": {"first": "EURUSD", "second": "USDJPY", "value": "0.1", "reason": "a reason"},
+    "kill-switch": {"action": "release", "scope": "group", "group": "usd", "reason": "a reason"},
+    "breaker/1/reset": {"reason": "a reason"},
+}
+
+
+def test_no_value_of_any_field_is_a_fault_of_ours(house: House, boss: Trader) -> None:
+    buy(house.anna, "EURUSD", "0.30")
+    faults = []
+    for (method, path), fields in WRITES.items():
+        for field in fields:
+            for value in NASTY:
+                UserThrottle._bucket._levels.clear()
+                body = json.dumps({**VALID.get(path, {}), field: value})
+                answer = boss.call(method, BASE + path, body, **{"Idempotency-Key": "k"})
+                if answer.status_code not in {200, 201, 400, 404, 409}:
+                    faults.append((path, field, value, answer.status_code, answer.content))
+
+    assert faults == []
