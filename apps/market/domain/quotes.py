@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+AHEAD_MAX_MS = 5_000  # so far ahead of the clock a time may lie before it is a wrong clock's
 SPIKE_CONFIRMATIONS = 5  # so many ticks in a row at a new level make it real
 HUNDRED = Decimal(100)
 
@@ -61,8 +62,16 @@ class TickFilter:
         self._suspect_bid: Decimal | None = None
         self._confirming = 0
 
-    def refusal(self, *, bid: Decimal | None, ask: Decimal | None, time_ms: int) -> Refusal | None:
-        """Judge one tick and count it; None: it is accepted and the next is held to its level."""
+    def refusal(
+        self, *, bid: Decimal | None, ask: Decimal | None, time_ms: int, now_ms: int | None = None
+    ) -> Refusal | None:
+        """
+        Judge one tick and count it; None: it is accepted and the next is held to its level.
+
+        With `now_ms`, a last tick that lies ahead of it (the clock was set back) holds up none after it.
+        """
+        if now_ms is not None and self._last_ms > now_ms + AHEAD_MAX_MS:
+            self._last_ms = 0
         reason = self._judge(bid, ask, time_ms)
         if reason is None:
             self.accepted += 1

@@ -14,8 +14,9 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 
 from apps.market.adapters.bus import QuoteBatch, QuoteSubscriber
-from apps.market.domain.quotes import Quote
+from apps.market.domain.quotes import AHEAD_MAX_MS, Quote
 from apps.market.selectors.quotes import last_quotes
+from rtx.kernel import clock
 
 FIRST_USE_WAIT_S = 2.0
 
@@ -47,13 +48,17 @@ class QuoteBoard:
         self._ready.set()
 
     def apply(self, quotes: Iterable[Quote], *, simulated: frozenset[str] = frozenset()) -> None:
-        """Take quotes over; one that is older than what is there is left out."""
+        """
+        Take quotes over; one that is older than what is there is left out, unless that lies in the future
+        (the clock was set back meanwhile).
+        """
+        ahead_ms = clock.now_ms() + AHEAD_MAX_MS
         with self._writing:
             latest = dict(self.latest)
             named = set()
             for quote in quotes:
                 known = latest.get(quote.symbol)
-                if known is None or known.time_ms <= quote.time_ms:
+                if known is None or known.time_ms <= quote.time_ms or known.time_ms > ahead_ms:
                     latest[quote.symbol] = quote
                     named.add(quote.symbol)
             marked = (self.simulated - named) | (simulated & named)

@@ -19,7 +19,7 @@ from django.db import Error, connection
 from apps.market.adapters.bus import QuotePublisher
 from apps.market.adapters.feed import NEVER_MS, FeedRefused, RawTick, SymbolFeed
 from apps.market.adapters.feeds import FeedFactory, LastPrice
-from apps.market.domain.quotes import Quote, TickFilter
+from apps.market.domain.quotes import AHEAD_MAX_MS, Quote, TickFilter
 from apps.market.models import LastQuote
 from apps.market.selectors.candles import minutes_since
 from apps.market.selectors.quotes import last_quotes
@@ -69,7 +69,7 @@ class Line:
         quotes: list[Quote] = []
         kept: list[tuple[StoredTick, Quote]] = []
         for tick in due:
-            quote = self._repeat(tick) if tick.is_repeat else self._judge(tick)
+            quote = self._repeat(tick, now_ms) if tick.is_repeat else self._judge(tick, now_ms)
             if quote is None:
                 continue
             quotes.append(quote)
@@ -78,16 +78,17 @@ class Line:
             self.quote = quote
         return quotes, kept
 
-    def _repeat(self, tick: RawTick) -> Quote | None:
+    def _repeat(self, tick: RawTick, now_ms: int) -> Quote | None:
         last = self.quote
-        if last is None or tick.time_ms <= last.time_ms:
+        if last is None or tick.time_ms <= last.time_ms <= now_ms + AHEAD_MAX_MS:
             return None
         return Quote(last.symbol, last.bid, last.ask, tick.time_ms)
 
-    def _judge(self, tick: RawTick) -> Quote | None:
+    def _judge(self, tick: RawTick, now_ms: int) -> Quote | None:
         if tick.after_break:
             self.ticks.break_session()
-        if self.ticks.refusal(bid=tick.bid, ask=tick.ask, time_ms=tick.time_ms) is not None:
+        refusal = self.ticks.refusal(bid=tick.bid, ask=tick.ask, time_ms=tick.time_ms, now_ms=now_ms)
+        if refusal is not None:
             return None
         assert tick.bid is not None  # the filter refuses empty prices
         assert tick.ask is not None

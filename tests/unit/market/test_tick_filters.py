@@ -95,3 +95,10 @@ def test_zero_limit_turns_the_spike_filter_off():
     ticks = TickFilter(spike_max_pct=Decimal(0))
 
     assert [judge(ticks, bid, "1000") for bid in ("100", "900", "1")] == [None] * 3
+
+
+@pytest.mark.parametrize(("now_ms", "reason"), [(-4_001, None), (-4_000, Refusal.OUT_OF_ORDER)])
+def test_a_tick_of_a_clock_that_was_ahead_holds_up_none_after_it(ticks, now_ms, reason):
+    found = ticks.refusal(bid=Decimal(100), ask=Decimal("100.02"), time_ms=999, now_ms=now_ms)
+
+    assert found is reason  # the last tick's time is 1000: more than five seconds ahead, or just five
