@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 RETRY_PAUSE_S = 0.1
 SYSTEM_BATCHES = 2
+DEADLOCKS_MAX = 3
 LOST_CONNECTION = (  # Django's for its own statements, the driver's for those of the raw cursor
     OperationalError,
     InterfaceError,
@@ -150,11 +151,14 @@ class Executor:
 
     def _run_until_answered(self, waiting: list[Submission]) -> None:
         """Commit, or after a rollback run one by one, or answer that it cannot be done."""
-        commit_tried = False
+        commit_tried, deadlocks = False, 0
         while waiting:
             try:
                 written = self._runner.run(waiting)
             except LOST_CONNECTION as error:
+                if _is_deadlock(error) and deadlocks < DEADLOCKS_MAX:
+                    deadlocks += 1  # rolled back whole, and the other one has gone on
+                    continue
                 commit_tried = commit_tried or self._runner.committing
                 waiting = self._after_lost_connection(waiting, error, unknown=commit_tried)
             except Exception as error:  # noqa: BLE001 - it becomes the answer of the command at fault
@@ -203,6 +207,10 @@ class Executor:
             return
         for submission in waiting:
             self._run_until_answered([submission])
+
+
+def _is_deadlock(error: BaseException) -> bool:
+    return isinstance(error.__cause__ or error, psycopg.errors.DeadlockDetected)
 
 
 _executor = Executor()

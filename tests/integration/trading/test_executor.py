@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 from django.db import transaction
+from psycopg.errors import DeadlockDetected
 
 from apps.accounts.models import AccountEvent
 from apps.groups.models import TradingGroup
@@ -281,3 +282,18 @@ def test_no_answer_in_time_is_an_unknown_outcome_that_a_repeat_resolves(settings
     assert (int(unknown.value.status), unknown.value.code) == (503, "outcome_unknown")
     assert again.repeated
     assert Order.objects.count() == 1
+
+
+def test_a_batch_that_lost_a_deadlock_runs_again_at_once(holder, caplog):
+    tries: list[int] = []
+
+    def effect(answered: list[tuple[Command, Outcome]]) -> None:
+        tries.append(answered[0][1].seq)
+        if len(tries) == 1:
+            raise DeadlockDetected("deadlock detected")
+
+    outcome = executor.run(market_order(holder), effects=(effect,))
+
+    assert (outcome.order.status, tries) == ("filled", [3, 3])
+    assert state_of(holder)[3] == 3
+    assert "connection lost" not in caplog.text
