@@ -166,13 +166,13 @@ def test_smart_reckons_with_the_commission_of_the_close(make_book, make_market):
     market = make_market(quotes=FLAT, group={**SMART, "commission": rule})
     book = make_book(balance="100000")
     trade(book, market, buy("EURUSD", lots="1"))
-    book.account.balance = D(500)
+    book.account.balance = D("500.60")
 
     outcome = run(book, market)
 
-    # 0.09 lots: 498.20 / 1,001 is 49.77 %; 0.10: 498.00 / 990 is 50.30 %
+    # 0.09 lots: 498.80 / 1,001 is 49.83 %, without commission it would do; 0.10: 498.60 / 990 is 50.36 %
     assert closes(outcome) == [("buy", "0.1", "EURUSD")]
-    assert outcome.dossier["after"] == {"equity": "498", "margin": "990.00", "level_pct": "50.3030303"}
+    assert outcome.dossier["after"] == {"equity": "498.6", "margin": "990.00", "level_pct": "50.36363636"}
 
 
 def test_smart_explains_a_fallback_by_the_measure_it_used(make_book, make_market):
