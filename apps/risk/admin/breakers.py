@@ -23,7 +23,7 @@ from rtx.kernel.admin import (
     as_id,
 )
 from rtx.kernel.admin_actions import Operation, operator_action
-from rtx.kernel.admin_display import EMPTY, badge, instant, link, number
+from rtx.kernel.admin_display import EMPTY, badge, grouped, instant, link, number
 from rtx.kernel.money import plain, rounded
 
 TONES = {"closed": "good", "half_open": "warn", "open": "bad"}
@@ -160,7 +160,7 @@ class BreakerAdmin(ScopedAdmin, ConfiguredModelAdmin):
         """The threshold with its unit and window."""
         unit = UNITS.get(breaker.kind, breaker.currency)
         window = f" within {breaker.window_s} s" if breaker.kind in WINDOWED else ""
-        return f"{plain(breaker.threshold)} {unit}{window}"
+        return f"{grouped(plain(breaker.threshold))} {unit}{window}"
 
     @admin.display(description="Comes back")
     def returns(self, breaker: Breaker) -> str:

@@ -23,7 +23,7 @@ from rtx.kernel import clock
 from rtx.kernel.actor import Actor
 from rtx.kernel.admin import ConfiguredModelAdmin, OperatedModelAdmin, RtxModelAdmin, as_id
 from rtx.kernel.admin_actions import Operation, operator_action
-from rtx.kernel.admin_display import EMPTY, badge, instant, link
+from rtx.kernel.admin_display import EMPTY, badge, grouped, instant, link
 from rtx.kernel.money import plain
 
 SCOPE_TONES = {"platform": "bad", "group": "warn", "symbol": "info", "account": "muted"}
@@ -147,7 +147,8 @@ class KillSwitchAdmin(ScopedAdmin, OperatedModelAdmin, ConfiguredModelAdmin):
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> Any:
         """Say what adding a row is."""
-        return super().add_view(request, form_url, {**(extra_context or {}), "title": "Stop trading"})
+        shown = {"title": "Stop trading", "show_save_and_add_another": False, "show_save_and_continue": False}
+        return super().add_view(request, form_url, {**(extra_context or {}), **shown})
 
     def save_model(self, request: HttpRequest, obj: KillSwitch, form: Any, change: bool) -> None:
         """Engage through the service."""
@@ -288,7 +289,9 @@ class RiskLimitAdmin(ScopedAdmin, ConfiguredModelAdmin):
     def value_(self, limit: RiskLimit) -> SafeString:
         """The value with its unit."""
         exposed = f" of {limit.exposed_currency}" if limit.exposed_currency else ""
-        return badge(f"{plain(limit.value)} {UNITS.get(limit.kind, limit.currency)}{exposed}".strip(), "info")
+        return badge(
+            f"{grouped(plain(limit.value))} {UNITS.get(limit.kind, limit.currency)}{exposed}".strip(), "info"
+        )
 
     @admin.display(description="Counts")
     def counts(self, limit: RiskLimit) -> str:

@@ -40,6 +40,19 @@ def known_currencies() -> set[str]:
     return found
 
 
+LABELS = {
+    "is_per_account": "For each account by itself",
+    "is_active": "In force",
+    "exposed_currency": "Currency that is counted",
+    "lp": "Provider",
+    "window_s": "Window in seconds",
+    "observations_min": "Fewest orders",
+    "cooldown_s": "Cool-down in seconds",
+    "cancels_orders": "Cancel orders",
+    "closes_positions": "Close positions",
+}
+
+
 class TargetForm(forms.ModelForm):
     """A row about exactly one thing; accounts are named by their number and must be within reach."""
 
@@ -55,6 +68,8 @@ class TargetForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        for name in LABELS.keys() & self.fields.keys():
+            self.fields[name].label = LABELS[name]
         if self.instance.pk and self.instance.account_id and "account_number" in self.fields:
             self.fields["account_number"].initial = self.instance.account.login
 

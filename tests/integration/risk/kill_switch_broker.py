@@ -25,6 +25,7 @@ def main(orders: int) -> None:
 
     seed_demo_symbols()
     Symbol.objects.exclude(name="EURUSD").delete()
+    Symbol.objects.update(quote_age_max_s=600)
     group = TradingGroup.objects.create(
         name="many", leverage_max=500, position_mode="hedging", orders_max=10_000
     )

@@ -21,7 +21,7 @@ from tests.integration.risk.kill_switch_broker import ACCOUNTS, POSITIONS_EACH
 
 pytestmark = pytest.mark.serial
 
-ORDERS = 4_000
+ORDERS = 1_500
 POSITIONS = ACCOUNTS * POSITIONS_EACH
 DEMO = {
     "DJANGO_SETTINGS_MODULE": "rtx.settings.dev",
