@@ -161,8 +161,7 @@ def _prices(told: Told) -> dict[str, Any]:
 
 def _rates(told: Told) -> dict[str, Any]:
     rows = [
-        [*pair.split(">"), rate["gain"] or EMPTY, rate["loss"] or EMPTY]
-        for pair, rate in told["rates"].items()
+        [*pair.split(">"), _rate(rate["gain"]), _rate(rate["loss"])] for pair, rate in told["rates"].items()
     ]
     return _section("Conversion rates", ["From", "To", "Of a profit", "Of a loss"], rows, "None was needed.")
 
@@ -177,6 +176,11 @@ def _side(side: str) -> Any:
 
 def _money(value: str | None) -> str:
     return EMPTY if value is None else grouped(stories.amount(value))
+
+
+def _rate(value: str | None) -> str:
+    """Write a rate to ten significant digits: an inverted one never ends."""
+    return EMPTY if value is None else f"{Decimal(value):.10g}"
 
 
 def _value(value: str) -> str:

@@ -30,6 +30,12 @@ SAID = {
     Enforced.FAILED: "failed; see the alarm, it is tried again",
     Enforced.UNAVAILABLE: "could not be tried: the database or the executor is not there",
 }
+RULES = {
+    "largest_loss": "Largest loss",
+    "largest_margin": "Largest margin",
+    "fifo": "Oldest",
+    "smart": "Smallest part",
+}
 DERIVE = "derive"
 
 
@@ -47,10 +53,9 @@ class LiquidationAdmin(OfAccount):
         "at_",
         "account_link",
         "group",
-        "rule",
+        "rule_",
         "cause_",
         "levels",
-        "closed",
         "profit_",
         "compensation_",
         "state",
@@ -116,11 +121,10 @@ class LiquidationAdmin(OfAccount):
         """Margin level before and after."""
         return f"{level_text(row.level_before_pct)} → {level_text(row.level_after_pct)}"
 
-    @admin.display(description="Closed")
-    def closed(self, row: Liquidation) -> str:
-        """Closing deals and canceled orders."""
-        orders = f", {row.orders_canceled} orders canceled" if row.orders_canceled else ""
-        return f"{row.positions_closed} deals{orders}"
+    @admin.display(description="Rule")
+    def rule_(self, row: Liquidation) -> str:
+        """The group's rule, in short."""
+        return RULES.get(row.rule, row.rule)
 
     @admin.display(description="Result")
     def profit_(self, row: Liquidation) -> SafeString:
@@ -135,7 +139,7 @@ class LiquidationAdmin(OfAccount):
     @admin.display(description="State")
     def state(self, row: Liquidation) -> SafeString:
         """Whether something was left waiting."""
-        return badge("complete", "good") if row.is_complete else badge("something was left", "bad")
+        return badge("complete", "good") if row.is_complete else badge("part was left", "bad")
 
 
 class WaitingFilter(admin.SimpleListFilter):

@@ -48,7 +48,7 @@ def amount(value: str | None) -> str:
 def level(standing: Told) -> str:
     """Return a margin level for reading."""
     found = standing["level_pct"]
-    return "none (no margin)" if found is None else f"{amount(found)} %"
+    return "no margin" if found is None else f"{amount(found)} %"
 
 
 def _opening(told: Told) -> Iterator[str]:

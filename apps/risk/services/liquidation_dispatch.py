@@ -34,8 +34,8 @@ from rtx.kernel.errors import NotFound, Unavailable
 log = structlog.get_logger(__name__)
 
 ACTOR = Actor.system("liquidation")
-UNDER_WAY_MAX = 128
-TOGETHER_MAX = 64
+UNDER_WAY_MAX = 96
+TOGETHER_MAX = 48
 REST_S = 30.0  # what waits for a market is the queue's: ticks of others do not ask again meanwhile
 PAUSE_S = 0.2  # after a failure of the database
 STOP_WAIT_S = 5.0

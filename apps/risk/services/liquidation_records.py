@@ -266,7 +266,9 @@ def _alarm(waits: Waits, *, login: int, error: str | None) -> Alarm:
     if error is not None:
         message = f"The liquidation of account {login} failed and is tried again: {error}"
     else:
-        told = ", ".join(sorted({f"{symbol} {reason}" for symbol, reason in waits.waiting.values()}))
+        told = ", ".join(
+            sorted({f"{symbol} {reason.replace('_', ' ')}" for symbol, reason in waits.waiting.values()})
+        )
         message = f"Account {login} is below stop-out (level {level}) and waits: {told}"
     return Alarm(
         kind=WAITS if error is None else BROKE,

@@ -85,7 +85,7 @@ def test_an_alarm_is_acknowledged_once_and_stays_open(operator: Client, group: T
     waiting(group)
     alarm = RiskAlarm.objects.get(kind="liquidation_waits")
 
-    assert "EURUSD market_closed" in page(operator, "riskalarm", alarm.pk)
+    assert "EURUSD market closed" in page(operator, "riskalarm", alarm.pk)
     assert "acknowledged" in act(operator, "riskalarm", "acknowledge", alarm.pk)
     assert "was acknowledged before" in act(operator, "riskalarm", "acknowledge", alarm.pk)
 
