@@ -2,7 +2,8 @@
 The sweep: finds by SQL who is below stop-out, hands them to liquidation, and says what the monitor missed.
 
 The safety net behind the engine: it needs PostgreSQL and prices, nothing of the monitor. It tries again what
-waits, too. A lease keeps two sweeps from running at once; what both would do is done once anyway.
+waits, too. A lease keeps two sweeps from running at once; what both would do is done once anyway. Whom it
+finds it looks at again after a second: who is still below then, the monitor has missed.
 """
 
 import time
@@ -13,14 +14,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from django.conf import settings
 from django.db import connection, transaction
 from psycopg import Cursor
 
 from apps.accounts.models import TradingAccount
+from apps.market.selectors.quotes import last_quotes
+from apps.market.services.board import board
 from apps.market.services.leases import Lease
 from apps.risk.models import MonitorStatus, QueuedLiquidation, RiskAlarm, SweepRun
 from apps.risk.selectors import sweep as by_sql
-from apps.risk.selectors.sweep import Found, Swept
+from apps.risk.selectors.sweep import Swept
 from apps.risk.services import alarms, liquidation
 from apps.risk.services.liquidation import Enforced
 from apps.risk.services.liquidation_queue import Openings, due
@@ -43,12 +47,14 @@ KEPT = timedelta(days=2)
 KEPT_WITH_FINDINGS = timedelta(days=90)
 SUBJECT = "monitor"
 DONE = frozenset({Enforced.CLOSED, Enforced.PARTLY})
+MISSED = DONE | {Enforced.WAITS}  # what the monitor had asked for is void by now, or queued
 
 LATE_SHARDS = """
     SELECT shard, extract(epoch FROM clock_timestamp() - at)::float8 FROM risk_monitorstatus
 """
 
 log = structlog.get_logger(__name__)
+pause = time.sleep  # between both looks, outside any transaction
 
 
 @dataclass(slots=True)
@@ -57,7 +63,7 @@ class _Plan:
 
     below: list[int] = field(default_factory=list)
     waiting: list[int] = field(default_factory=list)
-    overdue: set[int] = field(default_factory=set)
+    overdue: list[int] = field(default_factory=list)
     unvalued: list[int] = field(default_factory=list)
     left_to_monitor: int = 0
 
@@ -75,10 +81,12 @@ def run() -> SweepRun | None:
 
 def _run(lease: Lease) -> SweepRun:
     started, now = time.perf_counter(), clock.now()
+    board().apply(last_quotes().quotes.values())  # a bus that hangs must not let old prices decide
     views = markets(now=now)
     swept = by_sql.below_stop_out(views)
     sql_ms = _ms_since(started)
     plan = _planned(swept, views, now)
+    _look_again(plan)
     results: dict[int, Enforced] = {}
     for cause, account_ids in (("sweep", plan.below), ("queue", plan.waiting)):
         for start in range(0, len(account_ids), liquidation.TOGETHER_MAX):
@@ -86,7 +94,7 @@ def _run(lease: Lease) -> SweepRun:
             results |= liquidation.enforce_all(chunk, cause=cause, actor=ACTOR)
             lease.renew()
     closed = [account_id for account_id in plan.below if results.get(account_id) in DONE]
-    missed = [account_id for account_id in closed if account_id in plan.overdue]
+    missed = [account_id for account_id in plan.overdue if results.get(account_id) in MISSED]
     made = SweepRun.objects.create(
         at=now,
         took_ms=_ms_since(started),
@@ -116,39 +124,44 @@ def _planned(swept: Swept, views: Markets, now: datetime) -> _Plan:
             plan.unvalued.append(one.account_id)
         elif one.account_id not in queued and (not one.odd or one.account_id in really_below):
             plan.below.append(one.account_id)
-            if _is_overdue(one, now):
-                plan.overdue.add(one.account_id)
-    if plan.below and _is_monitor_at_it(now):
-        plan.left_to_monitor, plan.below = len(plan.below), []
+    busy = _busy_shards(now) if plan.below else frozenset()
+    if busy:
+        theirs = [one for one in plan.below if one % settings.RISK_SHARDS in busy]
+        plan.left_to_monitor = len(theirs)
+        plan.below = [one for one in plan.below if one % settings.RISK_SHARDS not in busy]
     return plan
 
 
-def _is_overdue(found: Found, now: datetime) -> bool:
-    """Say whether neither price nor account has moved for so long that the monitor should have acted."""
-    limit = now - timedelta(seconds=GRACE_S)
-    quoted = found.quote_time_ms is None or clock.from_ms(found.quote_time_ms) <= limit
-    return quoted and found.updated_at <= limit
+def _look_again(plan: _Plan) -> None:
+    """Give the monitor its second, then keep those that are still below: it has missed them."""
+    if not plan.below:
+        return
+    pause(GRACE_S)
+    now = clock.now()
+    board().apply(last_quotes().quotes.values())
+    still = _below_exactly(plan.below, markets(now=now))
+    plan.overdue = plan.below = [account_id for account_id in plan.below if account_id in still]
 
 
-def _is_monitor_at_it(now: datetime) -> bool:
-    """Say whether a monitor is alive and works off a backlog, which it was not doing for long."""
-    backlog = any(
-        status.counters.get("liquidations_waiting", 0) > 0
+def _busy_shards(now: datetime) -> frozenset[int]:
+    """Return the monitor's shards that are alive and work off a backlog, which they were not for long."""
+    at_it = frozenset(
+        int(status.shard)
         for status in MonitorStatus.objects.filter(at__gte=now - timedelta(seconds=MONITOR_LATE_S / 2))
+        if status.counters.get("liquidations_waiting", 0) > 0
     )
-    if not backlog:
-        return False
-    runs = SweepRun.objects.filter(at__gte=now - 2 * BUSY_MAX).order_by("-at")
+    if not at_it:
+        return at_it
     since = now
-    for before in runs:
+    for before in SweepRun.objects.filter(at__gte=now - 2 * BUSY_MAX).order_by("-at"):
         if not before.detail.get("left_to_monitor"):
             break
         since = before.at
-    return now - since < BUSY_MAX
+    return at_it if now - since < BUSY_MAX else frozenset()
 
 
 def _below_exactly(account_ids: Sequence[int], views: Markets) -> set[int]:
-    """Value accounts by their own contracts, exactly; return those at or below their stop-out level."""
+    """Value accounts by their own contracts, exactly; return those that need a stop-out or owe money."""
     found = set()
     for start in range(0, len(account_ids), CHUNK):
         with transaction.atomic():
@@ -159,7 +172,8 @@ def _below_exactly(account_ids: Sequence[int], views: Markets) -> set[int]:
             value = holdings.valuation(views.of_group(held.account.group_id))
             if group is not None and value is not None:
                 standing = Standing(value.equity, held.account.margin)
-                if standing.is_at_most(group.stop_out_pct, is_exposed=bool(held.positions)):
+                owes = group.protects_balance and not held.positions and held.account.balance < 0
+                if owes or standing.is_at_most(group.stop_out_pct, is_exposed=bool(held.positions)):
                     found.add(account_id)
     return found
 

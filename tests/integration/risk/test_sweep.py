@@ -12,11 +12,12 @@ from apps.market.services.board import own_board
 from apps.market.services.leases import Lease
 from apps.risk.models import MonitorStatus, RiskAlarm, SweepRun
 from apps.risk.selectors import sweep as found_by_sql
-from apps.risk.services import sweep
+from apps.risk.services import liquidation, sweep
 from apps.trading.domain.orders import Side
 from apps.trading.selectors.markets import markets
 from apps.trading.services import executor
 from rtx.kernel import clock
+from rtx.kernel.actor import Actor
 from tests.factories import rows
 from tests.factories.rows import Holder
 from tests.factories.stop_outs import crash, exposed, liquidations, queued
@@ -78,15 +79,42 @@ def test_what_a_dead_monitor_missed_is_closed_and_alarmed(group: TradingGroup) -
     assert str(holder.login) in raised["sweep_found"].message
 
 
-def test_what_has_only_just_moved_is_closed_without_an_alarm(group: TradingGroup) -> None:
-    exposed_and_aged(group)
+def test_what_the_monitor_missed_is_alarmed_however_young_prices_are(group: TradingGroup) -> None:
+    exposed(group=group)
     crash()
 
     made = sweep.run()
 
     assert made is not None
-    assert (made.liquidated, made.missed) == (1, 0)
+    assert (made.liquidated, made.missed) == (1, 1)
+    assert RiskAlarm.objects.filter(kind="sweep_found", cleared_at=None).count() == 1
+
+
+def test_what_the_monitor_closes_within_its_second_is_not_missed(
+    group: TradingGroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder = exposed(group=group)
+    crash()
+    asked: list[float] = []
+
+    def monitor_acts(seconds: float) -> None:
+        asked.append(seconds)
+        liquidation.enforce(holder.id, cause="monitor", actor=Actor.system("monitor"))
+
+    monkeypatch.setattr(sweep, "pause", monitor_acts)
+
+    made = sweep.run()
+
+    assert made is not None
+    assert (asked, made.found, made.liquidated, made.missed) == ([1.0], 1, 0, 0)
+    assert [kept.cause for kept in liquidations(holder)] == ["monitor"]
     assert not RiskAlarm.objects.filter(kind="sweep_found").exists()
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody acts between both looks, so there is nothing to wait for."""
+    monkeypatch.setattr(sweep, "pause", lambda seconds: None)
 
 
 def test_clean_runs_end_the_alarm(group: TradingGroup) -> None:
