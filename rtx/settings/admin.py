@@ -73,6 +73,7 @@ NAVIGATION = [
             _item("Account days", "calendar_view_day", "risk_accountriskday"),
             _item("Margin monitor", "monitor_heart", "risk_monitorstatus"),
             _item("Sweeps", "cleaning_services", "risk_sweeprun"),
+            _item("Controls version", "numbers", "risk_controlsversion"),
             _item("Pairs of symbols", "compare_arrows", "risk_correlation"),
             _item("Estimates of risk", "bar_chart", "risk_valueatrisk"),
         ],

@@ -55,6 +55,7 @@ LISTS = (
     "risk/breaker",
     "risk/breakerchange",
     "risk/breakerstate",
+    "risk/controlsversion",
     "risk/correlation",
     "risk/exposure",
     "risk/heatmap",

@@ -154,7 +154,8 @@ class SweepRunAdmin(ReadOnlyModelAdmin):
 
     list_display = ["at_", "took", "state", "positions", "found_", "liquidated", "missed_", "without_price"]
     list_filter = [("at", RangeDateTimeFilter)]
-    search_fields: list[str] = []
+    search_fields = ["id"]
+    search_help_text = "Number"
     ordering = ["-id"]
     sortable_by: list[str] = []
     fields = [

@@ -120,6 +120,8 @@ class ValueAtRiskAdmin(ReadOnlyModelAdmin):
         "left_out",
     ]
     list_filter = [("method", ChoicesDropdownFilter), ("at", RangeDateTimeFilter)]
+    search_fields = ["method"]
+    search_help_text = "Method"
     ordering = ["-id"]
     sortable_by = ["id"]
     fields = [
