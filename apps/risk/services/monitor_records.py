@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 from django.db import transaction
 
+from apps.market.services.board import own_board
 from apps.risk.models import RiskAlarm
 from apps.risk.services import alarms, liquidation, marks, monitor_status
 from apps.risk.services.marks import Picked, Row
@@ -72,6 +73,8 @@ class Recorder:
             if time.monotonic() >= self._recomputed_at + RECOMPUTE_S:
                 self.drift = portfolio.recompute()
                 self._recomputed_at = time.monotonic()
+            latest = own_board().latest
+            portfolio.tick(latest, latest, now_ms=clock.now_ms())  # what no tick has brought
             seen = portfolio.look(now_ms=clock.now_ms())
             found = monitor_status.figures(portfolio)
             self._turn_day()

@@ -52,7 +52,9 @@ log = structlog.get_logger(__name__)
 class Shard:
     """The accounts whose id leaves `number` when divided by `of`. See the module for its threads."""
 
-    def __init__(self, number: int, *, of: int, fail: Callable[[str, Exception], None]) -> None:
+    def __init__(
+        self, number: int, *, of: int, fail: Callable[[str, Exception], None], is_fed: Callable[[], bool]
+    ) -> None:
         self.number, self.of = number, of
         self.name = str(number)
         self.lease = Lease(f"margin:{number}")
@@ -63,7 +65,7 @@ class Shard:
         self.is_leading = False
         self.last_error = ""
         self.counted = {"batches": 0, "events": 0, "accounts_read": 0, "stop_outs_asked": 0}
-        self._fail = fail
+        self._fail, self._is_fed = fail, is_fed
         self._recorder = Recorder(self)
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -230,14 +232,18 @@ class Shard:
             log.warning("margin_deposed", shard=self.name, fence=self.lease.fence)
 
     def _lead(self) -> bool:
-        """Load everything when a leadership begins."""
+        """Load everything when a leadership begins; not before the feed here does: it brings the board up."""
         if self.is_leading:
             return True
+        if not self._is_fed():
+            return False
         started = time.monotonic()
         follower = Follower(following.present())
         portfolio = Portfolio(terms_book(terms_version()))
-        quotes = {**last_quotes().quotes, **own_board().latest}
-        portfolio.prices.take(quotes, quotes)
+        known = last_quotes()  # whoever led meanwhile stored newer ones than the board here may have
+        own_board().apply(known.quotes.values(), simulated=known.simulated)
+        latest = own_board().latest
+        portfolio.prices.take(latest, latest)
         found = stored.shard(self.number, of=self.of)
         portfolio.load(*portfolio_rows.of_shard(found))
         day = clock.now().date()

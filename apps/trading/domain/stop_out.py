@@ -362,11 +362,13 @@ def call_margin(desk: Desk, command: CallMargin, market: MarketView, now: dateti
     """
     Tell the client that the margin level has come to the margin-call level, or has recovered from it.
 
-    :raises MarginCallVoid: the level is elsewhere by now, or cannot be told.
+    :raises MarginCallVoid: the level is elsewhere by now, or cannot be told: no price, or an old one.
     """
     group = _group_of(desk, market)
     value = desk.valuation(market)
-    if value is None:
+    symbols = {position.symbol for position in desk.positions.values()}
+    is_stale = any(market.in_session(symbol) and not market.is_usable(symbol) for symbol in symbols)
+    if value is None or is_stale:
         raise MarginCallVoid(f"Account {desk.account.login} cannot be valued now.")
     standing = Standing(value.equity, desk.account.margin)
     level = group.margin_call_ends_pct if command.ends else group.margin_call_pct

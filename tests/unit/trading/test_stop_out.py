@@ -319,6 +319,19 @@ def test_a_margin_call_is_told_at_its_level_and_ends_above_its_own(make_book, ma
     assert (ended.type, ended.payload["margin_level"]) == ("margin_call_ended", "105.00")
 
 
+@pytest.mark.parametrize("ends", [False, True])
+def test_nobody_is_called_at_a_price_that_is_too_old(make_book, make_market, ends):
+    book = holding(make_book, make_market(), buy("EURUSD", lots="1"))
+    book.account.balance = D("1172.20") if ends else D("1117.17")
+    frozen, closed = make_market(age_ms=30_001), {"EURUSD": {"calendar": NEVER}}
+    with pytest.raises(MarginCallVoid):
+        book.apply(call_margin(ends=ends), market=frozen, now=NOON)
+
+    told = book.apply(call_margin(ends=ends), market=make_market(age_ms=30_001, symbols=closed), now=NOON)
+
+    assert told.type == ("margin_call_ended" if ends else "margin_called")
+
+
 def test_a_book_takes_as_many_numbers_as_it_needs(make_book, make_market):
     book = holding(make_book, make_market(), buy("EURUSD", lots="100"), balance="1000000", after="0")
     book._tickets = count(100)
