@@ -41,7 +41,6 @@ from apps.trading.selectors.markets import Markets
 from apps.trading.services.guarding import Asked
 from rtx.kernel.money import ZERO
 
-CORRELATIONS_KEPT = timedelta(seconds=30)
 MARKS_KEPT = timedelta(seconds=1)
 ACCOUNTS_KEPT = 4_096  # as many as the executor keeps books
 
@@ -209,7 +208,7 @@ class LimitsGuard(ControlsGuard):
         self._facts: Facts | None = None
         self._placed: dict[int, tuple[AccountBook, LastMinute]] = {}
         self._marks: dict[int, tuple[AccountBook, datetime, Mark]] = {}
-        self._correlated_at: datetime | None = None
+        self._correlated_as_of: int | None = None  # version of the controls, which overrides move too
         self._correlations: dict[tuple[str, str], Decimal] = {}
         self._passed: dict[UUID, tuple[Case, Decimal]] = {}
 
@@ -231,8 +230,8 @@ class LimitsGuard(ControlsGuard):
         self._read_marks(cursor, plans)
         self._read_placed(cursor, plans)
         if any(limit.kind is LimitKind.CORRELATED_EXPOSURE for plan in plans for limit in plan.limits):
-            if self._correlated_at is None or now - self._correlated_at > CORRELATIONS_KEPT:
-                self._correlations, self._correlated_at = correlations(), now
+            if self._correlated_as_of != self.controls.version:
+                self._correlations, self._correlated_as_of = correlations(), self.controls.version
             self._facts.correlations = self._correlations
 
     def refusal(self, command: Command, book: AccountBook, market: MarketView) -> RejectReason | None:

@@ -13,7 +13,9 @@ from rtx.kernel.fields import ExactDecimalField
 
 
 class ControlsVersion(models.Model):
-    """One row that counts every change of kill switches, limits, hours and breaker states (by triggers)."""
+    """
+    One row that counts every change of kill switches, limits, hours, breakers and correlations (by triggers).
+    """
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     version = models.BigIntegerField(default=1)
@@ -25,14 +27,27 @@ class ControlsVersion(models.Model):
         return f"controls version {self.version}"
 
 
-def bumps_controls_version(name: str) -> pgtrigger.Trigger:
-    """Return the trigger that counts a change of what guards orders, however it was made."""
+# A row that was lost begins anew above every number that a process may still remember.
+COUNT_CHANGE = """
+    INSERT INTO risk_controlsversion AS v (id, version)
+    VALUES (1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)
+    ON CONFLICT (id) DO UPDATE SET version = v.version + 1;
+    RETURN NULL;
+"""
+
+
+def bumps_controls_version(name: str, *columns: str) -> pgtrigger.Trigger:
+    """
+    Return the trigger that counts a change of what guards orders, however it was made. Updates count when
+    they write one of `columns`; none named: all of them.
+    """
+    update = pgtrigger.UpdateOf(*columns) if columns else pgtrigger.Update
     return pgtrigger.Trigger(
         name=name,
         level=pgtrigger.Statement,
         when=pgtrigger.After,
-        operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
-        func="UPDATE risk_controlsversion SET version = version + 1 WHERE id = 1; RETURN NULL;",
+        operation=pgtrigger.Insert | update | pgtrigger.Delete,
+        func=COUNT_CHANGE,
     )
 
 
@@ -101,7 +116,11 @@ class KillSwitch(models.Model):
         indexes = [
             models.Index(fields=["scope"], name="kill_switch_on", condition=Q(released_at__isnull=True))
         ]
-        triggers = [bumps_controls_version("kill_switch_controls")]
+        triggers = [  # not by the counts of its work
+            bumps_controls_version(
+                "kill_switch_controls", "scope", "group_id", "symbol_id", "account_id", "released_at"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.scope} {self.group or self.symbol or self.account or ''}".strip()

@@ -5,6 +5,7 @@ from django.db.models import F, Q
 
 from apps.accounts.models import TradingAccount
 from apps.market.models import Symbol
+from apps.risk.models.controls import bumps_controls_version
 from rtx.kernel.fields import ExactDecimalField
 
 
@@ -89,6 +90,7 @@ class Correlation(models.Model):
                 name="correlation_in_range",
             ),
         ]
+        triggers = [bumps_controls_version("correlation_controls", "override")]
 
     def __str__(self) -> str:
         return f"{self.first} {self.second}"

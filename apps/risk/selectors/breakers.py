@@ -6,7 +6,7 @@ only.
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 from django.db import connection
@@ -17,7 +17,7 @@ from apps.market.models import FeedStatus
 from apps.risk.domain.breakers import State
 from apps.risk.domain.switches import Probe
 from apps.risk.models import Breaker, BreakerState
-from apps.risk.selectors.controls import HalfOpen, probed
+from apps.risk.selectors.controls import HalfOpen, controls_version, probed
 from apps.trading.selectors.following import JournalEvent
 
 OWN_WORDS = frozenset({"circuit_breaker", "kill_switch"})  # refusals of guards say nothing about the market
@@ -80,6 +80,21 @@ class OrderSeen(NamedTuple):
     is_refused: bool
 
 
+def version() -> int:
+    """
+    Return the number of the present state of all controls.
+
+    :raises ControlsMissing: there is none.
+    """
+    with _cursor() as cursor:
+        return controls_version(cursor)
+
+
+def _cursor() -> Cursor[Any]:
+    connection.ensure_connection()
+    return Cursor(connection.connection)
+
+
 def rules() -> list[Rule]:
     """Return the active breakers."""
     return [
@@ -127,8 +142,7 @@ def probes_left(rule: Rule, standing: Standing, *, symbols: frozenset[str] | Non
     """Return how many more orders a half-open breaker waits for before it closes."""
     account_id = BreakerState.objects.values_list("account_id", flat=True).get(pk=standing.id)
     probe = Probe(standing.id, rule.probe_orders, symbols, account_id if rule.scope == "account" else None)
-    connection.ensure_connection()
-    with Cursor(connection.connection) as cursor:
+    with _cursor() as cursor:
         return rule.probe_orders - probed(cursor, HalfOpen(probe, standing.since))
 
 

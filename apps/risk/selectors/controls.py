@@ -18,6 +18,7 @@ from apps.market.domain.sessions import Calendar, Hours
 from apps.risk.domain.hours import Target, TradingTimes
 from apps.risk.domain.limits import Limit, LimitKind, Plan, lowest
 from apps.risk.domain.switches import Probe, Stops
+from rtx.kernel.errors import Unavailable
 
 Rows = Cursor[Any]
 
@@ -52,7 +53,16 @@ PROBED = """
       AND NOT EXISTS (SELECT FROM trading_deal d WHERE d.order_id = o.id AND d.entry IN ('out', 'out_by'))
 """
 
+NEVER_READ = -1  # no version of the table
+
 log = structlog.get_logger(__name__)
+
+
+class ControlsMissing(Unavailable):
+    """The row that counts changes of controls is gone: nobody can say what stands before an order."""
+
+    code = "controls_missing"
+    title = "Controls cannot be read"
 
 
 class HalfOpen(NamedTuple):
@@ -66,7 +76,7 @@ class HalfOpen(NamedTuple):
 class Controls:
     """Everything as of one version. `plans` keeps which limits hold for whom, found once."""
 
-    version: int = 0
+    version: int = NEVER_READ
     switches: Stops = field(default_factory=Stops)
     broken: Stops = field(default_factory=Stops)
     half_open: tuple[HalfOpen, ...] = ()
@@ -96,10 +106,18 @@ CHEAPEST_FIRST = {kind: place for place, kind in enumerate(LimitKind)}
 
 
 def controls_version(cursor: Rows) -> int:
-    """Return the number of the present state of all controls."""
+    """
+    Return the number of the present state of all controls.
+
+    :raises ControlsMissing: there is none.
+    """
     cursor.execute(VERSION, prepare=True)
     row = cursor.fetchone()
-    return row[0] if row else 0
+    if row is None:
+        log.critical("controls_version_missing")
+        raise ControlsMissing("What stands before orders cannot be read.")
+    version: int = row[0]
+    return version
 
 
 def read_controls(cursor: Rows, version: int) -> Controls:

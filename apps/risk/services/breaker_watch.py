@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 import structlog
-from django.db import connection
 
 from apps.groups.selectors import terms_book, terms_version
 from apps.market.domain.quotes import Quote
@@ -109,9 +108,7 @@ class Watch:
         """Follow rules and states; a subject that was closed by staff is measured anew."""
         if time.monotonic() < self._read_at + CONTROLS_S:
             return
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT version FROM risk_controlsversion WHERE id = 1")
-            version = cursor.fetchone()[0]
+        version = stored.version()
         self._read_at = time.monotonic()
         if version == self._version:
             return

@@ -16,6 +16,7 @@ from django.db import Error, connection
 
 from apps.market.services.engine import Engine, TickBatch
 from apps.market.services.leases import Lease, NotLeading
+from apps.risk.selectors.controls import ControlsMissing
 from apps.risk.services.breaker_watch import Watch
 from apps.risk.services.kill_switch_work import Worker
 from apps.trading.services.triggering import FEED_ELSEWHERE
@@ -129,7 +130,7 @@ class ControlService:
             except NotLeading as error:
                 self._leading = False
                 log.warning("controls_deposed", error=str(error))
-            except Error as error:
+            except (Error, ControlsMissing) as error:
                 wait_s = self._note(error)
             self._stopping.wait(wait_s)
         connection.close()

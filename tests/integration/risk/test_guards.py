@@ -12,7 +12,16 @@ import pytest
 from django.db import connections
 
 from apps.accounts.selectors import tokens
-from apps.risk.models import AccountRisk, Breaker, BreakerState, Correlation, RiskLimit, TradingHours
+from apps.risk.models import (
+    AccountRisk,
+    Breaker,
+    BreakerState,
+    ControlsVersion,
+    Correlation,
+    RiskLimit,
+    TradingHours,
+)
+from apps.risk.selectors.controls import ControlsMissing
 from apps.risk.services import kill_switch
 from apps.risk.services.kill_switch import Target
 from apps.trading.domain.commands import ModifyOrder, TriggerOrder
@@ -117,7 +126,7 @@ def test_a_released_switch_lets_the_next_order_pass(holder):
     switch = stop()
     assert buy(holder) == "kill_switch"
 
-    kill_switch.release(switch_id=switch.pk, reason="over", actor=STAFF)
+    kill_switch.release(switch_id=switch.pk, reason="over", actor=STAFF, may=lambda right: True)
 
     assert buy(holder) == "order_filled"
 
@@ -147,6 +156,49 @@ def test_a_working_order_may_shrink_and_not_grow_under_a_switch(holder):
     assert answer(modify(holder, order.id, volume=D("0.60"))) == "kill_switch"
     assert answer(modify(holder, order.id, volume=D("0.40"))) == "order_modified"
     assert Order.objects.get(pk=order.id).volume == D("0.40")
+
+
+def test_without_the_row_that_counts_changes_nothing_passes(holder):
+    assert buy(holder) == "order_filled"
+    ControlsVersion.objects.all().delete()
+
+    with pytest.raises(ControlsMissing):
+        buy(holder)
+
+    stop(Target(scope="account", account_id=holder.id))
+    assert buy(holder) == "kill_switch"
+    assert ControlsVersion.objects.get().version > 1_000_000_000_000  # no process remembers it
+
+
+def test_a_switch_before_the_first_order_of_a_process_stops_it(holder):
+    stop()
+    ControlsVersion.objects.update(version=0)
+
+    assert buy(holder) == "kill_switch"
+
+
+def test_counts_of_a_switch_s_work_leave_the_controls_as_they_are(holder):
+    switch = stop()
+    before = ControlsVersion.objects.get().version
+
+    type(switch).objects.filter(pk=switch.pk).update(
+        orders_canceled=5, failures=1, last_failure="1 off_quotes"
+    )
+    assert ControlsVersion.objects.get().version == before
+
+    kill_switch.release(switch_id=switch.pk, reason="over", actor=STAFF, may=lambda right: True)
+    assert ControlsVersion.objects.get().version == before + 1
+
+
+def test_an_overridden_correlation_counts_with_the_next_order(holder, symbols):
+    made = Correlation.objects.create(first=symbols["EURUSD"], second=symbols["GBPUSD"], override=D(1))
+    limit("correlated_exposure", "30000", is_per_account=True)
+    assert buy(holder) == "order_filled"  # 11,001.70
+    assert buy(holder, symbol="GBPUSD", lots="0.20") == "limit_exposure"
+
+    Correlation.objects.filter(pk=made.pk).update(override=D("-0.5"))
+
+    assert buy(holder, symbol="GBPUSD", lots="0.20") == "order_filled"
 
 
 # --- hours and breakers ----------------------------------------------------------------------------------
