@@ -58,6 +58,7 @@ class TargetForm(forms.ModelForm):
 
     user: Any = None  # set by the page
     TARGETS: ClassVar[tuple[str, ...]] = ("group", "symbol", "account")
+    is_target_needed: ClassVar[bool] = True
 
     account_number = forms.IntegerField(
         required=False,
@@ -82,7 +83,8 @@ class TargetForm(forms.ModelForm):
             return data
         for name in self.TARGETS:
             field = "account_number" if name == "account" else name
-            if name == scope and data.get(name) is None and field not in self.errors:
+            is_missing = self.is_target_needed and data.get(name) is None
+            if name == scope and is_missing and field not in self.errors:
                 self.add_error(field, f"The scope {scope} needs one.")
             if name != scope and data.get(name) is not None and not self.may_name(name, scope):
                 self.add_error(field, f"Leave this empty: the scope is {scope}.")
@@ -192,6 +194,7 @@ class BreakerForm(TargetForm):
     """A circuit breaker: what it watches, what trips it, how it comes back."""
 
     TARGETS = ("symbol", "account")
+    is_target_needed = False  # what is not named is watched each by itself
 
     def clean(self) -> dict[str, Any]:
         """Check that kind, scope and threshold fit together, and keep what its history is about."""
@@ -220,7 +223,3 @@ class BreakerForm(TargetForm):
             for name in changed:
                 self.add_error(name, "It has a history: make another breaker and switch this one off.")
         return data
-
-    def may_name(self, name: str, scope: str) -> bool:
-        """What is not named is watched each by itself."""
-        return False
