@@ -3,6 +3,8 @@ Reads of circuit breakers: rules, how their subjects stand, and what is measured
 only.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -90,9 +92,12 @@ def version() -> int:
         return controls_version(cursor)
 
 
-def _cursor() -> Cursor[Any]:
+@contextmanager
+def _cursor() -> Iterator[Cursor[Any]]:
+    """Open a cursor of the driver whose errors are Django's: who watches breakers waits for the database."""
     connection.ensure_connection()
-    return Cursor(connection.connection)
+    with connection.wrap_database_errors, Cursor(connection.connection) as cursor:
+        yield cursor
 
 
 def rules() -> list[Rule]:

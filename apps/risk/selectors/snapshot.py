@@ -124,7 +124,7 @@ def forget() -> None:
 
 def _read() -> Snapshot:
     connection.ensure_connection()
-    with Cursor(connection.connection) as cursor:
+    with connection.wrap_database_errors, Cursor(connection.connection) as cursor:
         cursor.execute(SNAPSHOT, binary=True)
         result = cursor.pgresult
         assert result is not None

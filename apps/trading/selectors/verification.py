@@ -97,9 +97,11 @@ def snapshot(exported: str | None = None) -> Iterator[Cursor[Any]]:
 
     `exported` names the instant of another open transaction (see `export`), so that several processes see
     one.
+
+    :raises django.db.Error: the database is away, whatever the driver calls it.
     """
     connection.ensure_connection()
-    with connection.connection.transaction():
+    with connection.wrap_database_errors, connection.connection.transaction():
         cursor = Cursor(connection.connection)
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         if exported is not None:

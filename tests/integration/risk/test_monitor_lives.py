@@ -13,7 +13,9 @@ from apps.groups.models import TradingGroup
 from apps.market.services import leases
 from apps.market.services.board import own_board
 from apps.risk.models import AccountRisk, AccountRiskDay, MonitorStatus, RiskAlarm
-from apps.risk.services import margin_calls, monitor_records, monitor_shard
+from apps.risk.selectors import breakers as watched
+from apps.risk.selectors import portfolio as stored
+from apps.risk.services import margin_calls, monitor_records
 from apps.trading.domain.orders import Side
 from apps.trading.services import executor
 from rtx.kernel import clock
@@ -129,25 +131,56 @@ def test_shards_part_the_accounts_and_each_watches_its_own(
     verified()
 
 
+def breaks_three_times(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let PostgreSQL end the connection in the middle of a read, so that the driver itself complains."""
+    read, broken = stored._flows, []
+
+    def away(cursor: Any, known: Any) -> Any:
+        if len(broken) < 3:
+            broken.append(1)
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return read(cursor, known)
+
+    monkeypatch.setattr(stored, "_flows", away)
+    return broken
+
+
 def test_a_lost_database_is_waited_for_and_everything_caught_up(
     engine: Watched, holder: Holder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shard = engine.leads(engine.start())
     knows(shard, holder)
-    read = monitor_shard.stored.accounts
-    broken: list[int] = []
-
-    def away(known: Any) -> Any:
-        if len(broken) < 3:
-            broken.append(1)
-            raise OperationalError("gone")
-        return read(known)
-
-    monkeypatch.setattr(monitor_shard.stored, "accounts", away)
+    broken = breaks_three_times(monkeypatch)
     rows.deposit(holder.id, "5.00")
 
     knows(shard, holder)
     assert (len(broken), equity_of(shard, holder)) == (3, 10005.00)
+
+
+def test_a_database_that_goes_away_while_everything_is_loaded_is_waited_for(
+    engine: Watched, holder: Holder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = breaks_three_times(monkeypatch)
+    AccountRisk.objects.all().delete()
+
+    shard = engine.leads(engine.start())
+
+    assert (len(broken), equity_of(shard, holder), engine.engine.failure) == (3, 10000.00, "")
+
+
+def test_a_driver_that_lost_its_connection_is_waited_for_like_any_database(
+    symbols: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(cursor: Any) -> int:
+        cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return 0
+
+    monkeypatch.setattr(watched, "controls_version", gone)
+    try:
+        with pytest.raises(OperationalError):
+            watched.version()
+    finally:
+        connection.close()
 
 
 def test_an_unforeseen_error_ends_the_engine(
