@@ -19,6 +19,9 @@ from apps.trading.domain.pending_orders import end, reserve
 from apps.trading.domain.pricing import MarketView
 from rtx.kernel.money import text
 
+# Refusals of guards that say "not now": hours and circuit breakers end nobody's order.
+WAITS_OUT = frozenset({RejectReason.MARKET_CLOSED, RejectReason.CIRCUIT_BREAKER})
+
 
 def expire(desk: Desk, command: ExpireOrder, market: MarketView, now: datetime) -> Outcome:
     """
@@ -50,7 +53,8 @@ def trigger(
     Set off a working order by the quote that reached it: fill it at that quote, or activate its limit.
 
     What the account may not do (no money, hedging, close only) rejects the order for good; so does
-    `refusal`, a guard's word against the fill, which counts only when there would be one.
+    `refusal`, a guard's word against the fill, which counts only when there would be one. A word that passes
+    with time (`WAITS_OUT`) leaves the order waiting.
 
     :raises TriggerVoid: the order has gone or waits for something else, the quote does not reach it, or the
         symbol cannot be traded now.
@@ -94,6 +98,8 @@ def _enter(
     refusal: RejectReason | None,
 ) -> Outcome:
     """Fill an order that has been reached, or reject it for good."""
+    if refusal in WAITS_OUT:
+        raise TriggerVoid(f"Order {order.id} cannot be filled now: {refusal}.")
     assert order.waits_for is not None
     terms = desk.terms_of(order.symbol, market, is_held=True)
     order.trigger = trigger_told(
@@ -106,7 +112,7 @@ def _enter(
         unwatched_ms=command.unwatched_ms,
     )
     result = refusal or desk.enter(order, terms=terms, market=market, actor=command.actor)
-    if result is RejectReason.OFF_QUOTES:
+    if result is RejectReason.OFF_QUOTES:  # of the book or of a guard
         raise TriggerVoid(f"Order {order.id} lacks a conversion rate now.")
     if isinstance(result, RejectReason):
         return desk.rejected(order, result)

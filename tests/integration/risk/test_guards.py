@@ -25,6 +25,7 @@ from apps.risk.selectors.controls import ControlsMissing
 from apps.risk.services import kill_switch
 from apps.risk.services.kill_switch import Target
 from apps.trading.domain.commands import ModifyOrder, TriggerOrder
+from apps.trading.domain.filling import TriggerVoid
 from apps.trading.domain.orders import OrderType, Side
 from apps.trading.models import Order, Position
 from apps.trading.services import executor
@@ -134,19 +135,52 @@ def test_a_released_switch_lets_the_next_order_pass(holder):
 def test_a_working_order_that_is_reached_under_a_switch_is_rejected(holder):
     order = executor.run(pending(holder, Side.BUY, OrderType.LIMIT, "1.09000")).order
     stop()
-    raw = rows.Quote("EURUSD", D("1.08980"), D("1.09000"), clock.now_ms())
-    command = TriggerOrder(
+
+    assert answer(trigger_of(holder, order.id)) == "kill_switch"
+    kept = Order.objects.get(pk=order.id)
+    assert (kept.status, kept.reject_reason) == ("rejected", "kill_switch")
+
+
+def trigger_of(holder: Holder, order_id: int) -> TriggerOrder:
+    """Return the command that sets off a buy limit at 1.09000, reached."""
+    return TriggerOrder(
         account_id=holder.id,
         command_id=uuid4(),
         actor=Actor.system("triggers"),
-        order_id=order.id,
+        order_id=order_id,
         armed_price=D("1.09000"),
-        raw=raw,
+        raw=rows.Quote("EURUSD", D("1.08980"), D("1.09000"), clock.now_ms()),
     )
 
-    assert answer(command) == "kill_switch"
-    kept = Order.objects.get(pk=order.id)
-    assert (kept.status, kept.reject_reason) == ("rejected", "kill_switch")
+
+def test_an_order_outlives_the_breaker_that_stops_it(holder, symbols):
+    order = executor.run(pending(holder, Side.BUY, OrderType.LIMIT, "1.09000")).order
+    breaker = Breaker.objects.create(name="spread", scope="symbol", kind="spread", threshold=D(50))
+    state = BreakerState.objects.create(
+        breaker=breaker, subject="EURUSD", symbol=symbols["EURUSD"], state="open", since=clock.now()
+    )
+    with pytest.raises(TriggerVoid, match="circuit_breaker"):
+        executor.run(trigger_of(holder, order.id))
+    assert Order.objects.get(pk=order.id).status == "working"
+
+    BreakerState.objects.filter(pk=state.pk).update(state="closed")
+
+    assert answer(trigger_of(holder, order.id)) == "order_filled"
+
+
+def test_an_order_outlives_the_hours_in_which_it_is_reached(holder):
+    order = executor.run(pending(holder, Side.BUY, OrderType.LIMIT, "1.09000")).order
+    weekday = (clock.now() + timedelta(days=3)).weekday()
+    hours = TradingHours.objects.create(
+        scope="platform", weekday=weekday, opens_at=time(0), closes_at=time(0), timezone="UTC"
+    )
+    with pytest.raises(TriggerVoid, match="market_closed"):
+        executor.run(trigger_of(holder, order.id))
+    assert Order.objects.get(pk=order.id).status == "working"
+
+    hours.delete()
+
+    assert answer(trigger_of(holder, order.id)) == "order_filled"
 
 
 def test_a_working_order_may_shrink_and_not_grow_under_a_switch(holder):
