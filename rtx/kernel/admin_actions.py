@@ -68,9 +68,13 @@ class OperatorForm(forms.Form):
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """Who asked for what: handed to the decorated method. `values` are those of the action's own form."""
+    """
+    Who asked for what: handed to the decorated method. `values` are those of the action's own form; `may`
+    tells whether the person has a right besides the action's own.
+    """
 
     actor: Actor
+    may: Callable[[str], bool]
     reason: str
     request_key: uuid.UUID
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -108,6 +112,7 @@ def operator_action(
             if is_confirmed and asked.is_valid():
                 operation = Operation(
                     actor=Actor.of(request),
+                    may=request.user.has_perm,
                     reason=asked.cleaned_data.get("reason", ""),
                     request_key=asked.cleaned_data["request_key"],
                     values=asked.values,

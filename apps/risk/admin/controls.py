@@ -180,7 +180,9 @@ class KillSwitchAdmin(ScopedAdmin, OperatedModelAdmin, ConfiguredModelAdmin):
     )
     def release(self, switch: KillSwitch, operation: Operation) -> str:
         """Release one switch."""
-        kill_switch.release(switch_id=switch.pk, reason=operation.reason, actor=operation.actor)
+        kill_switch.release(
+            switch_id=switch.pk, reason=operation.reason, actor=operation.actor, may=operation.may
+        )
         return "released"
 
     @operator_action(
@@ -193,7 +195,11 @@ class KillSwitchAdmin(ScopedAdmin, OperatedModelAdmin, ConfiguredModelAdmin):
     def also_work(self, switch: KillSwitch, operation: Operation) -> str:
         """Ask a switch that is on for its work too."""
         kill_switch.add_work(
-            switch_id=switch.pk, cancels_orders=True, closes_positions=True, actor=operation.actor
+            switch_id=switch.pk,
+            cancels_orders=True,
+            closes_positions=True,
+            actor=operation.actor,
+            may=operation.may,
         )
         return "the engine is at work"
 

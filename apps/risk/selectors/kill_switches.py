@@ -1,15 +1,17 @@
 """Reads of kill switches: what their scope holds, and which of them have work left. Reads only."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from apps.accounts.models import AccountState, TradingAccount
 from apps.risk.models import KillSwitch
 from apps.trading.models import Order, Position
 
 WORKING = (Order.Status.WORKING, Order.Status.PARTIALLY_FILLED)
+Place = tuple[int, int]  # an account, and an order or a symbol of it
+FIRST: Place = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +24,25 @@ class Extent:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """How many positions the accounts of one group have on one symbol."""
+
+    group_id: int
+    symbol_id: int
+    symbol: str
+    positions: int
+
+
+@dataclass(frozen=True, slots=True)
 class Holding:
     """Positions of one account on one symbol; `seq` is the account's latest event."""
 
     account_id: int
     group_id: int
+    symbol_id: int
     symbol: str
     seq: int
-    position_ids: tuple[int, ...]
+    positions: int
 
 
 def of_scope(switch: KillSwitch) -> Q:
@@ -67,25 +80,43 @@ def with_work() -> list[KillSwitch]:
     return list(engaged().filter(asks, work_done_at__isnull=True))
 
 
-def working_orders(switch: KillSwitch, *, limit: int) -> list[tuple[int, int]]:
-    """Return working orders in a switch's scope as (account id, order id), by account."""
-    rows = Order.objects.filter(of_scope(switch), status__in=WORKING).order_by("account_id", "pk")
-    return list(rows.values_list("account_id", "pk")[:limit])
+def is_on(switch_id: int) -> bool:
+    """Tell whether a switch still stops trading, as the database has it now."""
+    return KillSwitch.objects.filter(pk=switch_id, released_at__isnull=True).exists()
 
 
-def holdings(switch: KillSwitch) -> list[Holding]:
-    """Return the open positions in a switch's scope by account and symbol."""
+def working_orders(switch: KillSwitch, *, after: Place, limit: int) -> list[Place]:
+    """Return the next working orders in a switch's scope as (account id, order id)."""
+    rows = Order.objects.filter(of_scope(switch), _beyond("pk", after), status__in=WORKING)
+    return list(rows.order_by("account_id", "pk").values_list("account_id", "pk")[:limit])
+
+
+def held(switch: KillSwitch) -> list[Held]:
+    """Return what the switch's scope holds by group and symbol, counted by the database."""
     rows = (
         Position.objects.filter(of_scope(switch))
-        .order_by("account_id", "symbol__name", "pk")
-        .values_list("account_id", "account__group_id", "symbol__name", "pk")
+        .order_by()
+        .values_list("account__group_id", "symbol_id", "symbol__name")
+        .annotate(Count("pk"))
     )
-    found: dict[tuple[Any, ...], list[int]] = {}
-    for account_id, group_id, symbol, position_id in rows:
-        found.setdefault((account_id, group_id, symbol), []).append(position_id)
-    states = AccountState.objects.filter(account_id__in={key[0] for key in found})
+    return [Held(*row) for row in rows]
+
+
+def holdings(switch: KillSwitch, *, symbol_ids: Collection[int], after: Place, limit: int) -> list[Holding]:
+    """Return the next holdings of these symbols in a switch's scope, by account and symbol."""
+    rows = (
+        Position.objects.filter(of_scope(switch), _beyond("symbol_id", after), symbol_id__in=symbol_ids)
+        .order_by("account_id", "symbol_id")
+        .values_list("account_id", "account__group_id", "symbol_id", "symbol__name")
+        .annotate(Count("pk"))
+    )
+    found = list(rows[:limit])
+    states = AccountState.objects.filter(account_id__in={row[0] for row in found})
     seqs = dict(states.values_list("account_id", "seq"))
-    return [
-        Holding(account_id, group_id, symbol, seqs[account_id], tuple(ids))
-        for (account_id, group_id, symbol), ids in found.items()
-    ]
+    return [Holding(*row[:4], seqs[row[0]], row[4]) for row in found]
+
+
+def _beyond(column: str, after: Place) -> Q:
+    """Return the condition of what comes after a place, in the order of the account and a column."""
+    account_id, key = after
+    return Q(account_id__gt=account_id) | Q(account_id=account_id, **{f"{column}__gt": key})

@@ -16,7 +16,9 @@ from django.db import Error, connection
 
 from apps.market.services.engine import Engine, TickBatch
 from apps.market.services.leases import Lease, NotLeading
+from apps.risk.models import RiskAlarm
 from apps.risk.selectors.controls import ControlsMissing
+from apps.risk.services import alarms
 from apps.risk.services.breaker_watch import Watch
 from apps.risk.services.kill_switch_work import Worker
 from apps.trading.services.triggering import FEED_ELSEWHERE
@@ -25,6 +27,8 @@ LEASE_S = 1.5
 WATCH_S = 0.05
 WORK_S = 0.2
 RETRY_S = 0.3
+BROKEN_S = 5.0
+WORK_STOPPED = "work of kill switches"
 
 log = structlog.get_logger(__name__)
 
@@ -136,13 +140,26 @@ class ControlService:
         connection.close()
 
     def _keep_working(self) -> None:
-        """Do what kill switches ask for while leading."""
+        """Do what kill switches ask for while leading; what breaks a pass is alarmed and tried again."""
+        is_broken = False
         while not self._stopping.is_set():
             wait_s = WORK_S
             try:
                 self._open_work = self._worker.run() if self._lease.is_held else 0
+                if is_broken and self._lease.is_held:
+                    alarms.clear(kind=RiskAlarm.Kind.KILL_SWITCH, subject=WORK_STOPPED)
+                    is_broken = False
             except Error as error:
                 wait_s = self._note(error)
+            except Exception as error:
+                log.exception("kill_switch_work_failed")
+                self.last_error, wait_s, is_broken = repr(error), BROKEN_S, True
+                alarms.raise_alarm(
+                    kind=RiskAlarm.Kind.KILL_SWITCH,
+                    severity=RiskAlarm.Severity.CRITICAL,
+                    subject=WORK_STOPPED,
+                    message=f"Kill switches refuse orders, but cancel and close nothing: {error!r}",
+                )
             self._stopping.wait(wait_s)
         connection.close()
 

@@ -3,23 +3,26 @@ Kill switches: stopping trading, and letting it go on. Writes the row, nothing e
 
 The row in PostgreSQL is the truth: the guards of every process read it with their next batch (guards.py),
 with or without Redis. What it asks for besides, canceling orders and closing positions, the engine does
-from the row (kill_switch_work.py). Rights and reach are the caller's to see to
-(permissions.right_to_engage).
+from the row (kill_switch_work.py). Reach, and the right to engage, are the caller's to see to; what is done
+to a switch that is on asks for the right of its scope here (permissions.right_to_engage).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
 from django.db import IntegrityError, transaction
 
 from apps.risk.models import KillSwitch, RiskAlarm
+from apps.risk.permissions import RELEASE_KILL_SWITCH, WITHIN_REACH, right_to_engage
 from apps.risk.services import alarms
 from rtx.kernel import clock
 from rtx.kernel.actor import Actor
-from rtx.kernel.errors import Conflict, Invalid, NotFound
+from rtx.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 
 REASON_MAX = 200
 TARGETS = {"group": "group_id", "symbol": "symbol_id", "account": "account_id"}
+May = Callable[[str], bool]  # whether who asks has a right
 
 log = structlog.get_logger(__name__)
 
@@ -115,14 +118,18 @@ def engage(
     return switch
 
 
-def add_work(*, switch_id: int, cancels_orders: bool, closes_positions: bool, actor: Actor) -> KillSwitch:
+def add_work(
+    *, switch_id: int, cancels_orders: bool, closes_positions: bool, actor: Actor, may: May
+) -> KillSwitch:
     """
     Ask a switch that is on to cancel orders or close positions too; what it was asked before stays.
 
     :raises NotEngaged: it was released.
+    :raises Forbidden: `may` denies the right that stopping in its scope asks for.
     """
     with transaction.atomic():
         switch = _locked(switch_id)
+        _require(may, right_to_engage(switch.scope))
         switch.cancels_orders |= cancels_orders
         switch.closes_positions |= closes_positions
         switch.work_done_at = None
@@ -131,14 +138,18 @@ def add_work(*, switch_id: int, cancels_orders: bool, closes_positions: bool, ac
     return switch
 
 
-def release(*, switch_id: int, reason: str, actor: Actor) -> KillSwitch:
+def release(*, switch_id: int, reason: str, actor: Actor, may: May) -> KillSwitch:
     """
-    Let trading go on; what the engine has not done yet stays undone.
+    Let trading go on; once this returns the engine does nothing more for it.
 
     :raises NotEngaged: it was released before.
+    :raises Forbidden: `may` denies the right to release, or to stop the platform or a symbol.
     """
     with transaction.atomic():
         switch = _locked(switch_id)
+        _require(may, RELEASE_KILL_SWITCH)
+        if switch.scope not in WITHIN_REACH:
+            _require(may, right_to_engage(switch.scope))
         switch.released_at, switch.released_by = clock.now(), actor.as_text()
         switch.release_reason = _reason(reason)
         switch.save(update_fields=["released_at", "released_by", "release_reason"])
@@ -157,6 +168,11 @@ def _reason(text: str) -> str:
     if not reason or len(reason) > REASON_MAX:
         raise Invalid(f"A reason of at most {REASON_MAX} characters is needed.")
     return reason
+
+
+def _require(may: May, right: str) -> None:
+    if not may(right):
+        raise Forbidden(f"This needs the right {right}.")
 
 
 def _locked(switch_id: int) -> KillSwitch:
