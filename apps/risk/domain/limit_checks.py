@@ -75,9 +75,11 @@ class Case:
     def others(self) -> dict[str, Lots]:
         """What the account holds on other symbols."""
         if self._others is None:
-            symbols = exposure.symbols_of(self.book)
+            book = self.book
+            is_all = not book.orders and self.before.positions == len(book.positions)
+            symbols = set() if is_all else exposure.symbols_of(book)
             symbols.discard(self.asked.symbol)
-            self._others = {symbol: exposure.lots_of(self.book, symbol) for symbol in symbols}
+            self._others = {symbol: exposure.lots_of(book, symbol) for symbol in symbols}
         return self._others
 
     def counted(self, limit: Limit) -> tuple[Lots, Lots, dict[str, Lots]]:
