@@ -7,7 +7,7 @@ under its lock what is closed, and whether anything is.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 from enum import StrEnum
 from typing import Any
@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import connection
 
 from apps.risk.services.liquidation_dispatch import TOGETHER_MAX, Dispatcher, command_id_of, seqs_of
-from apps.risk.services.liquidation_records import Notes, dossiers_of
+from apps.risk.services.liquidation_records import QUEUE_LEASE, Notes, dossiers_of
 from apps.trading.domain.commands import Outcome, StopOut
 from apps.trading.domain.stop_out import StopOutStuck, StopOutVoid
 from apps.trading.services import executor
@@ -58,22 +58,29 @@ def ask(
     fence: int,
     shard: str | int,
     cause: str = "monitor",
+    seqs: Mapping[int, int] | None = None,
 ) -> None:
     """
     Have accounts stopped out, worst first, by a thread of this process.
 
     Never waits. An account that is under way is not asked for twice; one that waits for a market is left to
-    the queue. `fence` is that of the lease `margin:<shard>`: once another one leads, nothing is closed any
-    more. Without a fence (0) nobody's leadership is asked for.
+    the queue until it changes (`seqs`: account -> its last known event). `fence` is that of the lease
+    `margin:<shard>`: once another one leads, nothing is closed any more. Without a fence (0) nobody's
+    leadership is asked for.
     """
     _dispatcher.offer(
-        account_ids_worst_first, cause=cause, quote_time_ms=quote_time_ms, fence=fence, shard=str(shard)
+        account_ids_worst_first,
+        cause=cause,
+        quote_time_ms=quote_time_ms,
+        fence=fence,
+        shard=str(shard),
+        seqs=seqs,
     )
 
 
-def retry(account_ids_worst_first: Sequence[int]) -> None:
-    """Have accounts that wait tried again now, like `ask`."""
-    _dispatcher.offer(account_ids_worst_first, cause="queue", is_urgent=True)
+def retry(account_ids_worst_first: Sequence[int], *, fence: int) -> None:
+    """Have accounts that wait tried again now, like `ask`; `fence` is that of the queue's lease."""
+    _dispatcher.offer(account_ids_worst_first, cause="queue", fence=fence, shard=QUEUE_LEASE, is_urgent=True)
 
 
 def health() -> dict[str, Any]:

@@ -11,7 +11,7 @@ import heapq
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, NamedTuple
@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 ACTOR = Actor.system("liquidation")
 UNDER_WAY_MAX = 96
 TOGETHER_MAX = 48
-REST_S = 30.0  # what waits for a market is the queue's: ticks of others do not ask again meanwhile
+REST_S = 30.0  # what waits for a market is the queue's, unless the account itself has changed
 PAUSE_S = 0.2  # after a failure of the database
 STOP_WAIT_S = 5.0
 SEQS = "SELECT account_id, seq FROM accounts_accountstate WHERE account_id = ANY(%s)"
@@ -54,6 +54,11 @@ class Ask(NamedTuple):
     shard: str
 
 
+class _Rest(NamedTuple):
+    until: float
+    seq: int
+
+
 class _Arrived(NamedTuple):
     account_ids: Sequence[int]
     cause: str
@@ -61,6 +66,12 @@ class _Arrived(NamedTuple):
     fence: int
     shard: str
     is_urgent: bool
+    seqs: Mapping[int, int]
+
+    def overrules(self, before: "_Arrived") -> bool:
+        """Say whether an earlier list of the same asker need not be looked at any more."""
+        same = (self.cause, self.fence, self.shard) == (before.cause, before.fence, before.shard)
+        return same and not before.is_urgent and set(before.account_ids) <= set(self.account_ids)
 
 
 class _Place(NamedTuple):
@@ -97,7 +108,8 @@ class Dispatcher:
         self._pending: dict[int, _Place] = {}  # account id -> its valid entry in the heap
         self._under_way: set[int] = set()
         self._asked_again: dict[int, Ask] = {}
-        self._rests: dict[int, float] = {}
+        self._rests: dict[int, _Rest] = {}
+        self._seqs: dict[int, int] = {}  # of what is under way: the account's event it was asked after
         self._deposed: dict[str, int] = {}  # shard -> latest fence that turned out to be no leader's
         self._notes = Notes()
         self._number = 0
@@ -127,14 +139,19 @@ class Dispatcher:
         fence: int = 0,
         shard: str = "",
         is_urgent: bool = False,
+        seqs: Mapping[int, int] | None = None,
     ) -> None:
         """
-        Queue accounts, worst first. Quick: the feed's thread calls it. `is_urgent` ends an account's rest.
+        Queue accounts, worst first. Quick: the feed's thread calls it. `is_urgent` ends an account's rest; so
+        does a later event of the account (`seqs`: account -> its last known event).
         """
         if not account_ids:
             return
+        arrived = _Arrived(account_ids, cause, quote_time_ms, fence, shard, is_urgent, seqs or {})
         with self._changed:
-            self._arrived.append(_Arrived(account_ids, cause, quote_time_ms, fence, shard, is_urgent))
+            if self._arrived and arrived.overrules(self._arrived[-1]):
+                self._arrived.pop()  # nobody has looked yet, and the newer one names who is below now
+            self._arrived.append(arrived)
             if self._thread is None or not self._thread.is_alive():
                 self._stopping = False
                 self._thread = threading.Thread(target=self._work, name="liquidation-dispatch", daemon=True)
@@ -223,8 +240,12 @@ class Dispatcher:
                 ask = Ask(account_id, *arrived[1:5])
                 if account_id in self._under_way:
                     self._asked_again[account_id] = ask
-                elif urgent or self._rests.get(account_id, 0.0) <= now:
+                elif urgent or not self._rests_still(account_id, now, arrived.seqs.get(account_id, 0)):
                     self._push(rank, ask)
+
+    def _rests_still(self, account_id: int, now: float, seq: int) -> bool:
+        rest = self._rests.get(account_id)
+        return rest is not None and rest.until > now and rest.seq >= seq
 
     def _push(self, rank: int, ask: Ask) -> None:
         """Queue one account, unless it stands further in front already; an earlier entry no longer counts."""
@@ -270,6 +291,7 @@ class Dispatcher:
         ]
         futures = self._submit(commands, (dossiers_of(asks[0].shard),))
         self._under_way.update(ask.account_id for ask in asks)
+        self._seqs.update((ask.account_id, seqs[ask.account_id]) for ask in asks)
         for ask, future in zip(asks, futures, strict=True):
             future.add_done_callback(partial(self._take_answer, ask))
 
@@ -319,11 +341,12 @@ class Dispatcher:
     def _deal_with_outcome(self, ask: Ask, outcome: Outcome) -> None:
         """What else is wrong with the account is seen by the monitor when it reads the event."""
         self.counted["done"] += 1
+        self._seqs.pop(ask.account_id, None)
         if outcome.payload.get("left"):
-            self._rest(ask)
+            self._rest(ask, seq=outcome.seq)
 
     def _deal_with_error(self, ask: Ask, error: BaseException, again: Ask | None) -> None:
-        account_id = ask.account_id
+        account_id, seq = ask.account_id, self._seqs.pop(ask.account_id, 0)
         if isinstance(error, StopOutVoid):
             self.counted["void"] += 1
             self._notes.void.add(account_id)
@@ -332,7 +355,7 @@ class Dispatcher:
         elif isinstance(error, StopOutStuck):
             self.counted["stuck"] += 1
             self._notes.stuck(account_id, error)
-            self._rest(ask)
+            self._rest(ask, seq=seq)
         elif isinstance(error, Unavailable):  # it may even be booked: then its `seq` has moved on
             self.last_error = repr(error)
             self.counted["retried"] += 1
@@ -347,14 +370,14 @@ class Dispatcher:
             self.counted["failed"] += 1
             log.error("liquidation_failed", account_id=account_id, exc_info=error)
             self._notes.fail(account_id, error)
-            self._rest(ask)
+            self._rest(ask, seq=seq)
 
-    def _rest(self, ask: Ask) -> None:
-        """Leave an account to the queue for a while."""
+    def _rest(self, ask: Ask, *, seq: int) -> None:
+        """Leave an account to the queue for a while, as long as it stays as it is after its event `seq`."""
         now = time.monotonic()
-        self._rests[ask.account_id] = now + REST_S
+        self._rests[ask.account_id] = _Rest(now + REST_S, seq)
         if len(self._rests) > 10_000:
-            self._rests = {key: until for key, until in self._rests.items() if until > now}
+            self._rests = {key: rest for key, rest in self._rests.items() if rest.until > now}
 
     def _step_down(self, ask: Ask) -> None:
         """Another one leads the shard: what this leadership asked for is not ours to do."""

@@ -161,4 +161,4 @@ class LiquidationQueueService:
         self._looked_at = time.monotonic()
         if found:
             self.retried += len(found)
-            liquidation.retry(found)
+            liquidation.retry(found, fence=self._lease.fence)

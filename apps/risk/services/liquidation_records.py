@@ -29,6 +29,7 @@ from rtx.kernel.money import ZERO
 FAILED = "failed"
 CLOSED = "market_closed"
 LEASE_PREFIX = "margin:"
+QUEUE_LEASE = "liquidation_queue"  # whoever tries again what waits asks under this one
 WAITS, BROKE = RiskAlarm.Kind.LIQUIDATION_WAITS.value, RiskAlarm.Kind.LIQUIDATION_FAILED.value
 PAUSE_CLOSED_MAX_S = 300  # between tries of what waits for its market alone: the opening wakes it up
 PAUSE_MAX_S = 30
@@ -65,6 +66,10 @@ INSERT = f"""
     JOIN accounts_accountevent e ON e.command_id = r.command_id
     ORDER BY e.id
 """  # noqa: S608 - built from fixed names
+LOCK = """
+    SELECT 1 FROM risk_queuedliquidation WHERE account_id = ANY(%s) AND resolved_at IS NULL
+    ORDER BY account_id FOR UPDATE
+"""
 FENCE = "SELECT fence FROM market_enginelease WHERE name = %s FOR SHARE"
 QUEUE = """
     INSERT INTO risk_queuedliquidation AS q
@@ -138,6 +143,7 @@ class Notes:
         """
         if self.void or self.waits:
             with transaction.atomic():
+                _lock({*self.void, *self.waits})
                 _queue(list(self.waits.values()), failed=self.failed)
                 _resolve(self.void - self.waits.keys(), resolution="level above stop-out")
         self.void.clear()
@@ -165,10 +171,10 @@ def _verify_fence(shard: str, answered: list[tuple[Command, Outcome]]) -> None:
     if not fences:
         return
     with connection.cursor() as cursor:
-        cursor.execute(FENCE, [LEASE_PREFIX + shard])
+        cursor.execute(FENCE, [shard if shard == QUEUE_LEASE else LEASE_PREFIX + shard])
         row = cursor.fetchone()
     if row is None or fences != {row[0]}:
-        raise NotLeading(f"shard {shard} of the margin monitor is led by another engine")
+        raise NotLeading(f"{shard} is led by another engine")
 
 
 def _keep(answered: list[tuple[Command, Outcome]]) -> None:
@@ -185,6 +191,7 @@ def _keep(answered: list[tuple[Command, Outcome]]) -> None:
         cursor.execute(INSERT, [bulk.rows_as_json(list(COLUMNS), rows)])
         if cursor.rowcount != len(rows):
             raise AssertionError(f"{len(rows)} stop-outs have {cursor.rowcount} events")
+    _lock(dossier["account"]["id"] for _, dossier in told)
     left = [_left(dossier) for _, dossier in told if dossier["left"]]
     _queue(left, failed={})
     finished = {dossier["account"]["id"] for _, dossier in told if not dossier["left"]}
@@ -231,6 +238,12 @@ def _waits(account_id: int, waiting: dict[str, tuple[str, str]], level_pct: Deci
     reasons = [reason for _, reason in waiting.values()]
     reason = next((one for one in reasons if one != CLOSED), CLOSED if reasons else FAILED)
     return Waits(account_id, reason[:24], waiting, level_pct)
+
+
+def _lock(account_ids: Iterable[int]) -> None:
+    """Lock the queue's rows of accounts in one order for everybody, before some change and others end."""
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK, [sorted(account_ids)])
 
 
 def _queue(waits: Sequence[Waits], *, failed: dict[int, str]) -> None:

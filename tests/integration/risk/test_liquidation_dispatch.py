@@ -140,6 +140,40 @@ def test_an_account_that_waits_is_left_to_the_queue_until_it_is_urgent(
     assert open_alarms(holder) == ["liquidation_waits"]
 
 
+def test_an_account_that_changes_while_it_waits_is_asked_for_again(
+    real: Dispatcher, group: TradingGroup
+) -> None:
+    holder = exposed(group=group)
+    crash()
+    Symbol.objects.update(session=TradingSession.objects.create(name="Never", timezone="UTC"))
+    seq = rows.state_of(holder)[3]
+    offer(real, holder, seqs={holder.id: seq})
+    eventually(lambda: queued(holder))
+
+    offer(real, holder, seqs={holder.id: seq})
+    eventually(lambda: real.health()["asked"] == 2)
+    assert real.health()["stuck"] == 1
+
+    offer(real, holder, seqs={holder.id: seq + 1})
+    eventually(lambda: real.health()["stuck"] == 2)
+
+
+def test_a_retry_of_a_queue_that_another_one_leads_closes_nothing(group: TradingGroup) -> None:
+    holder = exposed(group=group)
+    first, second = Lease("liquidation_queue"), Lease("liquidation_queue")
+    assert first.renew()
+    first.release()
+    assert second.renew()
+    crash()
+
+    liquidation.retry([holder.id], fence=first.fence)
+    eventually(lambda: liquidation.health()["deposed"] == 1)
+    assert liquidations(holder) == []
+
+    liquidation.retry([holder.id], fence=second.fence)
+    eventually(lambda: len(liquidations(holder)) == 1)
+
+
 def test_a_deposed_leader_closes_nothing_and_its_successor_once(
     real: Dispatcher, group: TradingGroup
 ) -> None:
