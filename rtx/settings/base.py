@@ -103,6 +103,11 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
             "reconnect_timeout": 3,  # then a new request tries again at once, instead of ever longer pauses
         },
         "connect_timeout": 3,
+        # A server that vanished without a word is noticed within half a minute.
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 15_000,  # ms
     }
 )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

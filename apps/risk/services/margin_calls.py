@@ -95,7 +95,7 @@ class Caller:
         self._backlog = backlog or liquidation.backlog
         self._changed = threading.Condition()
         self._pending: dict[int, tuple[int, bool]] = {}  # account id -> seq, ends
-        self._under_way: set[int] = set()
+        self._under_way: dict[int, float] = {}  # account id -> since when
         self._rests: dict[int, float] = {}
         self._answered: deque[tuple[CallMargin, Future[Outcome]]] = deque()
         self._held_up_since: float | None = None
@@ -138,6 +138,12 @@ class Caller:
     def health(self) -> dict[str, Any]:
         """Return what is queued, under way and done."""
         return {"queued": len(self._pending), "in_flight": len(self._under_way), **self.counted}
+
+    @property
+    def oldest_s(self) -> float:
+        """For how long the oldest call that is under way has waited for its answer."""
+        with self._changed:
+            return time.monotonic() - min(self._under_way.values()) if self._under_way else 0.0
 
     # -- the thread
 
@@ -190,14 +196,18 @@ class Caller:
                 commands.append(
                     CallMargin(account_id=account_id, command_id=command_id, actor=ACTOR, ends=ends)
                 )
-            self._under_way.update(command.account_id for command in commands)
+            now = time.monotonic()
+            self._under_way.update((command.account_id, now) for command in commands)
         if not commands:
             return
         try:
             futures = self._submit(commands, (keep,))
-        except Busy:  # found again by the next look at the account
+        except BaseException as error:  # nothing is under way; the next look finds the accounts again
             with self._changed:
-                self._under_way.difference_update(command.account_id for command in commands)
+                for command in commands:
+                    self._under_way.pop(command.account_id, None)
+            if not isinstance(error, Busy):
+                raise
             time.sleep(LOOK_S)
             return
         for command, future in zip(commands, futures, strict=True):
@@ -216,7 +226,7 @@ class Caller:
                 if not self._answered:
                     return
                 command, future = self._answered.popleft()
-                self._under_way.discard(command.account_id)
+                self._under_way.pop(command.account_id, None)
                 self._rests[command.account_id] = until
                 if len(self._rests) > 10_000:
                     self._rests = {key: at for key, at in self._rests.items() if at > until - REST_S}

@@ -1,15 +1,18 @@
 """
 What a shard of the margin monitor keeps once a second (marks, its row, alarms), and the watch over threads.
 
-Everything it writes stands under its lease: a deposed leader writes nothing. Part of monitor_shard.py.
+Everything it writes stands under its lease: a deposed leader writes nothing. Only days that ended are closed
+beside it, in a thread of their own, because that may take long. Part of monitor_shard.py.
 """
 
+import threading
 import time
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
-from django.db import transaction
+from django.db import Error, transaction
 
 from apps.market.services.board import own_board
 from apps.risk.models import RiskAlarm
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 RECOMPUTE_S = 60.0
 LATE_S = 1.0  # ticks are dealt with within
 FOLLOW_LATE_S = 3.0  # the journal is read within
+ANSWER_LATE_S = 10.0  # what was asked for is answered within
 GOOD_S = 10.0  # so long everything must have been in time before the alarm ends
 HANGS_S = 30.0
 ALARM_EVERY_S = 30.0
@@ -43,7 +47,10 @@ class Recorder:
         self._turn = marks.Turn()
         self._day = date.min
         self._ended: list[Picked] = []
-        self._closes = False
+        self._closes = (
+            False  # days that ended are not rows yet: until then no marks of the present one are stored
+        )
+        self._closer: threading.Thread | None = None
         self._recomputed_at = 0.0
         self._recorded_at = 0.0
         self._started_at = clock.now()
@@ -54,11 +61,17 @@ class Recorder:
         self.drift = 0.0
 
     def begin(self, day: date) -> None:
-        """Close the days that ended while nobody led."""
-        self._close_days(day)
-        self._day, self._ended, self._closes = day, [], False
+        """Begin anew, knowing nothing of earlier leaders: days that they left open are closed first."""
+        self._day, self._ended, self._closes = day, [], True
+        self._late_at, self._late_said_at, self._is_late_raised = None, 0.0, True
+        self._blind_said = (0.0, -1)
         self._started_at = clock.now()
         self._recorded_at = self._recomputed_at = time.monotonic()
+
+    def stop(self) -> None:
+        """Wait a little for days that are being closed."""
+        if self._closer is not None:
+            self._closer.join(timeout=5)
 
     def record(self) -> None:
         """
@@ -107,8 +120,11 @@ class Recorder:
                 shard.lease.verify()
                 marks.store(ended)
             self._ended.pop()
-        if self._closes:
-            self._close_days(self._day)
+        if self._closes and (self._closer is None or not self._closer.is_alive()):
+            name = f"margin-{shard.name}-days"
+            close = partial(self._close_days, self._day)
+            self._closer = threading.Thread(target=shard.guard, args=(close,), name=name, daemon=True)
+            self._closer.start()
         with transaction.atomic():
             shard.lease.verify()
             marks.store(rows)
@@ -127,17 +143,23 @@ class Recorder:
                 },
                 last_error=shard.last_error,
             )
-        self._closes = False
 
     def _close_days(self, today: date) -> None:
         """Not under the lease, which it would hold for too long: whoever does it, it is done once."""
-        marks.close_days(shard=self._shard.number, of=self._shard.of, today=today)
+        try:
+            marks.close_days(shard=self._shard.number, of=self._shard.of, today=today)
+        except Error as error:  # the next record tries again
+            self._shard.last_error = repr(error)
+            log.warning("margin_days_wait", shard=self._shard.name, error=str(error))
+            return
+        if today == self._day:
+            self._closes = False
 
     # -- alarms
 
     def _tell_lateness(self) -> None:
-        lags, now = self._shard.lags, time.monotonic()
-        if lags.present_s > LATE_S or lags.follow_s > FOLLOW_LATE_S:
+        lags, now, waits_s = self._shard.lags, time.monotonic(), self._shard.caller.oldest_s
+        if lags.present_s > LATE_S or lags.follow_s > FOLLOW_LATE_S or waits_s > ANSWER_LATE_S:
             self._late_at = now
             if now >= self._late_said_at + ALARM_EVERY_S:
                 self._late_said_at, self._is_late_raised = now, True
@@ -146,7 +168,8 @@ class Recorder:
                     severity=RiskAlarm.Severity.CRITICAL,
                     subject=f"margin:{self._shard.name}",
                     message=f"Ticks are dealt with after {lags.present_s:.1f} s, "
-                    f"the journal was read {lags.follow_s:.1f} s ago.",
+                    f"the journal was read {lags.follow_s:.1f} s ago, "
+                    f"what was asked for waits for {waits_s:.1f} s.",
                 )
         elif self._is_late_raised and (self._late_at is None or now > self._late_at + GOOD_S):
             self._is_late_raised = False
@@ -188,9 +211,10 @@ class Recorder:
         if not shard.is_leading or not shard.lease.is_held:
             self._recorded_at = now
             return
-        working = shard.lags.working_since
-        if working is not None and now - working > HANGS_S:
-            raise MonitorHangs(f"ticks have not been dealt with for {now - working:.0f} s")
-        silent = now - max(self._recorded_at, shard.lags.followed_at)
-        if silent > HANGS_S:
-            raise MonitorHangs(f"neither the journal nor the records were touched for {silent:.0f} s")
+        for what, since in (
+            ("ticks have not been dealt with", shard.valuing_since),
+            ("the journal has not been read", shard.lags.followed_at),
+            ("records have not been kept", self._recorded_at),
+        ):
+            if since is not None and now - since > HANGS_S:
+                raise MonitorHangs(f"{what} for {now - since:.0f} s")

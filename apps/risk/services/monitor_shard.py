@@ -11,7 +11,7 @@ too.
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from django.db import Error, connection
@@ -42,11 +42,21 @@ RECORD_S = 1.0
 RETRY_S = 0.3
 POLLS_MAX = 8  # so often the journal is read before what it told is acted upon
 READ_MAX = 500  # accounts that are read together
+TICK_S = 1.0  # so long is waited for a tick
 PUT_MAX = 64  # accounts that are taken over before a tick gets its turn
 
 WITHOUT_EFFECT = frozenset({"balance_rejected", "order_change_rejected", "position_change_rejected"})
 
 log = structlog.get_logger(__name__)
+
+
+class Ticked(NamedTuple):
+    """What waits to be valued: the symbols that moved, since when, and how old the first tick of them is."""
+
+    moved: set[str]
+    latest: Mapping[str, Quote]
+    arrived_at: float
+    first_ms: int
 
 
 class Shard:
@@ -73,6 +83,8 @@ class Shard:
         self._moved: set[str] = set()
         self._latest: Mapping[str, Quote] = {}
         self._arrived_at: float | None = None
+        self._first_ms = 0
+        self.valuing_since: float | None = None
         self._follower: Follower | None = None
         self._touched: set[int] = set()
         self._terms_at = 0.0
@@ -90,7 +102,7 @@ class Shard:
         }
         for name, loop in loops.items():
             thread = threading.Thread(
-                target=self._guard, args=(loop,), name=f"margin-{self.name}-{name}", daemon=True
+                target=self.guard, args=(loop,), name=f"margin-{self.name}-{name}", daemon=True
             )
             self._threads.append(thread)
             thread.start()
@@ -102,6 +114,7 @@ class Shard:
             self._ticked.notify_all()
         for thread in self._threads:
             thread.join(timeout=5)
+        self._recorder.stop()
         self.caller.stop()
         self.is_leading = False
         try:
@@ -130,7 +143,8 @@ class Shard:
             "last_error": self.last_error or self.caller.last_error,
         }
 
-    def _guard(self, loop: Callable[[], None]) -> None:
+    def guard(self, loop: Callable[[], None]) -> None:
+        """Run the body of a thread; what it does not handle itself ends the engine."""
         try:
             loop()
         except Exception as error:  # noqa: BLE001 - ends the engine, loudly
@@ -152,6 +166,7 @@ class Shard:
             self._latest = batch.latest
             if self._arrived_at is None:
                 self._arrived_at = time.monotonic()
+                self._first_ms = min((quote.time_ms for quote in batch.quotes), default=0)
             self._ticked.notify()
 
     # Thread "lease"
@@ -180,32 +195,45 @@ class Shard:
 
     def _keep_valuing(self) -> None:
         while not self._stopping.is_set():
-            with self._ticked:
-                if self._arrived_at is None:
-                    self._ticked.wait(1.0)
-                moved, self._moved = self._moved, set()
-                latest, arrived_at, self._arrived_at = self._latest, self._arrived_at, None
-            portfolio = self.portfolio
-            if arrived_at is None or portfolio is None or not self._may_act:
+            ticked, portfolio = self._next_ticks(), self.portfolio
+            if ticked is None or portfolio is None:
                 continue
-            self.lags.working_since = arrived_at
+            self.valuing_since, self.lags.working_since = time.monotonic(), ticked.arrived_at
             with self.lock:
-                found = portfolio.tick(latest, moved, now_ms=clock.now_ms())
-            if found.stop or found.call or found.end:
-                first_ms = min((latest[name].time_ms for name in moved if name in latest), default=None)
-                self.act(found, quote_time_ms=first_ms)
+                found = portfolio.tick(ticked.latest, ticked.moved, now_ms=clock.now_ms())
+            self.act(found, quote_time_ms=ticked.first_ms)
             self.counted["batches"] += 1
-            self.lags.note(time.monotonic() - arrived_at)
-            self.lags.working_since = None
+            self.lags.note(time.monotonic() - ticked.arrived_at)
+            self.valuing_since = self.lags.working_since = None
+
+    def _next_ticks(self) -> Ticked | None:
+        """Wait for ticks and take all of them; what may not be acted upon yet stays. None: nothing to do."""
+        with self._ticked:
+            if self._arrived_at is None or not self._may_act:
+                self._ticked.wait(TICK_S)
+            if self._arrived_at is None or not self._may_act:
+                return None
+            taken = Ticked(self._moved, self._latest, self._arrived_at, self._first_ms)
+            self._moved, self._arrived_at = set(), None
+        return taken
 
     def act(self, found: Found, *, quote_time_ms: int | None = None) -> None:
         """Ask for what was found, stop-outs first."""
         if not self._may_act:
             return
+        portfolio = self.portfolio
+        if portfolio is None:
+            return
         if found.stop:
             self.counted["stop_outs_asked"] += len(found.stop)
-            liquidation.ask(found.stop, quote_time_ms=quote_time_ms, fence=self.lease.fence, shard=self.name)
-        if (found.call or found.end) and (portfolio := self.portfolio):
+            liquidation.ask(
+                found.stop,
+                quote_time_ms=quote_time_ms,
+                fence=self.lease.fence,
+                shard=self.name,
+                seqs=portfolio.seqs(found.stop),
+            )
+        if found.call or found.end:
             self.caller.offer(portfolio.seqs(found.call), portfolio.seqs(found.end))
 
     # Thread "follow"
@@ -253,6 +281,8 @@ class Shard:
         self._recorder.begin(day)
         self._follower, self._touched = follower, set()
         self._terms_at = self.lags.followed_at = time.monotonic()
+        with self._ticked:
+            self._moved, self._arrived_at = set(), None  # before: the board has it
         with self.lock:
             self.portfolio, self.is_leading = portfolio, True
             latest = own_board().latest

@@ -1,6 +1,7 @@
 """What a beginning leadership trusts: the newest prices that anybody stored, and a feed that leads here."""
 
 from collections.abc import Iterator
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,8 @@ from apps.groups.models import TradingGroup
 from apps.market.domain.quotes import Quote
 from apps.market.models import LastQuote, Symbol
 from apps.market.services.board import own_board
+from apps.risk.models import AccountRisk, MonitorStatus, RiskAlarm
+from apps.risk.services import alarms, marks, monitor_records
 from apps.trading.domain.orders import Side
 from apps.trading.services import executor
 from rtx.kernel import clock
@@ -75,3 +78,42 @@ def test_a_price_that_no_tick_brought_is_seen_within_a_second(engine: Watched, p
     own_board().put(Quote("EURUSD", D("1.08900"), D("1.08917"), clock.now_ms()))
 
     eventually(lambda: "stopped_out" in types_of(poor))
+
+
+def test_days_that_ended_are_closed_beside_the_watching(
+    engine: Watched, poor: Holder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_end, close_days = Event(), marks.close_days
+
+    def slow(**given: Any) -> int:
+        assert may_end.wait(20)
+        return close_days(**given)
+
+    monkeypatch.setattr(marks, "close_days", slow)
+    shard = engine.leads(engine.start())
+    knows(shard, poor)
+    began = MonitorStatus.objects.filter(shard="0").values_list("at", flat=True)
+    first = eventually(lambda: began.first())
+
+    engine.tick("1.08900", "1.08917")
+
+    eventually(lambda: "stopped_out" in types_of(poor))
+    eventually(lambda: began.first() > first)
+    assert not AccountRisk.objects.exists()  # an open day's marks are not written over
+    may_end.set()
+    eventually(lambda: AccountRisk.objects.filter(account=poor.id).exists())
+
+
+def test_alarms_of_an_earlier_leader_are_ended_by_the_next_one(
+    engine: Watched, holder: Holder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(monitor_records, "GOOD_S", 0.0)
+    shard = engine.leads(engine.start())
+    recorder = shard._recorder
+    eventually(lambda: not recorder._is_late_raised and recorder._blind_said[1] == 0)
+    for kind in ("monitor_late", "no_price"):
+        alarms.raise_alarm(kind=kind, severity="critical", subject="margin:0", message="by another one")
+
+    recorder.begin(clock.now().date())  # as when it leads again
+
+    eventually(lambda: not RiskAlarm.objects.filter(cleared_at=None).exists())

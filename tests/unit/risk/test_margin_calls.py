@@ -1,0 +1,33 @@
+"""The queue of margin calls in front of the executor, without its thread."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from apps.risk.services.margin_calls import Caller
+from apps.trading.domain.commands import Command
+
+
+def test_what_could_not_be_submitted_is_not_under_way_and_may_be_asked_for_again() -> None:
+    taken: list[int] = []
+
+    def submit(commands: Sequence[Command], effects: Any) -> list["Future[Any]"]:
+        if not taken:
+            taken.append(0)
+            raise ZeroDivisionError("a fault")
+        taken.extend(command.account_id for command in commands)
+        return [Future() for _ in commands]
+
+    caller = Caller(submit=submit, backlog=lambda: 0)
+    caller.offer({1: 5}, {})
+    with pytest.raises(ZeroDivisionError):
+        caller._submit_what_may()
+    assert (caller.health()["in_flight"], caller.oldest_s) == (0, 0.0)
+
+    caller.offer({1: 5}, {})
+    caller._submit_what_may()
+
+    assert (taken, caller.health()["in_flight"]) == ([0, 1], 1)
+    assert caller.oldest_s > 0.0
