@@ -140,6 +140,11 @@ class RateWindow:
             return None
         return Decimal(self._refused) * HUNDRED / count
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it holds no order any more, as of when it was read last."""
+        return not self._orders
+
     def clear(self) -> None:
         """Count anew."""
         self._orders.clear()

@@ -23,15 +23,17 @@ from apps.risk.selectors.controls import HalfOpen, controls_version, probed
 from apps.trading.selectors.following import JournalEvent
 
 OWN_WORDS = frozenset({"circuit_breaker", "kill_switch"})  # refusals of guards say nothing about the market
+# Refusals that are nobody's own mistake. Only these count where a breaker watches more than one account.
+MARKET_WORDS = frozenset({"off_quotes", "requote", "lp_rejected", "timeout"})
 ORDERS_SINCE = """
-    SELECT id, account_id, type, at, payload->'order'->>'symbol', payload->'order'->>'reject_reason'
+    SELECT id, account_id, at, payload->'order'->>'symbol', payload->'order'->>'reject_reason'
     FROM accounts_accountevent
     WHERE at > %s AND type IN ('order_placed', 'order_filled', 'order_rejected')
       AND payload->'order'->>'trigger' IS NULL
       AND coalesce(payload->'order'->'deals'->0->>'entry', 'in') IN ('in', 'inout')
     ORDER BY at, id
 """
-# What the house lost: its ledgers, or of one symbol what clients made with their deals on it.
+# What the house lost: its ledgers, or of one symbol what clients made with the deals that it took itself.
 LOSS_BY_ACCOUNT = """
     SELECT l.account_id, l.currency, -sum(l.amount) FROM accounts_ledgerline l
     WHERE l.ledger IN ('bbook', 'commission', 'swap', 'markup', 'compensation') AND l.at > %s GROUP BY 1, 2
@@ -39,7 +41,7 @@ LOSS_BY_ACCOUNT = """
 LOSS_BY_SYMBOL = """
     SELECT y.name, a.currency, sum(d.profit + d.swap + d.commission) FROM trading_deal d
     JOIN market_symbol y ON y.id = d.symbol_id JOIN accounts_tradingaccount a ON a.id = d.account_id
-    WHERE d.created_at > %s GROUP BY 1, 2
+    WHERE d.created_at > %s AND d.book = 'b' GROUP BY 1, 2
 """
 
 
@@ -70,16 +72,17 @@ class Standing(NamedTuple):
     state: State
     since: datetime
     cools_until: datetime | None
+    account_id: int | None = None
 
 
 class OrderSeen(NamedTuple):
-    """One new order as breakers count it."""
+    """One new order as breakers count it; `refusal` is empty for one that was accepted."""
 
     event_id: int
     account_id: int
     symbol: str
     at: datetime
-    is_refused: bool
+    refusal: str = ""
 
 
 def version() -> int:
@@ -125,10 +128,12 @@ def rules() -> list[Rule]:
 
 def standings() -> dict[tuple[int, str], Standing]:
     """Return how every subject that ever tripped stands, by breaker and subject."""
-    rows = BreakerState.objects.values_list("breaker_id", "subject", "pk", "state", "since", "cools_until")
+    rows = BreakerState.objects.values_list(
+        "breaker_id", "subject", "pk", "state", "since", "cools_until", "account_id"
+    )
     return {
-        (breaker_id, subject): Standing(pk, State(state), since, cools_until)
-        for breaker_id, subject, pk, state, since, cools_until in rows
+        (breaker_id, subject): Standing(pk, State(state), since, cools_until, account_id)
+        for breaker_id, subject, pk, state, since, cools_until, account_id in rows
     }
 
 
@@ -145,8 +150,8 @@ def logins(account_ids: set[int]) -> dict[int, str]:
 
 def probes_left(rule: Rule, standing: Standing, *, symbols: frozenset[str] | None) -> int:
     """Return how many more orders a half-open breaker waits for before it closes."""
-    account_id = BreakerState.objects.values_list("account_id", flat=True).get(pk=standing.id)
-    probe = Probe(standing.id, rule.probe_orders, symbols, account_id if rule.scope == "account" else None)
+    account_id = standing.account_id if rule.scope == "account" else None
+    probe = Probe(standing.id, rule.probe_orders, symbols, account_id)
     with _cursor() as cursor:
         return rule.probe_orders - probed(cursor, HalfOpen(probe, standing.since))
 
@@ -157,8 +162,8 @@ def orders_since(instant: datetime) -> list[OrderSeen]:
         cursor.execute(ORDERS_SINCE, [instant])
         rows = cursor.fetchall()
     return [
-        OrderSeen(id_, account_id, symbol, at, type_ == "order_rejected")
-        for id_, account_id, type_, at, symbol, reason in rows
+        OrderSeen(id_, account_id, symbol, at, reason or "")
+        for id_, account_id, at, symbol, reason in rows
         if reason not in OWN_WORDS
     ]
 
@@ -171,8 +176,8 @@ def order_seen(event: JournalEvent) -> OrderSeen | None:
     closes = order["deals"] and order["deals"][0]["entry"] not in ("in", "inout")
     if closes or order.get("trigger") or order.get("reject_reason") in OWN_WORDS:
         return None
-    refused = event.type == "order_rejected"
-    return OrderSeen(event.place.id, event.account_id, order["symbol"], event.at, refused)
+    refusal = order.get("reject_reason") or ""
+    return OrderSeen(event.place.id, event.account_id, order["symbol"], event.at, refusal)
 
 
 def losses(*, by_symbol: bool, since: datetime) -> list[tuple[int | str, str, Decimal]]:

@@ -6,6 +6,7 @@ A gauge names its subjects by itself. `peak` is the largest value since it was r
 spike between two looks trips as well; `present` says whether it is over.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -14,8 +15,9 @@ from typing import NamedTuple
 from apps.market.domain.quotes import Quote
 from apps.market.domain.symbols import SymbolSpec
 from apps.risk.domain.breakers import PriceWindow, RateWindow, silence_s
-from apps.risk.selectors.breakers import OrderSeen, Rule
+from apps.risk.selectors.breakers import MARKET_WORDS, OrderSeen, Rule
 from apps.risk.services.breakers import Subject
+from rtx.kernel import clock
 
 
 class Reading(NamedTuple):
@@ -190,18 +192,39 @@ class SilenceGauge(Gauge):
                 last_ms = max(since_ms, self._last_ms.get(symbol, 0), self._cleared_ms.get(subject, 0))
                 heard[subject] = max(last_ms, heard.get(subject, 0))
         for subject, last_ms in heard.items():
-            yield subject, silence_s(now_ms=now_ms, last_ms=last_ms)
+            silence = silence_s(now_ms=now_ms, last_ms=last_ms)
+            if silence < self.rule.threshold or self._is_in_session(subject, now_ms):
+                yield subject, silence
+
+    def _is_in_session(self, subject: Subject, now_ms: int) -> bool:
+        """Look at the calendars themselves: the session may have ended since they were read last."""
+        now = clock.from_ms(now_ms)
+        return any(
+            self.world.subject(self.rule, symbol=symbol) == subject and spec.calendar.is_open(now)
+            for symbol in self.open_since_ms
+            if (spec := self.world.specs.get(symbol)) is not None
+        )
 
 
 class RejectGauge(Gauge):
-    """The share of refused orders within the window, in percent."""
+    """
+    The share of refused orders within the window, in percent. A client's own mistakes count for nobody but
+    the account.
+
+    Only subjects whose share may have moved are looked at: an order came, or one left the window.
+    """
 
     def __init__(self, rule: Rule, world: World) -> None:
         super().__init__(rule, world)
         self._windows: dict[Subject, RateWindow] = {}
+        self._counted: deque[tuple[int, Subject]] = deque()
+        self._moved: set[Subject] = set()
+        self._high: dict[Subject, Decimal] = {}  # at or above the threshold when looked at last
 
     def order(self, seen: OrderSeen) -> None:
         """Count one order."""
+        if self.rule.scope != "account" and seen.refusal and seen.refusal not in MARKET_WORDS:
+            return
         subject = self.world.subject(self.rule, symbol=seen.symbol, account_id=seen.account_id)
         if subject is None:
             return
@@ -209,17 +232,34 @@ class RejectGauge(Gauge):
         if window is None:
             window = self._windows[subject] = RateWindow(window_ms=self.rule.window_ms)
         at_ms = int(seen.at.timestamp() * 1000)
-        window.add(at_ms=at_ms, is_refused=seen.is_refused)
+        window.add(at_ms=at_ms, is_refused=bool(seen.refusal))
+        self._counted.append((at_ms, subject))
+        self._moved.add(subject)
         self._note(subject, window.refused_pct(at_ms, observations_min=self.rule.observations_min))
 
     def clear(self, subject: Subject) -> None:
         """Count anew."""
         super().clear(subject)
         self._windows.pop(subject, None)
+        self._high.pop(subject, None)
 
     def _present(self, now_ms: int) -> Iterator[tuple[Subject, Decimal | None]]:
-        for subject, window in list(self._windows.items()):
-            yield subject, window.refused_pct(now_ms, observations_min=self.rule.observations_min)
+        while self._counted and self._counted[0][0] <= now_ms - self.rule.window_ms:
+            self._moved.add(self._counted.popleft()[1])
+        moved, self._moved = self._moved, set()
+        for subject in moved:
+            self._high.pop(subject, None)
+            window = self._windows.get(subject)
+            if window is None:
+                continue
+            value = window.refused_pct(now_ms, observations_min=self.rule.observations_min)
+            if window.is_empty:
+                del self._windows[subject]
+            if value is not None and value >= self.rule.threshold:
+                self._high[subject] = value
+            else:
+                yield subject, value
+        yield from self._high.items()
 
 
 class LossGauge(Gauge):

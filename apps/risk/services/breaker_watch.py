@@ -42,6 +42,7 @@ TICKS_MAX = 200_000
 CONTROLS_S = 0.5
 WORLD_S = 5.0
 LOSSES_S = 1.0
+LOSSES_REST = 20  # long windows take long to add up: rest so many times as long
 SEEDED_FOR_S = 60.0
 
 log = structlog.get_logger(__name__)
@@ -57,7 +58,7 @@ class Watch:
         self._gauges: dict[int, Gauge] = {}
         self._standings: dict[tuple[int, str], Standing] = {}
         self._version = -1
-        self._terms = -1
+        self._probes: dict[int, int] = {}  # state -> probes left, read with the controls
         self._read_at = self._world_at = self._losses_at = 0.0
         self._follower: Follower | None = None
         self._seeded: set[int] = set()
@@ -73,7 +74,7 @@ class Watch:
         self._ticks.clear()
         self._gauges.clear()
         self._standings.clear()
-        self._version = self._terms = -1
+        self._version = -1
         self._read_at = self._world_at = self._losses_at = 0.0
         self._follower = None
 
@@ -110,9 +111,9 @@ class Watch:
             return
         version = stored.version()
         self._read_at = time.monotonic()
+        self._probes.clear()
         if version == self._version:
             return
-        known, self._standings = self._standings, stored.standings()
         rules = {rule.id: rule for rule in stored.rules()}
         for rule_id in [one for one, gauge in self._gauges.items() if rules.get(one) != gauge.rule]:
             del self._gauges[rule_id]
@@ -124,16 +125,23 @@ class Watch:
                 self._world_at = 0.0
         if counts_orders:
             self._follower = None  # a new rule counts what its window holds already
-        for (rule_id, subject), standing in self._standings.items():
-            before = known.get((rule_id, subject))
-            if before and before.state is not State.CLOSED and standing.state is State.CLOSED:
-                self._clear(rule_id, subject)
+        self._read_standings()
         self._version = version
 
-    def _clear(self, rule_id: int, text: str) -> None:
-        gauge = self._gauges.get(rule_id)
-        if gauge is not None:
-            gauge.clear(self._subject(gauge.rule, text))
+    def _read_standings(self) -> None:
+        """Read how subjects stand. One that was closed meanwhile, by whomever, is measured anew."""
+        known, self._standings = self._standings, stored.standings()
+        is_off = False
+        for (rule_id, text), standing in self._standings.items():
+            gauge = self._gauges.get(rule_id)
+            if standing.state is not State.CLOSED:
+                is_off |= gauge is None
+                continue
+            before = known.get((rule_id, text))
+            if gauge is not None and before is not None and before.state is not State.CLOSED:
+                gauge.clear(self._subject(gauge.rule, text))
+        if is_off and breakers.close_switched_off(now=clock.now(), verify=self._verify):
+            self._standings = stored.standings()
 
     def _read_world(self, now_ms: int) -> None:
         """Follow symbols, providers and sessions."""
@@ -190,9 +198,9 @@ class Watch:
 
     def _read_losses(self) -> None:
         gauges = [gauge for gauge in self._gauges.values() if isinstance(gauge, LossGauge)]
-        if not gauges or time.monotonic() < self._losses_at + LOSSES_S:
+        if not gauges or time.monotonic() < self._losses_at:
             return
-        self._losses_at = time.monotonic()
+        began = time.monotonic()
         for gauge in gauges:
             window = timedelta(milliseconds=gauge.rule.window_ms)
             gauge.values = self._losses(gauge.rule, since=clock.now() - window)
@@ -202,6 +210,8 @@ class Watch:
                 if rule_id == gauge.rule.id and closed_late and subject in gauge.values:
                     after = self._losses(gauge.rule, since=standing.since)
                     gauge.values[subject] = after.get(subject, ZERO)
+        took = time.monotonic() - began
+        self._losses_at = time.monotonic() + max(LOSSES_S, took * LOSSES_REST)
 
     def _losses(self, rule: Rule, *, since: datetime) -> dict[Subject, Decimal]:
         """Return what the house lost per subject in the rule's currency."""
@@ -228,13 +238,14 @@ class Watch:
     # -- what follows
 
     def _evaluate(self, gauge: Gauge, now_ms: int) -> None:
-        rule = gauge.rule
+        """Send signals. They follow from the states known here: one that was changed meanwhile takes none."""
+        rule, standings = gauge.rule, self._standings
         readings = {reading.subject.text: reading for reading in gauge.read(now_ms)}
-        for (rule_id, text), standing in self._standings.items():
+        for (rule_id, text), standing in standings.items():
             if rule_id == rule.id and standing.state is not State.CLOSED and text not in readings:
                 readings[text] = Reading(self._subject(rule, text), None, None)
         for text, reading in readings.items():
-            stands = self._standings.get((rule.id, text))
+            stands = standings.get((rule.id, text))
             state = stands.state if stands else State.CLOSED
             value = reading.present if state is State.OPEN else reading.peak
             is_calm = value is None or value < rule.threshold
@@ -250,16 +261,18 @@ class Watch:
                 probes_left=self._probes_left(rule, stands, text) if is_calm else 1,
             )
             if signal is not None:
-                breakers.apply(
+                after = breakers.apply(
                     rule=rule,
                     subject=reading.subject,
                     signal=signal,
+                    known=state,
                     value=value,
                     now=now,
                     verify=self._verify,
                 )
-                self.counted[signal.value] += 1
-                self._standings, self._read_at = stored.standings(), 0.0
+                self.counted[signal.value] += after is not None
+                self._read_standings()
+                self._read_at = 0.0
 
     def _probes_left(self, rule: Rule, standing: Standing | None, text: str) -> int:
         if standing is None or standing.state is not State.HALF_OPEN:
@@ -269,15 +282,17 @@ class Watch:
             symbols = frozenset({text})
         elif rule.scope == "lp":
             symbols = frozenset(name for name, lp in self._world.providers.items() if lp == text)
-        return stored.probes_left(rule, standing, symbols=symbols)
+        if standing.id not in self._probes:
+            self._probes[standing.id] = stored.probes_left(rule, standing, symbols=symbols)
+        return self._probes[standing.id]
 
     def _subject(self, rule: Rule, text: str) -> Subject:
         """Return a subject by its name."""
         if rule.scope == "symbol":
             return Subject(text, text)
         if rule.scope == "account":
-            ids = (pk for pk, login in self._world.logins.items() if login == text)
-            return Subject(text, None, next(ids, None))
+            standing = self._standings.get((rule.id, text))
+            return Subject(text, None, standing.account_id if standing else None)
         return Subject(text)
 
 

@@ -25,6 +25,7 @@ from rtx.kernel.money import plain
 
 REASON_MAX = 200
 ENGINE = Actor.system("breakers")
+SWITCHED_OFF = "the breaker was switched off"
 REASONS = {
     Signal.COOLED: "cooled down: lets probe orders through",
     Signal.PROBED: "probe orders passed",
@@ -54,12 +55,14 @@ def apply(
     rule: Rule,
     subject: Subject,
     signal: Signal,
+    known: State,
     value: Decimal | None,
     now: datetime,
     verify: Callable[[], None],
 ) -> State | None:
     """
-    Take a signal of the engine; `verify` holds the engine's lease within the same transaction.
+    Take a signal of the engine, which follows from the state that the engine knew; `verify` holds the
+    engine's lease within the same transaction.
 
     Returns the new state; None: the breaker stands otherwise by now, so that nothing follows from the signal.
 
@@ -70,7 +73,7 @@ def apply(
         row = _row(rule, subject, now)
         before = State(row.state)
         after = next_state(before, signal)
-        if after is None:
+        if after is None or before is not known:
             return None
         row.state, row.since, row.value = after, now, value
         row.reason = _told(rule, signal, value)
@@ -108,6 +111,26 @@ def reset(*, state_id: int, actor: Actor, reason: str) -> BreakerState:
         _tell(row, row.breaker.name)
     log.warning("breaker_reset", breaker=row.breaker.name, subject=row.subject, by=actor.as_text())
     return row
+
+
+def close_switched_off(*, now: datetime, verify: Callable[[], None]) -> int:
+    """
+    Close the states of breakers that were switched off, with history, and clear their alarms; return how
+    many.
+
+    :raises NotLeading: another engine leads (from `verify`).
+    """
+    with transaction.atomic():
+        verify()
+        rows = BreakerState.objects.select_for_update(of=("self",)).select_related("breaker")
+        found = list(rows.filter(breaker__is_active=False).exclude(state=State.CLOSED).order_by("pk"))
+        for row in found:
+            before = State(row.state)
+            row.state, row.since, row.cools_until, row.reason = State.CLOSED, now, None, SWITCHED_OFF
+            row.save()
+            _write_change(row, before=before, at=now, actor=ENGINE, threshold=row.breaker.threshold)
+            _tell(row, row.breaker.name)
+    return len(found)
 
 
 def _row(rule: Rule, subject: Subject, now: datetime) -> BreakerState:

@@ -35,6 +35,11 @@ def breaker(kind: str, threshold: str, **more: Any) -> Breaker:
     return Breaker.objects.create(kind=kind, threshold=D(threshold), **values)
 
 
+def ms(seconds: float) -> int:
+    """Return an instant of the scene as quotes tell it."""
+    return int((START + timedelta(seconds=seconds)).timestamp() * 1000)
+
+
 class Scene:
     """A watch whose clock and ticks the test makes."""
 
@@ -52,8 +57,7 @@ class Scene:
 
     def tick(self, seconds: float, bid: str, ask: str, symbol: str = "EURUSD") -> None:
         """Let one tick pass, and look."""
-        at_ms = int((START + timedelta(seconds=seconds)).timestamp() * 1000)
-        quote = Quote(symbol, D(bid), D(ask), at_ms)
+        quote = Quote(symbol, D(bid), D(ask), ms(seconds))
         own_board().put(quote)
         self.watch.offer([quote])
         self.at(seconds)
@@ -207,8 +211,8 @@ def test_refused_orders_open_a_breaker_for_whom_it_watches(scene, holder, scope)
     subject = {"account": str(holder.login), "symbol": "EURUSD", "platform": ""}[scope]
     breaker("reject_rate", "50", scope=scope, observations_min=4, window_s=60)
     play = scene()
-    for lots in ("0.01", "0.01", "0.001", "0.001"):  # the last two are off the step
-        executor.run(market_order(holder, lots=lots))
+    for price in (None, None, D("1.09"), D("1.09")):  # the last two are requoted
+        executor.run(market_order(holder, lots="0.01", price=price))
     play.at(1)
     assert stands(subject) == "open"
     assert buy(holder) == "circuit_breaker"
@@ -218,10 +222,22 @@ def test_refused_orders_open_a_breaker_for_whom_it_watches(scene, holder, scope)
     assert stands(subject) == "half_open"
 
 
+@pytest.mark.parametrize("scope", ["account", "symbol", "platform"])
+def test_one_client_without_money_stops_nobody_else(scene, holder, scope):
+    subject = {"account": str(holder.login), "symbol": "EURUSD", "platform": ""}[scope]
+    breaker("reject_rate", "50", scope=scope, observations_min=4)
+    play = scene()
+    assert {str(executor.run(market_order(holder, lots="90")).refusal) for _ in range(6)} == {"no_money"}
+
+    play.at(1)
+
+    assert stands(subject) == ("open" if scope == "account" else "never")
+
+
 def test_a_restart_counts_the_refusals_of_before(scene, holder):
     breaker("reject_rate", "50", observations_min=4)
-    executor.run(market_order(holder, lots="0.001"))
-    executor.run(market_order(holder, lots="0.001"))
+    executor.run(market_order(holder, lots="0.01", price=D("1.09")))
+    executor.run(market_order(holder, lots="0.01", price=D("1.09")))
     play = scene()
     assert stands() == "never"
     executor.run(market_order(holder, lots="0.01"))
@@ -248,6 +264,89 @@ def test_what_the_house_lost_within_the_window(scene, holder, scope, subject):
 
     assert stands(subject) == "open"
     assert BreakerChange.objects.get().value == D("50.00")
+
+
+def test_what_is_hedged_is_no_loss_of_the_house(scene, holder, owner):
+    breaker("house_loss", "50", window_s=60)
+    play = scene()
+    position = executor.run(market_order(holder, lots="1.00")).order.position_id
+    rows.show({"EURUSD": ("1.10166", "1.10176")})
+    executor.run(close_order(holder, position))
+    owner.execute("ALTER TABLE trading_deal DISABLE TRIGGER USER")
+    owner.execute("UPDATE trading_deal SET book = 'a'")
+
+    play.at(1)
+
+    assert stands() == "never"
+
+
+def test_a_reset_is_not_swallowed_by_another_change(scene):
+    breaker("price_move", "1", window_s=600)
+    play = scene()
+    play.tick(1, "1.10000", "1.10010")
+    play.tick(2, "1.12000", "1.12010")
+    play.tick(2, "1.25000", "1.25010", "GBPUSD")
+    assert (stands(), stands("GBPUSD")) == ("open", "never")
+    breakers.reset(state_id=BreakerState.objects.get().pk, actor=STAFF, reason="news are out")
+
+    play.watch.offer([Quote("GBPUSD", D("1.27000"), D("1.27010"), ms(3))])
+    play.travel(START + timedelta(seconds=3))
+    play.watch._read_at = 1e9  # nothing has been read since the reset
+    play.watch.run()
+    assert (stands(), stands("GBPUSD")) == ("closed", "open")
+
+    play.at(4)
+    assert stands() == "closed"
+    assert BreakerState.objects.get(subject="EURUSD").trips == 1
+
+
+def test_a_reset_that_the_engine_has_not_seen_stands(scene):
+    breaker("spread", "50", cooldown_s=1)
+    play = scene()
+    play.tick(1, "1.10000", "1.10090")
+    play.tick(2, "1.10000", "1.10010")
+    play.at(3)
+    assert stands() == "half_open"
+    breakers.reset(state_id=BreakerState.objects.get().pk, actor=STAFF, reason="checked")
+
+    play.watch.offer([Quote("EURUSD", D("1.10000"), D("1.10090"), ms(4))])
+    play.watch._read_at = 1e9
+    play.watch.run()
+
+    assert stands() == "closed"
+
+
+def test_a_breaker_that_vanishes_while_half_open_ends_no_engine(scene):
+    kept = breaker("spread", "50", cooldown_s=1)
+    play = scene()
+    play.tick(1, "1.10000", "1.10090")
+    play.tick(2, "1.10000", "1.10010")
+    play.at(3)
+    assert stands() == "half_open"
+    Breaker.objects.filter(pk=kept.pk).delete()
+
+    play.watch._read_at = 1e9  # it is still known
+    play.watch._probes.clear()
+    play.watch.run()
+    play.at(4)
+
+    assert play.watch.health()["rules"] == 0
+
+
+def test_switching_a_breaker_off_closes_it(scene):
+    kept = breaker("spread", "50")
+    play = scene()
+    play.tick(1, "1.10000", "1.10090")
+    assert stands() == "open"
+
+    Breaker.objects.filter(pk=kept.pk).update(is_active=False)
+    play.at(2)
+
+    assert stands() == "closed"
+    assert changes() == [("closed", "open"), ("open", "closed")]
+    last = BreakerChange.objects.order_by("-pk")[0]
+    assert (last.reason, last.actor) == ("the breaker was switched off", "system:breakers")
+    assert RiskAlarm.objects.get().cleared_at is not None
 
 
 def test_a_restart_goes_on_where_the_breaker_stands(scene):

@@ -1,13 +1,14 @@
 """Gauges of circuit breakers: whom they are about, and the largest value since the last look."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import time, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from apps.market.domain.quotes import Quote
+from apps.market.domain.sessions import Calendar, Hours
 from apps.risk.selectors.breakers import OrderSeen, Rule
 from apps.risk.services.breaker_gauges import GAUGES, Gauge, World
 from apps.risk.services.breakers import Subject
@@ -44,6 +45,11 @@ def gauge(kind: str, **changes: Any) -> Any:
 
 def tick(one: Gauge, bid: str, ask: str, symbol: str = "EURUSD", *, at_ms: int = 0) -> None:
     one.tick(Quote(symbol, D(bid), D(ask), NOON_MS + at_ms))
+
+
+def order(number: int, refusal: str = "") -> OrderSeen:
+    """Return an order of account 7, so many seconds after noon."""
+    return OrderSeen(number, 7, "EURUSD", NOON + timedelta(seconds=number), refusal)
 
 
 def shown(one: Gauge, at_ms: int = 0) -> dict[str, tuple[Decimal | None, Decimal | None]]:
@@ -119,15 +125,61 @@ def test_an_lp_is_silent_when_all_its_symbols_are():
 def test_refusals_are_counted_for_whom_the_rule_is_about(scope, subject):
     one = gauge("reject_rate", scope=scope)
     for number in range(4):
-        one.order(OrderSeen(number, 7, "EURUSD", NOON + timedelta(seconds=number), number > 0))
+        one.order(order(number, "requote" if number else ""))
 
     assert shown(one, 4_000) == {subject: (D(75), D(75))}
+
+
+@pytest.mark.parametrize(
+    ("scope", "expected"),
+    [("account", {"100007": (D(100), D(100))}), ("symbol", {}), ("lp", {}), ("platform", {})],
+)
+def test_what_a_client_does_wrong_counts_for_the_account_alone(scope, expected):
+    one = gauge("reject_rate", scope=scope)
+    for number in range(6):
+        one.order(order(number, "no_money"))
+
+    assert shown(one, 6_000) == expected
+
+
+def test_a_share_rises_when_good_orders_leave_the_window():
+    one = gauge("reject_rate")
+    for number, refusal in ((0, ""), (30, "off_quotes"), (31, "off_quotes")):
+        one.order(order(number, refusal))
+
+    assert shown(one, 59_999)["EURUSD"][1] == D(200) / 3
+    assert shown(one, 60_000) == {"EURUSD": (D(100), D(100))}
+    assert shown(one, 60_001) == {"EURUSD": (D(100), D(100))}  # still there while it is too high
+
+
+def test_who_is_quiet_costs_nothing():
+    one = gauge("reject_rate", scope="account")
+    for number in range(1, 1_001):
+        one.order(OrderSeen(number, number, "EURUSD", NOON))
+        one.order(OrderSeen(number, number, "EURUSD", NOON))
+
+    assert len(shown(one, 1)) == 1_000
+    assert shown(one, 2) == {}
+    assert len(one._windows) == 1_000
+    one.read(NOON_MS + 60_000)
+    assert (len(one._windows), len(one._counted)) == (0, 0)
+
+
+def test_silence_is_none_once_the_session_is_over():
+    calendar = Calendar(timezone="UTC", hours=(Hours(NOON.weekday(), time(0), time(12, 0, 5)),))
+    one = gauge("tick_silence", threshold=D(2))
+    one.world.specs = {"EURUSD": replace(SYMBOLS["EURUSD"], calendar=calendar)}
+    one.open_since_ms = {"EURUSD": NOON_MS}  # as read while it was in session
+    tick(one, "1.10000", "1.10010", at_ms=4_000)
+
+    assert shown(one, 4_999) == {"EURUSD": (D("0.999"), D("0.999"))}
+    assert shown(one, 6_000) == {}
 
 
 def test_a_reset_measures_anew():
     one = gauge("reject_rate")
     for number in range(4):
-        one.order(OrderSeen(number, 7, "EURUSD", NOON, True))
+        one.order(OrderSeen(number, 7, "EURUSD", NOON, "requote"))
     one.clear(Subject("EURUSD", "EURUSD"))
 
     assert shown(one) == {}
