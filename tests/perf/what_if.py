@@ -1,10 +1,12 @@
 """
 How long a what-if on 100,000 accounts takes: `what_if_s`.
 
-Each question is asked of a fresh snapshot, so that reading all accounts and positions is part of it; the
-worst of several different shocks counts. The list of the worst accounts is computed exactly, as always.
+Each question is asked of a fresh snapshot, so that reading all accounts and positions is part of it; of each
+shock the median of the rounds, of the shocks the slowest counts. The list of the worst accounts is computed
+exactly, as always. What the first question in a process takes, and one on a kept snapshot, is told beside it.
 """
 
+import statistics
 import time
 from decimal import Decimal
 from typing import Any
@@ -32,17 +34,26 @@ def run(broker: Broker, say: Say) -> list[Figure]:
             groups={group.pk: GroupDraft(margin_call_pct=Decimal(150), stop_out_pct=Decimal(120))}
         ),
     }
-    what_if.what_if(shocks["prices"], reach=None)  # what positions have in common is learned once a process
-    slowest: dict[str, float] = {}
+
+    def asked(shock: Shock) -> float:
+        nonlocal found
+        started = time.perf_counter()
+        found = what_if.what_if(shock, reach=None)
+        return time.perf_counter() - started
+
+    found: dict[str, Any] = {}
+    first = asked(shocks["prices"])  # learns what positions have in common, once a process
+    kept = asked(shocks["prices"])
+    medians: dict[str, float] = {}
     for name, shock in shocks.items():
+        rounds = []
         for _ in range(ROUNDS):
             snapshot.forget_snapshot()
-            started = time.perf_counter()
-            found = what_if.what_if(shock, reach=None)
-            slowest[name] = min(slowest.get(name, 1e9), time.perf_counter() - started)
+            rounds.append(asked(shock))
         _check(found)
-        say(f"  {name}: {slowest[name]:.2f} s, {found['newly_closed']:,} would be closed")
-    worst = max(slowest.values())
+        medians[name] = statistics.median(rounds)
+        say(f"  {name}: {medians[name]:.2f} s, {found['newly_closed']:,} would be closed")
+    worst = max(medians.values())
     return [
         Figure(
             name="what_if_s",
@@ -50,8 +61,9 @@ def run(broker: Broker, say: Say) -> list[Figure]:
             unit="s",
             target=f"<= {TARGET_S:.0f}",
             ok=worst <= TARGET_S,
-            detail=f"{found['accounts']:,} accounts, {found['positions']:,} positions, best of {ROUNDS}, "
-            f"slowest of {len(shocks)} shocks, snapshot included",
+            detail=f"{found['accounts']:,} accounts, {found['positions']:,} positions, slowest of {len(shocks)} "
+            f"shocks, each the median of {ROUNDS}, snapshot included; first of a process {first:.2f} s, on a kept "
+            f"snapshot {kept:.2f} s",
         )
     ]
 
