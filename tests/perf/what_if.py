@@ -61,9 +61,9 @@ def run(broker: Broker, say: Say) -> list[Figure]:
             unit="s",
             target=f"<= {TARGET_S:.0f}",
             ok=worst <= TARGET_S,
-            detail=f"{found['accounts']:,} accounts, {found['positions']:,} positions, slowest of {len(shocks)} "
-            f"shocks, each the median of {ROUNDS}, snapshot included; first of a process {first:.2f} s, on a kept "
-            f"snapshot {kept:.2f} s",
+            detail=f"{found['accounts']:,} accounts, {found['positions']:,} positions, slowest of "
+            f"{len(shocks)} shocks, each the median of {ROUNDS}, snapshot included; first of a process "
+            f"{first:.2f} s, on a kept snapshot {kept:.2f} s",
         )
     ]
 
