@@ -1,7 +1,8 @@
 """
 What each staff role may do, as patterns of Django permissions. Reach (which trading groups) is guardian's.
 
-Personal data is never matched by a pattern: a role sees it only where the right is named in full.
+Personal data and what the whole house may lose are never matched by a pattern: a role sees them only where
+the right is named in full.
 """
 
 from fnmatch import fnmatchcase
@@ -11,7 +12,8 @@ from typing import Any
 from django.contrib.auth.backends import BaseBackend
 
 VIEW_PERSONAL_DATA = "accounts.view_personal_data"
-NAMED_ONLY = frozenset({VIEW_PERSONAL_DATA})
+VIEW_VALUE_AT_RISK = "risk.view_valueatrisk"  # of the whole house, whatever the reach
+NAMED_ONLY = frozenset({VIEW_PERSONAL_DATA, VIEW_VALUE_AT_RISK})
 BUSINESS = ("market", "groups", "accounts", "trading", "risk", "liquidity", "funds", "fix", "crm", "audit")
 
 ROLE_RIGHTS: dict[str, tuple[str, ...]] = {
@@ -23,6 +25,7 @@ ROLE_RIGHTS: dict[str, tuple[str, ...]] = {
         "auditlog.view_*",
         "admin.view_*",
         VIEW_PERSONAL_DATA,
+        VIEW_VALUE_AT_RISK,
     ),
     "dealer": (
         *(f"{app}.view_*" for app in BUSINESS),
@@ -50,6 +53,7 @@ ROLE_RIGHTS: dict[str, tuple[str, ...]] = {
     ),
     "auditor": (
         *(f"{app}.view_*" for app in BUSINESS),
+        VIEW_VALUE_AT_RISK,
         "auditlog.view_*",
         "admin.view_*",
         "axes.view_*",

@@ -74,6 +74,7 @@ NAVIGATION = [
             _item("Margin monitor", "monitor_heart", "risk_monitorstatus"),
             _item("Sweeps", "cleaning_services", "risk_sweeprun"),
             _item("Controls version", "numbers", "risk_controlsversion"),
+            _item("Requests by key", "key", "risk_staffrequest"),
             _item("Pairs of symbols", "compare_arrows", "risk_correlation"),
             _item("Estimates of risk", "bar_chart", "risk_valueatrisk"),
         ],

@@ -67,6 +67,7 @@ LISTS = (
     "risk/queuedliquidation",
     "risk/riskalarm",
     "risk/risklimit",
+    "risk/staffrequest",
     "risk/sweeprun",
     "risk/tradinghours",
     "risk/valueatrisk",

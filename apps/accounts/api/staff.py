@@ -117,6 +117,7 @@ class StaffView(APIView):
         if user is None:
             raise Forbidden("This is for staff.")
         self.staff = Staff(user, reachable_groups(user))
-        right = self.rights.get(request.method or "")
+        method = "GET" if request.method == "HEAD" else request.method  # answered by `get`
+        right = self.rights.get(method or "")
         if right is not None:
             self.staff.require(right)

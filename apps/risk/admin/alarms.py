@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
@@ -11,12 +11,12 @@ from unfold.enums import ActionVariant
 
 from apps.risk.models import RiskAlarm, SweepRun
 from apps.risk.permissions import ACKNOWLEDGE_ALARM
+from apps.risk.selectors.reaches import alarms_within
 from apps.risk.services import alarms
 from rtx.kernel.admin import OperatedModelAdmin, ReadOnlyModelAdmin, reachable_groups
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import EMPTY, badge, instant, link, pretty_json
 
-OF_NO_ACCOUNT = ("monitor_late", "breaker_open", "kill_switch")  # tell nothing about single accounts
 OF_PLATFORM = frozenset({"positions", "found_", "liquidated", "missed_", "without_price", "told"})
 
 
@@ -82,8 +82,8 @@ class RiskAlarmAdmin(OperatedModelAdmin):
     ]
 
     def limit_to(self, rows: QuerySet[Any], groups: frozenset[int], request: HttpRequest) -> QuerySet[Any]:
-        """Keep alarms of accounts within reach, and those that are about no account."""
-        return rows.filter(Q(account__group__in=groups) | Q(account__isnull=True, kind__in=OF_NO_ACCOUNT))
+        """Keep alarms of groups and accounts within reach, and those that tell about nobody's."""
+        return alarms_within(rows, groups)
 
     @operator_action(
         "Acknowledge",

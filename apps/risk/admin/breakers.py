@@ -13,7 +13,8 @@ from unfold.enums import ActionVariant
 from apps.risk.admin.controls import ScopedAdmin
 from apps.risk.forms.controls import BreakerForm
 from apps.risk.models import Breaker, BreakerChange, BreakerState
-from apps.risk.permissions import RESET_BREAKER
+from apps.risk.permissions import RESET_BREAKER, rights_to_reset
+from apps.risk.selectors.record_views import of_accounts
 from apps.risk.services import breakers
 from rtx.kernel.admin import (
     ConfiguredModelAdmin,
@@ -21,9 +22,11 @@ from rtx.kernel.admin import (
     ReadOnlyModelAdmin,
     ReadOnlyTabularInline,
     as_id,
+    reachable_groups,
 )
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import EMPTY, badge, grouped, instant, link, number
+from rtx.kernel.errors import Forbidden
 from rtx.kernel.money import plain, rounded
 
 TONES = {"closed": "good", "half_open": "warn", "open": "bad"}
@@ -47,8 +50,13 @@ class StateInline(ReadOnlyTabularInline):
     model = BreakerState
     hide_title = True
     tab = True
+    per_page = 25
     fields = ["subject_", "state_", "since", "cools_until", "trips", "reason"]
     readonly_fields = ["subject_", "state_"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Leave accounts out of reach out."""
+        return of_accounts(super().get_queryset(request), reachable_groups(request.user))
 
     @admin.display(description="Subject")
     def subject_(self, row: BreakerState) -> SafeString:
@@ -85,8 +93,9 @@ class ChangeInline(ReadOnlyTabularInline):
 
 @admin.register(Breaker)
 class BreakerAdmin(ScopedAdmin, ConfiguredModelAdmin):
-    """Rules; in force within half a second after saving."""
+    """Rules; in force within half a second after saving. Switched off, never deleted: history names them."""
 
+    is_deletable = False
     reach_path = "account__group"
     form = BreakerForm
     list_display = ["name", "kind", "watched", "trips_at", "returns", "stands", "is_active"]
@@ -145,7 +154,11 @@ class BreakerAdmin(ScopedAdmin, ConfiguredModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Count the subjects that are not closed in the same statement."""
-        tripped = Count("states", filter=~Q(states__state="closed"))
+        counted = ~Q(states__state="closed")
+        groups = reachable_groups(request.user)
+        if groups is not None:
+            counted &= Q(states__account__isnull=True) | Q(states__account__group__in=groups)
+        tripped = Count("states", filter=counted)
         return super().get_queryset(request).annotate(tripped=tripped)
 
     @admin.display(description="Watches", ordering="scope")
@@ -228,6 +241,9 @@ class BreakerStateAdmin(OperatedModelAdmin):
     )
     def reset(self, row: BreakerState, operation: Operation) -> str:
         """Close one breaker by hand."""
+        for right in rights_to_reset(row.account_id):
+            if not operation.may(right):
+                raise Forbidden(f"This needs the right {right}.")
         breakers.reset(state_id=row.pk, actor=operation.actor, reason=operation.reason)
         return "closed"
 

@@ -17,6 +17,7 @@ from unfold.enums import ActionVariant
 from apps.risk.forms.controls import KillSwitchForm, RiskLimitForm, TradingHoursForm
 from apps.risk.models import KillSwitch, RiskLimit, TradingHours
 from apps.risk.permissions import ENGAGE_KILL_SWITCH, ENGAGE_PLATFORM_KILL_SWITCH, RELEASE_KILL_SWITCH
+from apps.risk.selectors.reaches import reaches_everyone
 from apps.risk.services import kill_switch, kill_switch_work
 from apps.risk.services.kill_switch import Target
 from rtx.kernel import clock
@@ -27,6 +28,11 @@ from rtx.kernel.admin_display import EMPTY, badge, grouped, instant, link
 from rtx.kernel.money import plain
 
 SCOPE_TONES = {"platform": "bad", "group": "warn", "symbol": "info", "account": "muted"}
+
+
+def _may_touch(request: HttpRequest, row: Any) -> bool:
+    concerns_everyone = row is not None and row.account_id is None and getattr(row, "group_id", None) is None
+    return not concerns_everyone or reaches_everyone(request.user)
 
 
 class ScopedAdmin(RtxModelAdmin):
@@ -42,6 +48,14 @@ class ScopedAdmin(RtxModelAdmin):
         """Keep what is about these groups, their accounts, or everyone."""
         everyone = Q(group__isnull=True, account__isnull=True)
         return rows.filter(everyone | Q(group__in=groups) | Q(account__group__in=groups))
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Let only those who reach everyone change what concerns everyone."""
+        return bool(super().has_change_permission(request, obj)) and _may_touch(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Let only those who reach everyone delete what concerns everyone."""
+        return bool(super().has_delete_permission(request, obj)) and _may_touch(request, obj)
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         """Tell the form who fills it in: accounts must be within reach."""

@@ -1,9 +1,15 @@
-"""The page of the number that counts every change of what guards orders. Only shown."""
+"""Pages of what the machinery keeps for itself: how often controls changed, which requests were done."""
+
+from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
 
-from apps.risk.models import ControlsVersion
+from apps.risk.models import ControlsVersion, StaffRequest
 from rtx.kernel.admin import ReadOnlyModelAdmin
+from rtx.kernel.admin_display import pretty_json
 
 
 @admin.register(ControlsVersion)
@@ -13,3 +19,25 @@ class ControlsVersionAdmin(ReadOnlyModelAdmin):
     list_display = ["__str__", "version"]
     search_fields = ["version"]
     fields = ["version"]
+
+
+@admin.register(StaffRequest)
+class StaffRequestAdmin(ReadOnlyModelAdmin):
+    """Requests of the admin interface that were done, by key, with the answer that a repeat gets."""
+
+    list_display = ["key", "user", "at"]
+    list_select_related = ["user"]
+    search_fields = ["key"]
+    sortable_by: list[str] = []
+    fields = ["key", "user", "at", "answered", "fingerprint"]
+    readonly_fields = ["answered"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Show each member of staff their own; all of them to whoever reaches everything."""
+        rows = super().get_queryset(request)
+        return rows if request.user.is_superuser else rows.filter(user=request.user)
+
+    @admin.display(description="Answer")
+    def answered(self, row: StaffRequest) -> SafeString:
+        """What was answered."""
+        return pretty_json(row.answer)

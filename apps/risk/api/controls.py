@@ -1,7 +1,8 @@
 """Admin REST of risk: kill switches and circuit breakers."""
 
-from dataclasses import replace
+from typing import Any
 
+import msgspec
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -12,18 +13,17 @@ from apps.risk.api.inputs import KillSwitchIn, ReasonIn
 from apps.risk.api.queries import PAGES
 from apps.risk.api.record_outputs import BreakersOut, BreakerStateOut, KillSwitchOut
 from apps.risk.models import KillSwitch
-from apps.risk.permissions import RELEASE_KILL_SWITCH, RESET_BREAKER, right_to_engage
+from apps.risk.permissions import RELEASE_KILL_SWITCH, right_to_engage, rights_to_reset
 from apps.risk.selectors import record_views
 from apps.risk.selectors.analytics import breaker_view
-from apps.risk.services import breakers, kill_switch
+from apps.risk.services import breakers, kill_switch, staff_requests
 from apps.risk.services.kill_switch import Target
 from apps.trading.api.queries import KEY, KEY_MAX_CHARS
 from rtx.kernel import openapi
 from rtx.kernel.actor import Actor
-from rtx.kernel.errors import Conflict, Invalid, NotFound
+from rtx.kernel.errors import Invalid, NotFound
 from rtx.kernel.rest import CursorPagination
 
-KEY_PREFIX = "key:"
 REQUIRED_KEY = OpenApiParameter(
     "Idempotency-Key",
     {"type": "string", "minLength": 1, "maxLength": 48},
@@ -31,13 +31,6 @@ REQUIRED_KEY = OpenApiParameter(
     required=True,
     description="Makes a repeat the same request.",
 )
-
-
-class KeyReused(Conflict):
-    """The key named another request before."""
-
-    code = "idempotency_key_reused"
-    title = "Idempotency-Key used before"
 
 
 def key_of(request: Request) -> str:
@@ -91,68 +84,75 @@ class KillSwitchView(StaffView):
     def post(self, request: Request) -> Response:
         """
         Stop new exposure everywhere, of a group, a symbol or an account, or let it go on. A repeat with the
-        same key answers as the first time did.
+        same key does nothing again and answers as the first time did.
         """
         given = KillSwitchIn.validated(request.data)
         key = key_of(request)
         actor = Actor.of(request)
-        if given.action == "engage":
-            row = _engage(self.staff, given, actor, key)
-        else:
-            row = _release(self.staff, given, actor)
-        found = KillSwitch.objects.select_related("group", "symbol", "account").get(pk=row.pk)
-        return Response(record_views.kill_switch_view(found))
+        target = _checked(self.staff, given)
+
+        def act() -> dict[str, Any]:
+            if target is not None and given.action == "engage":
+                row = _engage(given, target, actor)
+            else:
+                row = _release(self.staff, given, target, actor)
+            found = KillSwitch.objects.select_related("group", "symbol", "account").get(pk=row.pk)
+            return record_views.kill_switch_view(found)
+
+        content = msgspec.to_builtins(given)
+        return Response(staff_requests.once(user_id=self.staff.user.pk, key=key, content=content, act=act))
 
 
-def _engage(staff: Staff, given: KillSwitchIn, actor: Actor, key: str) -> KillSwitch:
-    if given.scope is None:
+def _checked(staff: Staff, given: KillSwitchIn) -> Target | None:
+    """
+    Return what a request names; None: a switch by its number.
+
+    :raises NotFound: it is unknown or out of reach.
+    :raises Forbidden: the right is missing.
+    """
+    if given.scope is None and given.action == "engage":
         raise Invalid("A scope is needed.", errors={"scope": ["is required to engage"]})
-    target = _target(staff, given)
-    staff.require(right_to_engage(given.scope))
-    named = replace(actor, request_id=KEY_PREFIX + key)
-    before = KillSwitch.objects.filter(request_id=named.request_id[:64], engaged_by=actor.as_text()).first()
-    if before is not None:
-        same = (before.scope, before.group_id, before.symbol_id, before.account_id)
-        if same != (target.scope, target.group_id, target.symbol_id, target.account_id):
-            raise KeyReused("This key stopped something else before.")
-        return before
+    if given.scope is None and given.id is None:
+        raise Invalid("Name the switch by id, or by its scope.", errors={"id": ["or scope is required"]})
+    by_number = given.action == "release" and given.id is not None
+    target = None if by_number else _target(staff, given)
+    if given.action == "engage":
+        staff.require(right_to_engage(str(given.scope)))
+    return target
+
+
+def _engage(given: KillSwitchIn, target: Target, actor: Actor) -> KillSwitch:
     return kill_switch.engage(
         target=target,
         reason=given.reason,
-        actor=named,
+        actor=actor,
         cancels_orders=given.cancels_orders,
         closes_positions=given.closes_positions,
     )
 
 
-def _release(staff: Staff, given: KillSwitchIn, actor: Actor) -> KillSwitch:
-    row = _switch(staff, given)
+def _release(staff: Staff, given: KillSwitchIn, target: Target | None, actor: Actor) -> KillSwitch:
+    row = _switch(staff, given, target)
     staff.require(RELEASE_KILL_SWITCH)
-    repeated = row.released_by == actor.as_text() and row.release_reason == given.reason.strip()
-    if row.released_at is not None and repeated:
-        return row
     return kill_switch.release(switch_id=row.pk, reason=given.reason, actor=actor, may=staff.may)
 
 
-def _switch(staff: Staff, given: KillSwitchIn) -> KillSwitch:
+def _switch(staff: Staff, given: KillSwitchIn, target: Target | None) -> KillSwitch:
     """
     Return the switch that is to be released: by its number, or the newest one of a target.
 
     :raises NotFound: there is none, or it is out of reach.
     """
     rows = record_views.of_targets(KillSwitch.objects.select_related("account"), staff.reach)
-    if given.id is not None:
+    if target is None:
         row = rows.filter(pk=given.id).first()
-    elif given.scope is not None:
-        target = _target(staff, given)
+    else:
         row = rows.filter(
             scope=target.scope,
             group_id=target.group_id,
             symbol_id=target.symbol_id,
             account_id=target.account_id,
         ).first()
-    else:
-        raise Invalid("Name the switch by id, or by its scope.", errors={"id": ["or scope is required"]})
     if row is None:
         raise NotFound("There is no such kill switch.", code="kill_switch_not_found")
     return row
@@ -212,6 +212,7 @@ class BreakerResetView(StaffView):
         """Close the breaker of one subject (`states[].id` of the list): trading goes on at once."""
         given = ReasonIn.validated(request.data)
         row = record_views.breaker_state(state_id, reach=self.staff.reach)
-        self.staff.require(RESET_BREAKER)
+        for right in rights_to_reset(row.account_id):
+            self.staff.require(right)
         done = breakers.reset(state_id=row.pk, actor=Actor.of(request), reason=given.reason)
         return Response(breaker_view(done))

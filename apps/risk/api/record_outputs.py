@@ -161,34 +161,37 @@ class AlarmOut(Struct):
 
 
 class SweepOut(Struct):
-    """One run of the sweep."""
+    """One run of the sweep; its numbers are null for whoever reaches some groups only."""
 
     id: int
     at: Instant
     took_ms: int
-    positions: int
-    found: int
-    liquidated: int
-    missed: int
-    without_price: int
+    positions: int | None
+    found: int | None
+    liquidated: int | None
+    missed: int | None
+    without_price: int | None
 
 
 class MonitorOut(Struct):
-    """How one shard of the margin monitor is; `house_floating` in USD."""
+    """
+    How one shard of the margin monitor is; `house_floating` in USD. Whoever reaches some groups only gets
+    null for what is counted on the whole platform, and `levels` of these groups.
+    """
 
     shard: str
     holder: str
     at: Instant
     started_at: Instant
-    accounts: int
-    positions: int
+    accounts: int | None
+    positions: int | None
     lag_ms: int
     lag_max_ms: int
     follow_lag_ms: int
     levels: dict[str, int]
-    called: int
-    below: int
-    without_price: int
+    called: int | None
+    below: int | None
+    without_price: int | None
     house_floating: Text | None
     last_error: str
 

@@ -1,6 +1,7 @@
 """Admin REST of risk: margin, liquidations, limits, alarms, sweeps and the monitor. Reads only."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.db.models import QuerySet
@@ -21,6 +22,7 @@ from apps.risk.api.record_outputs import (
 )
 from apps.risk.models import AccountRisk, MonitorStatus, RiskAlarm, RiskLimit, SweepRun
 from apps.risk.selectors import analytics, record_views
+from apps.risk.selectors.reaches import alarms_within
 from rtx.kernel import openapi
 from rtx.kernel.rest import CursorPagination
 
@@ -139,8 +141,8 @@ class AlarmsView(StaffView):
         responses=openapi.responses(200, openapi.page(AlarmOut), BAD_QUERY, FORBIDDEN),
     )
     def get(self, request: Request) -> Response:
-        """List the alarms, newest first; those of accounts within reach only."""
-        rows = record_views.of_accounts(RiskAlarm.objects.select_related("account"), self.staff.reach)
+        """List the alarms, newest first; those of groups and accounts within reach only."""
+        rows = alarms_within(RiskAlarm.objects.select_related("account", "group"), self.staff.reach)
         is_open = flag_of(request, "open")
         if is_open is not None:
             rows = rows.filter(cleared_at__isnull=is_open)
@@ -159,7 +161,8 @@ class SweepsView(StaffView):
     )
     def get(self, request: Request) -> Response:
         """List the runs of the sweep, newest first."""
-        return paged(self, request, SweepRun.objects.all(), record_views.sweep_view)
+        shown = partial(record_views.sweep_view, reach=self.staff.reach)
+        return paged(self, request, SweepRun.objects.all(), shown)
 
 
 class MonitorView(StaffView):
@@ -173,5 +176,6 @@ class MonitorView(StaffView):
     )
     def get(self, request: Request) -> Response:
         """Say how each shard of the margin monitor is."""
-        rows = [record_views.monitor_view(row) for row in MonitorStatus.objects.all()]
+        shards = MonitorStatus.objects.all()
+        rows = [record_views.monitor_view(row, reach=self.staff.reach) for row in shards]
         return Response({"results": rows, "next": None})

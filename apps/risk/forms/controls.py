@@ -12,6 +12,7 @@ from apps.groups.models import TradingGroup
 from apps.market.models import FeedStatus, Symbol
 from apps.risk.models import Breaker, KillSwitch, RiskLimit
 from apps.risk.permissions import right_to_engage
+from apps.risk.selectors.reaches import reaches_everyone
 from rtx.kernel.admin import reachable_groups
 
 MIDNIGHT = time(0)
@@ -57,6 +58,7 @@ class TargetForm(forms.ModelForm):
     """A row about exactly one thing; accounts are named by their number and must be within reach."""
 
     user: Any = None  # set by the page
+    needs_reach: ClassVar[bool] = True  # what concerns everyone is only for those who reach everyone
     TARGETS: ClassVar[tuple[str, ...]] = ("group", "symbol", "account")
     is_target_needed: ClassVar[bool] = True
 
@@ -81,6 +83,9 @@ class TargetForm(forms.ModelForm):
         scope = data.get("scope")
         if scope is None:
             return data
+        concerns_everyone = data.get("group") is None and data["account"] is None
+        if self.needs_reach and concerns_everyone and not self.errors and not reaches_everyone(self.user):
+            self.add_error("scope", "It would concern groups that you do not reach.")
         for name in self.TARGETS:
             field = "account_number" if name == "account" else name
             is_missing = self.is_target_needed and data.get(name) is None
@@ -111,7 +116,9 @@ class TargetForm(forms.ModelForm):
 
 
 class KillSwitchForm(TargetForm):
-    """What to stop, why, and what else to do."""
+    """What to stop, why, and what else to do. Who may stop everything has a right of its own."""
+
+    needs_reach = False
 
     class Meta:
         model = KillSwitch

@@ -5,6 +5,7 @@ from apps.risk.models.breakers import Breaker, BreakerChange, BreakerState
 from apps.risk.models.controls import ControlsVersion, KillSwitch, RiskLimit, TradingHours
 from apps.risk.models.liquidations import Liquidation, MarginCall, QueuedLiquidation
 from apps.risk.models.marks import AccountRisk, AccountRiskDay, Correlation, ValueAtRisk
+from apps.risk.models.requests import StaffRequest
 
 __all__ = [
     "AccountRisk",
@@ -21,6 +22,7 @@ __all__ = [
     "QueuedLiquidation",
     "RiskAlarm",
     "RiskLimit",
+    "StaffRequest",
     "SweepRun",
     "TradingHours",
     "ValueAtRisk",

@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import Q
 
 from apps.accounts.models import TradingAccount
+from apps.groups.models import TradingGroup
 from rtx.kernel.fields import ExactDecimalField
 
 
@@ -27,6 +28,9 @@ class RiskAlarm(models.Model):
     severity = models.CharField(max_length=8, choices=Severity.choices)
     subject = models.CharField(max_length=80)
     account = models.ForeignKey(TradingAccount, null=True, blank=True, on_delete=models.PROTECT)
+    group = models.ForeignKey(
+        TradingGroup, null=True, blank=True, on_delete=models.PROTECT, help_text="Whose staff it concerns."
+    )
     message = models.CharField(max_length=300)
     detail = models.JSONField(default=dict)
     raised_at = models.DateTimeField(db_index=True)

@@ -25,6 +25,7 @@ from apps.risk.models import (
 from apps.risk.selectors.analytics import within
 from apps.risk.selectors.exposure import exposure_view
 from apps.risk.selectors.kept import kept
+from apps.risk.selectors.reaches import alarms_within
 from apps.risk.selectors.record_views import of_accounts, of_targets
 from rtx.kernel import clock
 from rtx.kernel.admin_display import grouped
@@ -71,7 +72,8 @@ def _monitor(reach: Reach) -> list[Card]:
         return [_card("Margin monitor", "never seen", "no shard", "risk_monitorstatus_changelist", "loss")]
     worst = max(row.lag_max_ms for row in rows)
     value = "late" if late else f"{worst} ms"
-    note = f"{len(rows)} shards, {sum(row.positions for row in rows)} positions"
+    watched = "" if reach is not None else f", {sum(row.positions for row in rows)} positions"
+    note = f"{len(rows)} shards{watched}"
     tone = "loss" if late else "gain"
     return [_card("Margin monitor", value, note, "risk_monitorstatus_changelist", tone)]
 
@@ -97,7 +99,7 @@ def _liquidations(reach: Reach) -> list[Card]:
 
 
 def _alarms(reach: Reach) -> list[Card]:
-    rows = of_accounts(RiskAlarm.objects.filter(cleared_at__isnull=True), reach)
+    rows = alarms_within(RiskAlarm.objects.filter(cleared_at__isnull=True), reach)
     critical = rows.filter(severity=RiskAlarm.Severity.CRITICAL).count()
     total = rows.count()
     tone = "loss" if critical else "gain" if not total else ""
@@ -143,6 +145,9 @@ def _sweeps(reach: Reach) -> list[Card]:
     if row is None:
         return [_card("Sweep", "–", "has not run yet", "risk_sweeprun_changelist")]
     tone = "loss" if row.missed else "gain"
+    if reach is not None:  # numbers of the whole platform are not for those who reach some groups
+        told = "missed some" if row.missed else "clean"
+        return [_card("Sweep", told, f"{row.took_ms} ms", "risk_sweeprun_changelist", tone)]
     note = f"missed by the monitor, {row.took_ms} ms"
     return [_card("Sweep", row.missed, note, "risk_sweeprun_changelist", tone)]
 

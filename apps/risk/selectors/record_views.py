@@ -16,6 +16,7 @@ from apps.risk.models import (
     SweepRun,
     ValueAtRisk,
 )
+from apps.risk.selectors import levels
 from apps.risk.selectors.analytics import breaker_view
 from rtx.kernel import clock
 from rtx.kernel.errors import NotFound
@@ -186,19 +187,25 @@ def alarm_view(row: RiskAlarm) -> Payload:
     }
 
 
-def sweep_view(row: SweepRun) -> Payload:
-    """Return one run of the sweep."""
-    counts = ("took_ms", "positions", "found", "liquidated", "missed", "without_price")
-    return {"id": row.pk, "at": _at(row.at), **{name: getattr(row, name) for name in counts}}
+def sweep_view(row: SweepRun, *, reach: Reach) -> Payload:
+    """Return one run of the sweep; its numbers are null for whoever reaches some groups only."""
+    names = ("positions", "found", "liquidated", "missed", "without_price")
+    counts = {name: getattr(row, name) if reach is None else None for name in names}
+    return {"id": row.pk, "at": _at(row.at), "took_ms": row.took_ms, **counts}
 
 
-def monitor_view(row: MonitorStatus) -> Payload:
-    """Return how one shard of the margin monitor is."""
-    same = ("shard", "holder", "accounts", "positions", "lag_ms", "lag_max_ms", "follow_lag_ms", "called")
-    more = ("below", "without_price", "last_error", "levels")
-    floating = row.house_floating
+def monitor_view(row: MonitorStatus, *, reach: Reach) -> Payload:
+    """
+    Return how one shard of the margin monitor is. What it counts on the whole platform is null for whoever
+    reaches some groups; `levels` then counts the accounts of these.
+    """
+    names = ("accounts", "positions", "called", "below", "without_price")
+    floating = row.house_floating if reach is None else None
     return {
-        **{name: getattr(row, name) for name in (*same, *more)},
+        **{name: getattr(row, name) for name in ("shard", "holder", "lag_ms", "lag_max_ms", "follow_lag_ms")},
+        **{name: getattr(row, name) if reach is None else None for name in names},
+        "last_error": row.last_error,
+        "levels": row.levels if reach is None else levels.counted(reach),
         "at": _at(row.at),
         "started_at": _at(row.started_at),
         "house_floating": None if floating is None else text(rounded(floating, 2)),

@@ -23,10 +23,13 @@ SUBJECT_MAX = 80
 
 RAISE = """
     INSERT INTO risk_riskalarm
-        (kind, severity, subject, account_id, message, detail, raised_at, last_at, count, acknowledged_by)
-    SELECT r.kind, r.severity, r.subject, r.account_id, r.message, r.detail, %(now)s, %(now)s, 1, ''
+        (kind, severity, subject, account_id, group_id, message, detail, raised_at, last_at, count,
+         acknowledged_by)
+    SELECT r.kind, r.severity, r.subject, r.account_id, r.group_id, r.message, r.detail, %(now)s, %(now)s, 1,
+           ''
     FROM jsonb_to_recordset(%(rows)s) AS r
-        (kind text, severity text, subject text, account_id bigint, message text, detail jsonb)
+        (kind text, severity text, subject text, account_id bigint, group_id bigint, message text,
+         detail jsonb)
     ORDER BY r.kind, r.subject
     ON CONFLICT (kind, subject) WHERE cleared_at IS NULL DO UPDATE SET
         count = risk_riskalarm.count + 1,
@@ -55,6 +58,7 @@ class Alarm:
     subject: str
     message: str
     account_id: int | None = None
+    group_id: int | None = None
     detail: dict[str, Any] = field(default_factory=dict)
 
 
@@ -65,6 +69,7 @@ def raise_alarm(
     subject: str,
     message: str,
     account_id: int | None = None,
+    group_id: int | None = None,
     detail: dict[str, Any] | None = None,
 ) -> bool:
     """Raise one alarm, or count it once more while it is open; False: only the log has it."""
@@ -76,6 +81,7 @@ def raise_alarm(
                 subject=subject,
                 message=message,
                 account_id=account_id,
+                group_id=group_id,
                 detail=detail or {},
             )
         ]
@@ -125,6 +131,7 @@ def _row(alarm: Alarm) -> dict[str, Any]:
         "severity": alarm.severity,
         "subject": alarm.subject[:SUBJECT_MAX],
         "account_id": alarm.account_id,
+        "group_id": alarm.group_id,
         "message": alarm.message[:MESSAGE_MAX],
         "detail": alarm.detail,
     }

@@ -113,6 +113,7 @@ def engage(
         subject=subject(switch),
         message=f"Trading was stopped ({switch}): {switch.reason}",
         account_id=switch.account_id,
+        group_id=switch.group_id,
         detail={"switch": switch.pk, "by": switch.engaged_by},
     )
     return switch

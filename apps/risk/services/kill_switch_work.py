@@ -253,6 +253,7 @@ def _tell(switch: KillSwitch, met: Pass) -> None:
             subject=subject(switch),
             message=f"Trading was stopped ({switch}). {message}",
             account_id=switch.account_id,
+            group_id=switch.group_id,
             detail={"switch": switch.pk, "reasons": dict(reasons)},
         )
 

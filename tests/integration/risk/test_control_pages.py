@@ -8,6 +8,7 @@ from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
 from apps.accounts.models import User
+from apps.risk.domain.breakers import State
 from apps.risk.models import Breaker, BreakerChange, BreakerState, KillSwitch, RiskLimit, TradingHours
 from apps.risk.selectors.breakers import rules
 from apps.risk.services import breakers, kill_switch
@@ -218,12 +219,13 @@ def test_a_breaker_is_checked_as_a_whole(house, boss, values, field):
     assert (list(found) == [field]) if field else found == {}
 
 
-def test_a_tripped_breaker_shows_its_history_and_is_reset_by_a_dealer(house, dealer):
+def test_a_tripped_breaker_shows_its_history_and_is_reset_by_an_admin(house, dealer):
     Breaker.objects.create(name="spread", scope="symbol", kind="spread", threshold=D(50))
     breakers.apply(
         rule=rules()[0],
         subject=Subject("EURUSD", "EURUSD"),
         signal=Signal.TRIPPED,
+        known=State.CLOSED,
         value=D("51.5"),
         now=clock.now(),
         verify=lambda: None,
@@ -233,6 +235,14 @@ def test_a_tripped_breaker_shows_its_history_and_is_reset_by_a_dealer(house, dea
     page = dealer.get(reverse("admin:risk_breakerstate_change", args=[state.pk])).content.decode()
     assert "spread 51.5 reached 50" in page
     act(dealer, "breakerstate", state.pk, "reset")
+    state.refresh_from_db()
+    assert state.state == "open"  # it concerns every group
+    act(
+        signed_in(staff("admin@example.com", role="admin", groups=(house.usd,))),
+        "breakerstate",
+        state.pk,
+        "reset",
+    )
 
     state.refresh_from_db()
     assert state.state == "closed"

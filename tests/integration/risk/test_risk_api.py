@@ -45,7 +45,7 @@ READS = {
     "kill-switch": "risk.view_killswitch",
 }
 ROLES = {  # what each role may read
-    "dealer": set(READS),
+    "dealer": set(READS) - {"value-at-risk"},
     "auditor": set(READS),
     "admin": set(READS),
     "support": {"exposure", "market-open"},

@@ -1,6 +1,7 @@
 """What the admin interface of risk changes: kill switches, breakers, correlations, value at risk, what-if."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -62,7 +63,58 @@ def test_a_key_names_one_request(house: House) -> None:
     stop(http)
 
     is_problem(stop(http, scope="symbol", group=None, symbol="EURUSD"), 409, "idempotency_key_reused")
+    is_problem(stop(http, closes_positions=True), 409, "idempotency_key_reused")
+    is_problem(stop(http, action="release"), 409, "idempotency_key_reused")
     is_problem(stop(http, "k-9"), 409, "kill_switch_engaged")
+    other = caller(staff("other@example.com", role="admin", groups=(house.usd, house.eur)))
+    assert stop(other, group="eur").status_code == 200  # a key is its user's
+    assert KillSwitch.objects.filter(released_at__isnull=True).count() == 2
+
+
+def test_a_retried_release_lifts_no_newer_stop(house: House) -> None:
+    http = admin(house)
+    stop(http, "k-1")
+    released = stop(http, "k-2", action="release")
+    newer = stop(http, "k-3")
+
+    repeated = stop(http, "k-2", action="release")
+
+    assert (repeated.status_code, repeated.json()) == (200, released.json())
+    assert list(KillSwitch.objects.filter(released_at__isnull=True).values_list("pk", flat=True)) == [
+        newer.json()["id"]
+    ]
+
+
+def test_a_request_that_was_refused_may_be_tried_again_with_its_key(house: House) -> None:
+    http = admin(house)
+    stop(http, "k-1")
+    is_problem(stop(http, "k-2"), 409, "kill_switch_engaged")
+    stop(http, "k-3", action="release")
+
+    assert stop(http, "k-2").status_code == 200
+
+
+def test_two_requests_at_once_with_one_key_are_one(house: House) -> None:
+    http = admin(house)
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: stop(http), range(4)))
+
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert all(answer.json() == answers[0].json() for answer in answers)
+    assert KillSwitch.objects.count() == 1
+
+
+def test_a_dealer_resets_no_breaker_of_everyone(house: House, dealer: Trader) -> None:
+    rule = Breaker.objects.create(name="wild", scope="symbol", kind="price_move", threshold=3)
+    everyone = BreakerState.objects.create(breaker=rule, subject="EURUSD", state="open", since=clock.now())
+    own = BreakerState.objects.create(
+        breaker=rule, subject="1", account=house.anna, state="open", since=clock.now()
+    )
+    body = {"reason": "the feed was repaired"}
+
+    is_problem(post(dealer, f"breaker/{everyone.pk}/reset", body), 403, "forbidden")
+    assert post(dealer, f"breaker/{own.pk}/reset", body).json()["state"] == "closed"
 
 
 def test_a_breaker_is_reset_once(house: House) -> None:

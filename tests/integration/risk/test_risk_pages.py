@@ -61,7 +61,7 @@ def test_every_role_opens_what_its_rights_allow(house: House) -> None:
     everything = dict.fromkeys(PAGES, 200)
     assert opened == {
         "admin": everything,
-        "dealer": everything,
+        "dealer": everything | {"risk_value_at_risk": 403},
         "auditor": everything,
         "support": {name: 200 if name in SUPPORT_OPENS else 403 for name in PAGES},
     }

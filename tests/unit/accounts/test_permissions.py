@@ -2,7 +2,7 @@
 
 import pytest
 
-from apps.accounts.permissions import VIEW_PERSONAL_DATA, masked, role_enters, role_grants
+from apps.accounts.permissions import VIEW_PERSONAL_DATA, VIEW_VALUE_AT_RISK, masked, role_enters, role_grants
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,9 @@ from apps.accounts.permissions import VIEW_PERSONAL_DATA, masked, role_enters, r
         ("dealer", "trading.close_position", True),
         ("dealer", "market.change_symbol", False),
         ("dealer", VIEW_PERSONAL_DATA, False),
+        ("admin", VIEW_VALUE_AT_RISK, True),
+        ("auditor", VIEW_VALUE_AT_RISK, True),
+        ("dealer", VIEW_VALUE_AT_RISK, False),
         ("support", "accounts.change_client", True),
         ("support", VIEW_PERSONAL_DATA, True),
         ("support", "trading.close_position", False),
