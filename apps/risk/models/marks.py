@@ -13,7 +13,9 @@ class AccountRisk(models.Model):
     """
     How an account stands, kept by the margin monitor every few seconds. Amounts in the account's currency.
 
-    Deposits and withdrawals move the peak and the day's start by their amount, so that both measure trading.
+    Deposits and withdrawals are neither gain nor loss: the day's marks move by their amount, and the peak is
+    scaled by the equity after to the equity before, so that a drawdown in percent stays what it was. Where
+    there is no equity to scale by, the peak moves by the amount too.
     """
 
     account = models.OneToOneField(

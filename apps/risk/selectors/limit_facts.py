@@ -123,7 +123,8 @@ def read_placed_total(cursor: Rows, limit: Limit, *, since: datetime) -> int:
 
 def read_marks(cursor: Rows, account_ids: Iterable[int], *, now: datetime) -> dict[int, Mark]:
     """
-    Return what losses of accounts are measured against, corrected by what was paid in and out since.
+    Return what losses of accounts are measured against, corrected by what was paid in and out since: the
+    day's start moves by the amount, the peak is scaled by what it does to the equity, as in the monitor.
 
     A mark of an earlier day is no day's start: the last known equity is. An account that the monitor has not
     seen yet is measured against what was paid in: whatever it lost counts as lost today.
@@ -136,8 +137,14 @@ def read_marks(cursor: Rows, account_ids: Iterable[int], *, now: datetime) -> di
             found[account_id] = Mark(moved, moved)
         else:
             start = day_start if day == now.date() else equity
-            found[account_id] = Mark(start + moved, max(peak, equity) + moved)
+            found[account_id] = Mark(start + moved, _peak_after(moved, peak=max(peak, equity), equity=equity))
     return found
+
+
+def _peak_after(moved: Decimal, *, peak: Decimal, equity: Decimal) -> Decimal:
+    if moved and equity > 0 and equity + moved >= 0:
+        return peak * (equity + moved) / equity
+    return peak + moved
 
 
 def read_marks_totals(cursor: Rows, *, groups: list[int] | None, now: datetime) -> tuple[MarksTotal, ...]:

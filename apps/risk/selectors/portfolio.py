@@ -56,7 +56,7 @@ FLOWS = """
 MARKS = """
     SELECT r.account_id, r.seq, r.peak_equity::float8, (extract(epoch FROM r.peak_at) * 1000)::bigint, r.day,
            r.day_start_equity::float8, r.day_low_equity::float8, r.day_high_equity::float8,
-           r.used_credit::float8, r.used_credit_max::float8
+           r.used_credit::float8, r.used_credit_max::float8, r.equity::float8
     FROM risk_accountrisk r JOIN accounts_accountstate s ON s.account_id = r.account_id
     WHERE r.account_id %% %s = %s ORDER BY r.account_id
 """
@@ -91,7 +91,7 @@ class HeldRow(NamedTuple):
 
 
 class MarksRow(NamedTuple):
-    """An account's stored marks; `flow` is what was paid in or out since they were stored."""
+    """An account's stored marks; `flow` is what was paid in or out since, when it was worth `equity`."""
 
     account_id: int
     seq: int
@@ -103,6 +103,7 @@ class MarksRow(NamedTuple):
     day_high: float
     used_credit: float
     used_max: float
+    equity: float
     flow: float = 0.0
 
 

@@ -130,7 +130,8 @@ def restore(portfolio: Portfolio, rows: Iterable[MarksRow], *, today: date) -> N
             marks.day_start[place] = row.day_start
             marks.day_low[place], marks.day_high[place] = row.day_low, row.day_high
             marks.used_max[place] = row.used_max
-        marks.flow(place, row.flow)
+        if row.flow:
+            marks.flow(place, row.flow, equity=row.equity)
     marks.is_new[: portfolio.accounts.count] = True
 
 
@@ -174,7 +175,7 @@ def ended_day(portfolio: Portfolio, day: date) -> list[Picked]:
     valued = (accounts.missing[:size] == 0) & np.isfinite(portfolio.marks.day_start[:size])
     places = valued.nonzero()[0]
     picked = _picked(portfolio, places, equity[places], day)
-    portfolio.marks.begin_day(size, equity)
+    portfolio.marks.begin_day(equity, valued)
     return picked.batches()
 
 

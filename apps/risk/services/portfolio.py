@@ -7,6 +7,7 @@ not drift. Floats find candidates; the book decides in Decimal under the lock. R
 safe from several threads: whoever owns it locks.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -25,7 +26,11 @@ ROW = (1 << ROW_BITS) - 1
 
 
 class Found(NamedTuple):
-    """Account ids: at or below stop-out (worst first), newly at or below the margin call, no longer so."""
+    """
+    Account ids: at or below stop-out (worst first), newly at or below the margin call, no longer so.
+
+    Who fell through both levels is in both: when nothing can be closed the client is called at least.
+    """
 
     stop: list[int]
     call: list[int]
@@ -133,12 +138,12 @@ class Portfolio:
         found = np.unique(low.nonzero()[0] if isinstance(places, slice) else places[low])
         ended = np.unique(over.nonzero()[0] if isinstance(places, slice) else places[over])
         worth = accounts.equity(found)
-        broke = worth <= accounts.stop_at[found]
+        broke, called = worth <= accounts.stop_at[found], worth <= accounts.call_at[found]
         stop, worth = found[broke], worth[broke]
         order = np.lexsort((worth, accounts.levels(stop, worth)))
         return Found(
             stop=accounts.ids[stop[order]].tolist(),
-            call=accounts.ids[found[~broke]].tolist(),
+            call=accounts.ids[found[called]].tolist(),
             end=accounts.ids[ended].tolist(),
         )
 
@@ -255,7 +260,7 @@ class Portfolio:
             self.marks.reserve(self.accounts.count)
             places.append(place)
             if facts.flow:
-                self.marks.flow(place, facts.flow)
+                self.marks.flow(place, facts.flow, equity=self._equity_before(place))
             self.marks.is_new[place] = True
             self._put_positions(place, facts, positions, changed_rows)
         self._value_rows(changed_rows)
@@ -265,6 +270,12 @@ class Portfolio:
         self.accounts.judge(found)
         self._count_blind()
         return self.check(found, now_ms=now_ms)
+
+    def _equity_before(self, place: int) -> float:
+        """Return what an account was worth before what is being put; NaN: that cannot be told."""
+        accounts = self.accounts
+        is_blind = bool(accounts.missing[place])
+        return math.nan if is_blind else float(accounts.settled[place] + accounts.floating[place])
 
     def _put_positions(
         self, place: int, facts: Facts, positions: Sequence[Held], changed: dict[int, list[int]]

@@ -1,8 +1,9 @@
 """
 Marks of accounts kept tick by tick: peak equity, and start, low and high of the UTC day, used credit.
 
-Money paid in or out moves all of them by its amount, so that they measure trading. Arrays run beside those of
-the accounts. Stores nothing: that is marks.py.
+Money paid in or out moves the day's marks by its amount and scales the peak by what it does to the equity, so
+that they measure trading: a drawdown in percent is the same before and after. Arrays run beside those of the
+accounts. Stores nothing: that is marks.py.
 """
 
 import numpy as np
@@ -78,14 +79,22 @@ class Marks:
         start = self.day_start[places]
         self.day_start[places] = np.where(np.isnan(start), equity, start)
 
-    def flow(self, place: int, amount: float) -> None:
-        """Move peak and day by money that was paid in (or, negative, out)."""
-        for marked in (self.peak, self.day_start, self.day_low, self.day_high):
-            marked[place] += amount
+    def flow(self, place: int, amount: float, *, equity: float) -> None:
+        """
+        Follow money that was paid in (or, negative, out) while the account was worth `equity`.
 
-    def begin_day(self, count: int, equity: Floats) -> None:
-        """Begin the next day at the present equity."""
-        known = np.isfinite(self.day_start[:count])
+        The peak moves by the amount too where there is nothing to scale by: no equity, or none known (NaN).
+        """
+        for marked in (self.day_start, self.day_low, self.day_high):
+            marked[place] += amount
+        if equity > 0.0 and equity + amount >= 0.0:
+            self.peak[place] *= (equity + amount) / equity
+        else:
+            self.peak[place] += amount
+
+    def begin_day(self, equity: Floats, known: NDArray[np.bool_]) -> None:
+        """Begin the next day at the present equity; what it is not `known` of begins when it is."""
+        count = len(known)
         self.day_start[:count] = np.where(known, equity, np.nan)
         self.day_low[:count] = np.where(known, equity, np.inf)
         self.day_high[:count] = np.where(known, equity, -np.inf)

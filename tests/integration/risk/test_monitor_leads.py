@@ -11,7 +11,7 @@ from apps.groups.models import TradingGroup
 from apps.market.domain.quotes import Quote
 from apps.market.models import LastQuote, Symbol
 from apps.market.services.board import own_board
-from apps.risk.models import AccountRisk, MonitorStatus, RiskAlarm
+from apps.risk.models import AccountRisk, MarginCall, MonitorStatus, RiskAlarm
 from apps.risk.services import alarms, marks, monitor_records
 from apps.trading.domain.orders import Side
 from apps.trading.services import executor
@@ -117,3 +117,17 @@ def test_alarms_of_an_earlier_leader_are_ended_by_the_next_one(
     recorder.begin(clock.now().date())  # as when it leads again
 
     eventually(lambda: not RiskAlarm.objects.filter(cleared_at=None).exists())
+
+
+def test_who_cannot_be_closed_is_called_at_least(
+    engine: Watched, poor: Holder, symbols: dict[str, Symbol]
+) -> None:
+    symbols["EURUSD"].trade_mode = "disabled"
+    symbols["EURUSD"].save()
+    shard = engine.leads(engine.start())
+    knows(shard, poor)
+
+    engine.tick("1.08900", "1.08917")  # equity 383.00: through both levels at once
+
+    eventually(lambda: types_of(poor)[-1] == "margin_called")
+    assert MarginCall.objects.get(account_id=poor.id).equity == D("383.00")

@@ -318,7 +318,7 @@ def test_a_day_that_ended_while_nobody_watched_is_closed_at_the_start(
     assert (day.date, day.equity_start, day.equity_low, day.equity_end) == (yesterday, 9500, 8900, 9000)
     eventually(lambda: AccountRisk.objects.get(account=holder.id).seq == seq + 1)
     mark = AccountRisk.objects.get(account=holder.id)
-    assert (mark.peak_equity, mark.day_start_equity) == (12001, 10001)
+    assert (mark.peak_equity, mark.day_start_equity) == (D("12001.33"), 10001)
 
 
 def test_a_call_that_is_open_already_is_not_made_again(holder: Holder, group: TradingGroup) -> None:

@@ -51,8 +51,11 @@ def test_every_tick_counts_for_peak_low_and_high() -> None:
     }
 
 
-@pytest.mark.parametrize(("flow", "peak", "start"), [(500, 11000, 10500), (-9000, 1500, 1000)])
-def test_money_paid_in_or_out_moves_the_marks(flow: int, peak: int, start: int) -> None:
+@pytest.mark.parametrize(
+    ("flow", "peak", "start"),
+    [(500, 11025, 10500), (-9000, 1050, 1000), (-10000, 0, 0), (-10100, 400, -100)],
+)
+def test_money_paid_in_or_out_moves_the_day_and_scales_the_peak(flow: int, peak: int, start: int) -> None:
     house = House()
     house.put(one())
     shown(house)
@@ -63,7 +66,33 @@ def test_money_paid_in_or_out_moves_the_marks(flow: int, peak: int, start: int) 
 
     found = shown(house)
     assert (found["peak"], found["day_start"]) == (peak, start)
-    assert (found["day_low"], found["day_high"]) == (start, peak)
+    assert (found["day_low"], found["day_high"]) == (start, 10500 + flow)
+
+
+def test_a_peak_is_not_scaled_by_an_equity_that_is_gone() -> None:
+    house = House()
+    house.put(one())
+    shown(house)
+    house.tick(quote("EURUSD", "0.99500", "1.11000"))  # equity -500
+
+    house.put(one(balance="11000", seq=2), flow=1000.0)
+
+    assert shown(house)["peak"] == 11000
+
+
+def test_an_account_that_cannot_be_valued_begins_its_day_when_it_can() -> None:
+    house = House()
+    house.put(one())
+    shown(house)
+    house.portfolio.accounts.missing[0] = 1
+
+    batches = marks.ended_day(house.portfolio, TODAY)
+
+    assert batches == []
+    assert np.isnan(house.portfolio.marks.day_start[0])
+    house.portfolio.accounts.missing[0] = 0
+    house.tick(quote("EURUSD", "1.10500", "1.11000"))
+    assert shown(house)["day_start"] == 10500
 
 
 @pytest.mark.parametrize(
@@ -102,12 +131,12 @@ def test_stored_marks_come_back_with_the_money_that_moved_meanwhile() -> None:
     house = House()
     house.put(one(balance="10500", seq=7))
     house.portfolio.marks.forget(0)
-    row = MarksRow(1, 5, 12000.0, NOON_MS, TODAY, 9000.0, 8000.0, 11000.0, 10.0, 20.0, 500.0)
+    row = MarksRow(1, 5, 12000.0, NOON_MS, TODAY, 9000.0, 8000.0, 11000.0, 10.0, 20.0, 10000.0, 500.0)
 
     marks.restore(house.portfolio, [row], today=TODAY)
 
     found = shown(house)
-    assert (found["peak"], found["day_start"], found["day_low"]) == (12500, 9500, 8500)
+    assert (found["peak"], found["day_start"], found["day_low"]) == (12600, 9500, 8500)
     assert (found["day_high"], found["used_max"]) == (11500, 20)
 
 
@@ -115,7 +144,7 @@ def test_marks_of_another_day_keep_only_the_peak() -> None:
     house = House()
     house.put(one())
     house.portfolio.marks.forget(0)
-    row = MarksRow(1, 1, 12000.0, NOON_MS, date(2026, 11, 17), 9000.0, 8000.0, 11000.0, 0.0, 20.0)
+    row = MarksRow(1, 1, 12000.0, NOON_MS, date(2026, 11, 17), 9000.0, 8000.0, 11000.0, 0.0, 20.0, 9000.0)
 
     marks.restore(house.portfolio, [row], today=TODAY)
 

@@ -102,7 +102,7 @@ def long(id_: int, lots: str = "1.00", **more: Any) -> Any:
 
 @pytest.mark.parametrize(
     ("bid", "stop", "call"),
-    [("1.09600", [], []), ("1.09599", [], [1]), ("1.09051", [], [1]), ("1.09050", [1], [])],
+    [("1.09600", [], []), ("1.09599", [], [1]), ("1.09051", [], [1]), ("1.09050", [1], [1])],
 )
 def test_levels_are_reached_to_the_cent(bid: str, stop: list[int], call: list[int]) -> None:
     house = House()
