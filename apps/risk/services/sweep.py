@@ -49,10 +49,6 @@ SUBJECT = "monitor"
 DONE = frozenset({Enforced.CLOSED, Enforced.PARTLY})
 MISSED = DONE | {Enforced.WAITS}  # what the monitor had asked for is void by now, or queued
 
-LATE_SHARDS = """
-    SELECT shard, extract(epoch FROM clock_timestamp() - at)::float8 FROM risk_monitorstatus
-"""
-
 log = structlog.get_logger(__name__)
 pause = time.sleep  # between both looks, outside any transaction
 
@@ -107,7 +103,6 @@ def _run(lease: Lease) -> SweepRun:
     )
     _tell_missed(made)
     _tell_unvalued(plan.unvalued)
-    _tell_late_monitors(has_positions=swept.positions > 0)
     return made
 
 
@@ -229,28 +224,6 @@ def _tell_unvalued(account_ids: list[int]) -> None:
         "conversion is missing",
         detail={"accounts": logins},
     )
-
-
-def _tell_late_monitors(*, has_positions: bool) -> None:
-    """Raise the alarm when a shard of the monitor has not told how it is, and end it when it does again."""
-    kind = RiskAlarm.Kind.MONITOR_LATE.value
-    with connection.cursor() as cursor:
-        cursor.execute(LATE_SHARDS)
-        ages: dict[str, float | None] = dict(cursor.fetchall())
-    if not ages and has_positions:
-        ages = {"0": None}
-    for shard, age_s in ages.items():
-        subject = f"status:{shard}"
-        if age_s is not None and age_s <= MONITOR_LATE_S:
-            alarms.clear(kind=kind, subject=subject)
-            continue
-        since = "has never told how it is" if age_s is None else f"has told nothing for {age_s:.0f} s"
-        alarms.raise_alarm(
-            kind=kind,
-            severity=RiskAlarm.Severity.CRITICAL.value,
-            subject=subject,
-            message=f"Shard {shard} of the margin monitor {since}; the sweep stands in for it",
-        )
 
 
 def prune(*, now: datetime) -> int:

@@ -8,7 +8,7 @@ from django.utils import timezone
 from prometheus_client import REGISTRY
 
 from apps.risk.models import Breaker, BreakerState, MarginCall, MonitorStatus, RiskAlarm, SweepRun
-from apps.risk.services import monitor_absence
+from apps.risk.services import alarms, monitor_absence, sweep
 from apps.trading.services import executor
 from tests.factories import rows
 from tests.factories.rows import Holder
@@ -67,6 +67,29 @@ def test_a_silent_monitor_is_alarmed_until_it_reports_again(status: MonitorStatu
     MonitorStatus.objects.update(at=timezone.now())
     assert monitor_absence.look() == []
     assert not RiskAlarm.objects.filter(cleared_at=None).exists()
+
+
+def test_shards_that_are_configured_no_more_are_forgotten_with_their_alarms(status: MonitorStatus) -> None:
+    status.shard, status.at = "1", timezone.now() - timedelta(hours=1)
+    status.save(force_insert=True)
+    for kind, subject in (("monitor_late", "margin:1"), ("no_price", "margin:1"), ("no_price", "margin:0")):
+        alarms.raise_alarm(kind=kind, severity="critical", subject=subject, message="late")
+
+    assert monitor_absence.look() == []
+
+    assert list(MonitorStatus.objects.values_list("shard", flat=True)) == ["0"]
+    still_open = RiskAlarm.objects.filter(cleared_at=None).values_list("kind", "subject")
+    assert list(still_open) == [("no_price", "margin:0")]
+    assert said("margin_positions", shard="1") is None
+
+
+def test_one_silent_monitor_is_one_alarm(status: MonitorStatus) -> None:
+    MonitorStatus.objects.update(at=timezone.now() - timedelta(seconds=30))
+
+    sweep.run()
+    monitor_absence.look()
+
+    assert RiskAlarm.objects.get(kind="monitor_late").subject == "margin:0:silent"
 
 
 def test_a_monitor_that_never_was_is_missed_once_there_is_something_to_watch(holder: Holder) -> None:

@@ -75,7 +75,7 @@ def test_what_a_dead_monitor_missed_is_closed_and_alarmed(group: TradingGroup) -
     [kept] = liquidations(holder)
     assert kept.cause == "sweep"
     raised = {alarm.kind: alarm for alarm in RiskAlarm.objects.filter(cleared_at=None)}
-    assert set(raised) == {"sweep_found", "monitor_late"}
+    assert set(raised) == {"sweep_found"}
     assert str(holder.login) in raised["sweep_found"].message
 
 
