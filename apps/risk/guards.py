@@ -35,7 +35,7 @@ from apps.trading.domain.commands import (
     PlacePending,
     TriggerOrder,
 )
-from apps.trading.domain.orders import IMMEDIATE, OrderType, RejectReason
+from apps.trading.domain.orders import IMMEDIATE, Entry, OrderType, RejectReason
 from apps.trading.domain.pricing import MarketView
 from apps.trading.selectors.markets import Markets
 from apps.trading.services.guarding import Asked
@@ -43,10 +43,12 @@ from rtx.kernel.money import ZERO
 
 MARKS_KEPT = timedelta(seconds=1)
 ACCOUNTS_KEPT = 4_096  # as many as the executor keeps books
+AT_COST = frozenset({LimitKind.CURRENCY_EXPOSURE, LimitKind.CORRELATED_EXPOSURE})
 
 NEW = (PlaceMarket, PlacePending)
 WORKING = (TriggerOrder, ModifyOrder)
 RATE_LIMIT = RejectReason.RATE_LIMIT
+ENTERS = (Entry.IN, Entry.INOUT)
 Plans = dict[Plan, dict[int, AccountBook]]
 
 
@@ -211,6 +213,7 @@ class LimitsGuard(ControlsGuard):
         self._correlated_as_of: int | None = None  # version of the controls, which overrides move too
         self._correlations: dict[tuple[str, str], Decimal] = {}
         self._passed: dict[UUID, tuple[Case, Decimal]] = {}
+        self._costs: dict[str, Decimal] = {}
 
     def begin(self, cursor: Cursor[Any], asked: Sequence[Asked], views: Markets, now: datetime) -> None:
         """Read what the limits of these orders need."""
@@ -218,6 +221,7 @@ class LimitsGuard(ControlsGuard):
         self._facts = Facts(now=now)
         self._passed = {}
         if not self.controls.limits:
+            self._placed.clear()  # nothing counts along
             return
         plans: dict[Plan, dict[int, AccountBook]] = {}
         symbols: set[str] = set()
@@ -227,6 +231,7 @@ class LimitsGuard(ControlsGuard):
                 symbols.add(symbol)
                 plans.setdefault(self._plan(book, symbol), {})[book.account.id] = book
         self._read_totals(cursor, plans, symbols)
+        self._read_costs(cursor, plans, views.of_group(asked[0].book.account.group_id))
         self._read_marks(cursor, plans)
         self._read_placed(cursor, plans)
         if any(limit.kind is LimitKind.CORRELATED_EXPOSURE for plan in plans for limit in plan.limits):
@@ -262,7 +267,7 @@ class LimitsGuard(ControlsGuard):
             return
         if facts is None or not self.controls.limits:
             return
-        if isinstance(command, NEW) and outcome.refusal is not RATE_LIMIT:
+        if isinstance(command, NEW) and outcome.refusal is not RATE_LIMIT and _is_new(outcome):
             self._count(book, command.symbol)
         passed = self._passed.pop(command.command_id, None)
         if passed is None or outcome.refusal is not None:
@@ -303,6 +308,18 @@ class LimitsGuard(ControlsGuard):
         self._facts.totals = limit_facts.read_totals(
             cursor, symbols=None if every_symbol else sorted(symbols), groups=_groups(wanted)
         )
+
+    def _read_costs(self, cursor: Cursor[Any], plans: Plans, market: MarketView) -> None:
+        """Read what those symbols cost that totals count and nobody has a price of; it moves no more then."""
+        facts = self._facts
+        assert facts is not None
+        kinds = {limit.kind for plan in plans for limit in plan.totals}
+        if facts.totals is None or not kinds & AT_COST:
+            return
+        unpriced = {symbol for symbol in facts.totals.symbols if market.raw(symbol) is None}
+        if unpriced - self._costs.keys():
+            self._costs.update(limit_facts.read_costs(cursor, sorted(unpriced - self._costs.keys())))
+        facts.costs = self._costs
 
     def _read_marks(self, cursor: Cursor[Any], plans: Plans) -> None:
         """
@@ -351,6 +368,12 @@ class LimitsGuard(ControlsGuard):
                 self._placed[account_id][1].add(at, symbol)
         for limit in {limit for plan in plans for limit in plan.order_totals}:
             facts.placed_totals[limit.id] = limit_facts.read_placed_total(cursor, limit, since=since)
+
+
+def _is_new(outcome: Outcome) -> bool:
+    """Say whether an order did not just close what a netting account held, as the journal tells it."""
+    deals = [deal for order in outcome.orders for deal in order.deals]
+    return not deals or deals[0].entry in ENTERS
 
 
 def _groups(limits: list[Limit]) -> list[int] | None:

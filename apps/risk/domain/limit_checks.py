@@ -4,7 +4,7 @@ What each kind of limit measures of an order, and when it refuses. Pure, exact.
 Sizes may reach the limit: an order is refused when it would exceed it, and only if it makes the measure
 larger, so that nothing that reduces it is ever refused. Loss of the day and drawdown refuse once the limit
 is reached. What cannot be measured for want of a price is refused as `off_quotes`, which leaves a working
-order waiting.
+order waiting. Totals count other symbols at their latest price, at cost where nobody knows one.
 """
 
 from collections.abc import Callable, Iterable
@@ -99,20 +99,27 @@ class Case:
         assert self.facts.totals is not None  # read for whatever has such a limit
         return self.facts.totals.view(group_id=limit.group_id, symbol=limit.symbol)
 
-    def lot_value(self, symbol: str, currency: str) -> Decimal | None:
+    def lot_value(self, symbol: str, currency: str, *, at_cost: bool = False) -> Decimal | None:
         """Return the notional of one lot, looked up once per batch and market."""
-        key = (id(self.market), symbol, currency)
+        key = (id(self.market), symbol, currency, at_cost)
         known = self.facts.lot_values
         if key not in known:
-            known[key] = exposure.lot_value(symbol, currency=currency, market=self.market)
+            if at_cost:
+                cost = self.facts.costs.get(symbol)
+                known[key] = exposure.lot_value_at_cost(
+                    symbol, currency=currency, market=self.market, cost=cost
+                )
+            else:
+                known[key] = exposure.lot_value(symbol, currency=currency, market=self.market)
         return known[key]
 
-    def legs(self, symbol: str) -> exposure.Legs | None:
+    def legs(self, symbol: str, *, at_cost: bool = False) -> exposure.Legs | None:
         """Return what one lot bought means in currencies, looked up once per batch and market."""
-        key = (id(self.market), symbol)
+        key = (id(self.market), symbol, at_cost)
         known = self.facts.legs
         if key not in known:
-            known[key] = exposure.legs(symbol, market=self.market)
+            cost = self.facts.costs.get(symbol) if at_cost else None
+            known[key] = exposure.legs(symbol, market=self.market, cost=cost)
         return known[key]
 
     # -- what money stands behind it
@@ -253,12 +260,14 @@ def _currency_exposure(case: Case, limit: Limit) -> RejectReason | None:
         if limit.exposed_currency not in ("", name):
             continue
         if others:
-            rest = _swing(case, others.items(), name)
-            if rest is None:
+            rest = _swing(case, others.items(), name, at_cost=not limit.is_own)
+            if rest is None or per_lot is None:
                 return OFF_QUOTES
             worst = rest.plus(after, per_lot).worst
             if worst <= rest.plus(before, per_lot).worst:
                 continue
+        elif per_lot is None:
+            return OFF_QUOTES
         else:
             worst = after.net_worst * abs(per_lot)
         rate = case.market.rate(name, limit.currency, selling=False)
@@ -269,17 +278,16 @@ def _currency_exposure(case: Case, limit: Limit) -> RejectReason | None:
     return None
 
 
-def _swing(case: Case, holding: Iterable[tuple[str, Lots]], currency: str) -> Swing | None:
-    """Return what symbols bring of a currency; None: one of them has no price."""
+def _swing(case: Case, holding: Iterable[tuple[str, Lots]], currency: str, *, at_cost: bool) -> Swing | None:
+    """Return what symbols bring of a currency; None: one of them brings some and has no price."""
     swing = STILL
     for symbol, lots in holding:
         if lots == NOTHING:
             continue
-        found = case.legs(symbol)
-        if found is None:
-            return None
-        for name, per_lot in found:
+        for name, per_lot in case.legs(symbol, at_cost=at_cost) or ():
             if name == currency:
+                if per_lot is None:
+                    return None
                 swing = swing.plus(lots, per_lot)
     return swing
 
@@ -292,7 +300,7 @@ def _correlated_exposure(case: Case, limit: Limit) -> RejectReason | None:
     exposures = []
     for symbol, net in ((case.asked.symbol, None), *((name, lots.net) for name, lots in others.items())):
         if net is None or net:
-            value = case.lot_value(symbol, limit.currency)
+            value = case.lot_value(symbol, limit.currency, at_cost=net is not None and not limit.is_own)
             if value is None:
                 return OFF_QUOTES
             exposures.append((symbol, value if net is None else net * value))

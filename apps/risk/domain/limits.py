@@ -5,7 +5,7 @@ A limit holds for one account by itself (scope account, or `is_per_account`), or
 together. What each kind measures and when it refuses: limit_checks.py.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -131,8 +131,9 @@ class Facts:
     marks_totals: tuple[MarksTotal, ...] = ()
     credit_added: dict[tuple[int, str], Decimal] = field(default_factory=dict)
     correlations: Correlations = field(default_factory=dict)
-    legs: dict[tuple[int, str], Legs | None] = field(default_factory=dict)
-    lot_values: dict[tuple[int, str, str], Decimal | None] = field(default_factory=dict)
+    costs: Mapping[str, Decimal] = field(default_factory=dict)  # what totals hold and nobody has a price of
+    legs: dict[tuple[int, str, bool], Legs | None] = field(default_factory=dict)
+    lot_values: dict[tuple[int, str, str, bool], Decimal | None] = field(default_factory=dict)
 
 
 def lowest(limits: Iterable[Limit]) -> tuple[Limit, ...]:

@@ -27,7 +27,7 @@ from rtx.kernel.money import ZERO
 
 ONE = Decimal(1)
 Correlations = Mapping[tuple[str, str], Decimal]
-Legs = tuple[tuple[str, Decimal], ...]
+Legs = tuple[tuple[str, Decimal | None], ...]
 BUY = Side.BUY
 
 
@@ -158,11 +158,6 @@ def symbols_of(book: AccountBook) -> set[str]:
     return held | {order.symbol for order in book.orders.values()}
 
 
-def _spec(symbol: str, market: MarketView) -> SymbolSpec | None:
-    terms = market.terms(symbol)
-    return None if terms is None else terms.symbol
-
-
 def _factor(spec: SymbolSpec) -> Decimal:
     if spec.margin_mode is MarginMode.INDEX and spec.tick_size:
         return spec.tick_price / spec.tick_size
@@ -171,29 +166,49 @@ def _factor(spec: SymbolSpec) -> Decimal:
 
 def lot_value(symbol: str, *, currency: str, market: MarketView) -> Decimal | None:
     """Return the notional of one lot in `currency`, unrounded: contract x ask; None without price or rate."""
-    spec, quote = _spec(symbol, market), market.client(symbol)
-    if spec is None or quote is None:
+    quote = market.client(symbol)
+    return None if quote is None else _lot_value(symbol, quote.ask, currency=currency, market=market)
+
+
+def lot_value_at_cost(
+    symbol: str, *, currency: str, market: MarketView, cost: Decimal | None
+) -> Decimal | None:
+    """
+    Return the notional of one lot as `lot_value` does; of a symbol that nobody has a price of, the contract
+    in its base currency, or what it did cost.
+    """
+    spec = market.spec(symbol)
+    if spec is None or market.client(symbol) is not None:
+        return lot_value(symbol, currency=currency, market=market)
+    if spec.base_currency != spec.profit_currency:
+        rate = market.rate(spec.base_currency, currency, selling=False)
+        if rate is not None:
+            return spec.contract_size * rate
+    return None if cost is None else _lot_value(symbol, cost, currency=currency, market=market)
+
+
+def _lot_value(symbol: str, price: Decimal, *, currency: str, market: MarketView) -> Decimal | None:
+    spec = market.spec(symbol)
+    if spec is None:
         return None
     rate = market.rate(spec.profit_currency, currency, selling=False)
-    if rate is None:
-        return None
-    return spec.contract_size * _factor(spec) * quote.ask * rate
+    return None if rate is None else spec.contract_size * _factor(spec) * price * rate
 
 
-def legs(symbol: str, *, market: MarketView) -> Legs | None:
+def legs(symbol: str, *, market: MarketView, cost: Decimal | None = None) -> Legs | None:
     """
-    Return what one lot bought means in currencies: (base, + contract), (profit, - contract x ask). None
-    without price; a contract whose base is its profit currency (an index, a stock) exposes to none.
+    Return what one lot bought means in currencies: (base, + contract), (profit, - contract x ask), the second
+    None without a price (nor `cost`). A contract whose base is its profit currency (an index, a stock)
+    exposes to none. None: no such symbol.
     """
-    spec, quote = _spec(symbol, market), market.client(symbol)
-    if spec is None or quote is None:
+    spec, quote = market.spec(symbol), market.client(symbol)
+    if spec is None:
         return None
+    price = cost if quote is None else quote.ask
     if spec.base_currency == spec.profit_currency:
         return ()
-    return (
-        (spec.base_currency, spec.contract_size),
-        (spec.profit_currency, -spec.contract_size * _factor(spec) * quote.ask),
-    )
+    sold = None if price is None else -spec.contract_size * _factor(spec) * price
+    return ((spec.base_currency, spec.contract_size), (spec.profit_currency, sold))
 
 
 class Swing(NamedTuple):

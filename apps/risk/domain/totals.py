@@ -34,6 +34,11 @@ class Totals:
         self._changes: list[tuple[int, str, Lots, Lots]] = []
         self._views: dict[tuple[int | None, str | None], View] = {}
 
+    @property
+    def symbols(self) -> set[str]:
+        """Every symbol that is held or waited for."""
+        return {symbol for _, symbol in self._held}
+
     def view(self, *, group_id: int | None, symbol: str | None) -> View:
         """Return what accounts of a group (None: of all) hold on a symbol (None: on all)."""
         key = (group_id, symbol)

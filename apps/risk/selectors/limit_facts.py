@@ -39,6 +39,15 @@ WAITING_TOTALS = """
       AND (%(groups)s::bigint[] IS NULL OR a.group_id = ANY(%(groups)s))
     GROUP BY 1, 2, 3
 """
+# The average price of what is held, else of what waits.
+COSTS = """
+    SELECT y.name, coalesce(
+        (SELECT sum(p.cost) / sum(p.volume) FROM trading_position p WHERE p.symbol_id = y.id),
+        (SELECT sum(o.price * o.volume) / sum(o.volume) FROM trading_order o
+         WHERE o.symbol_id = y.id AND o.status IN ('working', 'partially_filled'))
+    )
+    FROM market_symbol y WHERE y.name = ANY(%s)
+"""
 # New orders of accounts: neither what a price set off, nor what closed a position, nor what the rate refused.
 PLACED = """
     SELECT e.account_id, e.at, e.payload->'order'->>'symbol'
@@ -97,6 +106,12 @@ def read_totals(cursor: Rows, *, symbols: list[str] | None, groups: list[int] | 
         lots = Lots(waiting_buys=volume) if side == "buy" else Lots(waiting_sells=volume)
         found[group_id, symbol] = found.get((group_id, symbol), Lots()).plus(lots)
     return Totals(found)
+
+
+def read_costs(cursor: Rows, symbols: list[str]) -> dict[str, Decimal]:
+    """Return what symbols did cost on average, of those that anybody holds or waits for."""
+    cursor.execute(COSTS, (symbols,))
+    return {symbol: cost for symbol, cost in cursor.fetchall() if cost is not None}
 
 
 def read_placed(cursor: Rows, seqs: Mapping[int, int], *, since: datetime) -> list[tuple[int, datetime, str]]:

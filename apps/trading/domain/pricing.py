@@ -146,6 +146,10 @@ class MarketView:
         """Return the group's terms of a symbol; None when it is not offered."""
         return self._terms.get(symbol)
 
+    def spec(self, symbol: str) -> SymbolSpec | None:
+        """Return a symbol as it is, offered to the group or not; None: there is no such symbol."""
+        return self._symbols.get(symbol)
+
     def raw(self, symbol: str) -> Quote | None:
         """Return the feed's latest quote."""
         return self._quotes.get(symbol)

@@ -1,43 +1,37 @@
 """Guards in the executor: kill switches, hours, breakers, limits; over REST, in triggers and changes."""
 
 import json
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from datetime import time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connections
 
 from apps.accounts.selectors import tokens
 from apps.risk.models import (
-    AccountRisk,
     Breaker,
     BreakerState,
     ControlsVersion,
     Correlation,
-    RiskLimit,
     TradingHours,
 )
 from apps.risk.selectors.controls import ControlsMissing
 from apps.risk.services import kill_switch
 from apps.risk.services.kill_switch import Target
-from apps.trading.domain.commands import ModifyOrder, TriggerOrder
+from apps.trading.domain.commands import ModifyOrder
 from apps.trading.domain.filling import TriggerVoid
 from apps.trading.domain.orders import OrderType, Side
 from apps.trading.models import Order, Position
 from apps.trading.services import executor
 from rtx.kernel import clock
-from rtx.kernel.actor import Actor, ActorKind
 from rtx.kernel.rest import UserThrottle
 from tests.factories import rows
 from tests.factories.rows import Holder, Trader, market_order
 from tests.factories.triggering import pending
+from tests.integration.risk.guarded import STAFF, answer, buy, limit, trigger_of
 
 D = Decimal
-STAFF = Actor(kind=ActorKind.STAFF, name="user:7")
 PLATFORM = Target(scope="platform")
 
 
@@ -57,25 +51,10 @@ def stop(target: Target = PLATFORM) -> Any:
     return kill_switch.engage(target=target, reason="test", actor=STAFF)
 
 
-def limit(kind: str, value: str, **more: Any) -> RiskLimit:
-    values: dict[str, Any] = {"scope": "platform", **more}
-    return RiskLimit.objects.create(kind=kind, value=D(value), **values)
-
-
-def answer(command: Any) -> str:
-    """Run a command and return the word of its refusal, or the event's type."""
-    outcome = executor.run(command)
-    return outcome.refusal.value if outcome.refusal else outcome.type
-
-
 def modify(holder: Holder, order_id: int, **changes: Any) -> ModifyOrder:
     return ModifyOrder(
         account_id=holder.id, command_id=uuid4(), actor=holder.actor, order_id=order_id, **changes
     )
-
-
-def buy(holder: Holder, lots: str = "0.10", **more: Any) -> str:
-    return answer(market_order(holder, lots=lots, **more))
 
 
 # --- kill switch -----------------------------------------------------------------------------------------
@@ -139,18 +118,6 @@ def test_a_working_order_that_is_reached_under_a_switch_is_rejected(holder):
     assert answer(trigger_of(holder, order.id)) == "kill_switch"
     kept = Order.objects.get(pk=order.id)
     assert (kept.status, kept.reject_reason) == ("rejected", "kill_switch")
-
-
-def trigger_of(holder: Holder, order_id: int) -> TriggerOrder:
-    """Return the command that sets off a buy limit at 1.09000, reached."""
-    return TriggerOrder(
-        account_id=holder.id,
-        command_id=uuid4(),
-        actor=Actor.system("triggers"),
-        order_id=order_id,
-        armed_price=D("1.09000"),
-        raw=rows.Quote("EURUSD", D("1.08980"), D("1.09000"), clock.now_ms()),
-    )
 
 
 def test_an_order_outlives_the_breaker_that_stops_it(holder, symbols):
@@ -288,167 +255,3 @@ def test_a_half_open_breaker_lets_its_probes_through_and_no_more(holder, symbols
     assert [outcome.type for outcome in answers] == ["order_filled", "order_filled", "order_rejected"]
     assert answers[2].refusal == "circuit_breaker"
     assert buy(holder) == "circuit_breaker"
-
-
-# --- limits ----------------------------------------------------------------------------------------------
-
-
-def test_every_kind_of_limit_refuses_with_its_word(holder, symbols):
-    AccountRisk.objects.create(
-        account_id=holder.id,
-        seq=10,
-        equity=D(10000),
-        margin=D(0),
-        peak_equity=D(12000),
-        peak_at=clock.now(),
-        day=clock.now().date(),
-        day_start_equity=D(11000),
-        day_low_equity=D(10000),
-        day_high_equity=D(11000),
-        used_credit=D(0),
-        used_credit_max=D(0),
-        updated_at=clock.now(),
-    )
-    Correlation.objects.create(first=symbols["EURUSD"], second=symbols["GBPUSD"], override=D("0.8"))
-    words = {
-        "order_volume": ("0.09", "limit_volume"),
-        "open_volume": ("0.09", "limit_volume"),
-        "positions": ("0", "limit_positions"),
-        "orders_per_minute": ("0", "rate_limit"),
-        "symbol_exposure": ("11001.69", "limit_exposure"),
-        "currency_exposure": ("11001.69", "limit_exposure"),
-        "correlated_exposure": ("11001.69", "limit_exposure"),
-        "daily_loss": ("1000", "daily_loss"),
-        "drawdown": ("16.6", "drawdown"),
-    }
-    for kind, (value, word) in words.items():
-        for more in (
-            {"scope": "account", "account_id": holder.id},
-            {"is_per_account": True},
-            {"scope": "group", "group_id": holder.row.group_id},
-        ):
-            made = limit(kind, value, **more)
-            assert buy(holder) == word, (kind, more)
-            made.delete()
-    assert buy(holder) == "order_filled"
-
-
-def test_credit_in_use_is_limited(holder):
-    rows.balances.change(
-        account_id=holder.id,
-        kind=rows.BalanceKind.CREDIT,
-        amount=D(1000),
-        reference="c-1",
-        actor=STAFF,
-    )
-    limit("credit_use", "100", scope="account", account_id=holder.id)
-
-    assert buy(holder, "9.10") == "order_filled"  # 10,011.55 of margin: 11.55 and the spread of the credit
-    assert buy(holder, "0.10") == "credit_limit"
-
-
-def test_orders_per_minute_count_what_other_commands_leave_in_the_journal(holder):
-    limit("orders_per_minute", "3", is_per_account=True)
-    first = executor.run(market_order(holder)).order
-    assert answer(rows.close_order(holder, first.position_id)) == "order_filled"  # no new order
-    assert buy(holder) == "order_filled"
-    assert answer(pending(holder, Side.BUY, OrderType.LIMIT, "1.09000")) == "order_placed"
-
-    assert buy(holder) == "rate_limit"
-    assert buy(holder) == "rate_limit"
-    executor._executor._runner.forget()  # another process counts the same from the journal
-    assert buy(holder) == "rate_limit"
-
-
-def test_a_total_over_accounts_counts_the_batch_itself(holder, other):
-    limit("open_volume", "0.25", scope="symbol", symbol_id=_symbol("EURUSD"))
-    commands = [market_order(one, lots="0.10") for one in (holder, other, holder, other)]
-
-    answers = [future.result(10) for future in rows.together(commands)]
-
-    assert [outcome.type for outcome in answers].count("order_filled") == 2
-    assert sum(Position.objects.values_list("volume", flat=True)) == D("0.20")
-    assert buy(other, "0.05") == "order_filled"
-    assert buy(other, "0.01") == "limit_volume"
-
-
-def _symbol(name: str) -> int:
-    return rows.Symbol.objects.get(name=name).pk
-
-
-@pytest.mark.parametrize(
-    ("kind", "value", "most"),
-    [("open_volume", "1.00", 10), ("positions", "4", 4), ("orders_per_minute", "5", 5)],
-)
-def test_a_limit_of_one_account_is_exact_under_eight_threads(holder, kind, value, most):
-    limit(kind, value, scope="account", account_id=holder.id)
-    gate = threading.Barrier(8)
-
-    def trade(_: int) -> list[str]:
-        gate.wait(10)
-        try:
-            return [buy(holder) for _ in range(3)]
-        finally:
-            connections["default"].close()
-
-    with ThreadPoolExecutor(8) as pool:
-        answers = [word for found in pool.map(trade, range(8)) for word in found]
-
-    assert answers.count("order_filled") == most
-    assert Position.objects.count() == most
-
-
-def test_a_deposit_after_the_mark_hides_no_loss(holder):
-    """Losing 500 of 10,000 and paying 500 in is still a loss of 500."""
-    AccountRisk.objects.create(
-        account_id=holder.id,
-        seq=holder.row.state.seq,
-        equity=D(9500),
-        margin=D(0),
-        peak_equity=D(10500),
-        peak_at=clock.now(),
-        day=clock.now().date(),
-        day_start_equity=D(10500),
-        day_low_equity=D(10000),
-        day_high_equity=D(10500),
-        used_credit=D(0),
-        used_credit_max=D(0),
-        updated_at=clock.now(),
-    )
-    limit("daily_loss", "500", is_per_account=True)
-    assert buy(holder) == "daily_loss"
-
-    rows.deposit(holder.id, "500")
-
-    assert buy(holder) == "daily_loss"
-
-
-def test_an_account_without_marks_is_measured_against_what_was_paid_in(holder):
-    limit("daily_loss", "20", is_per_account=True)
-
-    assert buy(holder, "1.00") == "order_filled"  # 17.00 of spread
-    assert buy(holder, "0.30") == "order_filled"
-    assert buy(holder, "0.01") == "daily_loss"  # 22.10
-
-
-def test_a_missing_price_leaves_a_reached_order_waiting(holder, symbols):
-    order = executor.run(pending(holder, Side.BUY, OrderType.LIMIT, "1.09000")).order
-    executor.run(market_order(holder, symbol="USDJPY"))
-    limit("correlated_exposure", "100000000", is_per_account=True)
-    rows.own_board().latest = {
-        name: quote for name, quote in rows.own_board().latest.items() if name != "USDJPY"
-    }
-    raw = rows.Quote("EURUSD", D("1.08980"), D("1.09000"), clock.now_ms())
-    command = TriggerOrder(
-        account_id=holder.id,
-        command_id=uuid4(),
-        actor=Actor.system("triggers"),
-        order_id=order.id,
-        armed_price=D("1.09000"),
-        raw=raw,
-    )
-
-    assert buy(holder) == "off_quotes"
-    with pytest.raises(Exception, match="conversion rate"):
-        executor.run(command)
-    assert Order.objects.get(pk=order.id).status == "working"

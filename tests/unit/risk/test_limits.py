@@ -14,7 +14,7 @@ from apps.risk.domain.minutes import LastMinute
 from apps.risk.domain.order_exposure import Lots, asked_of
 from apps.risk.domain.totals import Totals
 from apps.trading.domain.orders import OrderType, Side
-from tests.factories.books import NOON, QUOTES, at, buy, buy_limit, modify, pending, sell, trigger
+from tests.factories.books import NOON, QUOTES, SYMBOLS, at, buy, buy_limit, modify, pending, sell, trigger
 from tests.unit.trading.conftest import make_book as make_book
 from tests.unit.trading.conftest import make_market as make_market
 from tests.unit.trading.conftest import market as market
@@ -240,6 +240,44 @@ def test_what_cannot_be_priced_is_refused_for_its_price(book, make_market):
 
     for kind in ("symbol_exposure", "currency_exposure", "correlated_exposure"):
         assert refused(buy("USDJPY", lots="0.01"), book, blind, limit(kind, "1000000")) == "off_quotes"
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "value", "word"),
+    [
+        (
+            "currency_exposure",
+            {"exposed_currency": "EUR"},
+            "110017",
+            None,
+        ),  # USDJPY has nothing to do with it
+        ("currency_exposure", {"exposed_currency": "EUR"}, "110016.99", "limit_exposure"),
+        ("currency_exposure", {"exposed_currency": "USD"}, "210017", None),  # 100,000 of USDJPY need no price
+        ("currency_exposure", {"exposed_currency": "USD"}, "210016.99", "limit_exposure"),
+        ("correlated_exposure", {}, "210017", None),  # 110,017 and 100,000 as if they moved together
+        ("correlated_exposure", {}, "210016.99", "limit_exposure"),
+    ],
+)
+def test_a_symbol_without_a_price_makes_no_total_refuse_everyone(book, make_market, kind, more, value, word):
+    blind = make_market()
+    blind._quotes = {name: quote for name, quote in blind._quotes.items() if name != "USDJPY"}
+    facts = Facts(now=NOON, totals=Totals({(1, "USDJPY"): Lots(D(1))}))
+
+    assert refused(sell("EURUSD", lots="1.00"), book, blind, total(kind, value, **more), facts) == word
+
+
+def test_an_index_without_a_price_counts_at_cost(book, make_market):
+    blind = make_market()
+    spec = replace(SYMBOLS["USDJPY"], profit_currency="USD", contract_size=D(10))
+    blind._symbols = {**blind._symbols, "US500": spec}
+    facts = Facts(now=NOON, totals=Totals({(1, "US500"): Lots(D(1))}), costs={"US500": D(100)})
+
+    order = buy("EURUSD", lots="1.00")
+    assert refused(order, book, blind, total("correlated_exposure", "111017"), facts) is None
+    assert refused(order, book, blind, total("correlated_exposure", "111016.99"), facts) == "limit_exposure"
+    facts.costs = {}
+    facts.lot_values.clear()
+    assert refused(order, book, blind, total("correlated_exposure", "111017"), facts) == "off_quotes"
 
 
 # --- money -----------------------------------------------------------------------------------------------
