@@ -93,6 +93,11 @@ def backlog() -> int:
     return _dispatcher.backlog
 
 
+def oldest_s() -> float:
+    """Return for how long the oldest account that is under way has waited for its answer."""
+    return _dispatcher.oldest_s
+
+
 def stop() -> None:
     """Submit nothing more; what is under way is waited for a few seconds."""
     _dispatcher.stop()

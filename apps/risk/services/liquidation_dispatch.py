@@ -106,7 +106,7 @@ class Dispatcher:
         self._answered: deque[tuple[Ask, Future[Outcome]]] = deque()
         self._heap: list[tuple[int, int, Ask]] = []
         self._pending: dict[int, _Place] = {}  # account id -> its valid entry in the heap
-        self._under_way: set[int] = set()
+        self._under_way: dict[int, float] = {}  # account id -> since when
         self._asked_again: dict[int, Ask] = {}
         self._rests: dict[int, _Rest] = {}
         self._seqs: dict[int, int] = {}  # of what is under way: the account's event it was asked after
@@ -117,15 +117,8 @@ class Dispatcher:
         self._paused_until = 0.0
         self._stopping = False
         self._thread: threading.Thread | None = None
-        self.counted = {
-            "asked": 0,
-            "done": 0,
-            "void": 0,
-            "stuck": 0,
-            "failed": 0,
-            "retried": 0,
-            "deposed": 0,
-        }
+        counted = ("asked", "done", "void", "stuck", "failed", "retried", "deposed")
+        self.counted = dict.fromkeys(counted, 0)
         self.last_error = ""
 
     # -- for other threads
@@ -173,6 +166,12 @@ class Dispatcher:
         return (
             len(self._pending) + len(self._under_way) + sum(len(one.account_ids) for one in [*self._arrived])
         )
+
+    @property
+    def oldest_s(self) -> float:
+        """For how long the oldest account under way has waited for its answer."""
+        since = [*self._under_way.values()]
+        return time.monotonic() - min(since) if since else 0.0
 
     def health(self) -> dict[str, Any]:
         """Return what is queued and what became of what was submitted."""
@@ -290,7 +289,8 @@ class Dispatcher:
             for ask in asks
         ]
         futures = self._submit(commands, (dossiers_of(asks[0].shard),))
-        self._under_way.update(ask.account_id for ask in asks)
+        now = time.monotonic()
+        self._under_way.update((ask.account_id, now) for ask in asks)
         self._seqs.update((ask.account_id, seqs[ask.account_id]) for ask in asks)
         for ask, future in zip(asks, futures, strict=True):
             future.add_done_callback(partial(self._take_answer, ask))
@@ -327,7 +327,7 @@ class Dispatcher:
                 if not self._answered:
                     break
                 ask, future = self._answered.popleft()
-            self._under_way.discard(ask.account_id)
+            self._under_way.pop(ask.account_id, None)
             again = self._asked_again.pop(ask.account_id, None)
             error = future.exception()
             if error is None:

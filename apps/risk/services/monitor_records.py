@@ -158,7 +158,8 @@ class Recorder:
     # -- alarms
 
     def _tell_lateness(self) -> None:
-        lags, now, waits_s = self._shard.lags, time.monotonic(), self._shard.caller.oldest_s
+        lags, now = self._shard.lags, time.monotonic()
+        waits_s = max(self._shard.caller.oldest_s, liquidation.oldest_s())
         if lags.present_s > LATE_S or lags.follow_s > FOLLOW_LATE_S or waits_s > ANSWER_LATE_S:
             self._late_at = now
             if now >= self._late_said_at + ALARM_EVERY_S:

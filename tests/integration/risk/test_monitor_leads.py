@@ -12,7 +12,7 @@ from apps.market.domain.quotes import Quote
 from apps.market.models import LastQuote, Symbol
 from apps.market.services.board import own_board
 from apps.risk.models import AccountRisk, MarginCall, MonitorStatus, RiskAlarm
-from apps.risk.services import alarms, marks, monitor_records
+from apps.risk.services import alarms, liquidation, marks, monitor_records
 from apps.trading.domain.orders import Side
 from apps.trading.services import executor
 from rtx.kernel import clock
@@ -131,3 +131,17 @@ def test_who_cannot_be_closed_is_called_at_least(
 
     eventually(lambda: types_of(poor)[-1] == "margin_called")
     assert MarginCall.objects.get(account_id=poor.id).equity == D("383.00")
+
+
+def test_answers_that_do_not_come_are_alarmed(
+    engine: Watched, holder: Holder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(monitor_records, "GOOD_S", 0.0)
+    monkeypatch.setattr(liquidation, "oldest_s", lambda: 12.5)
+
+    engine.leads(engine.start())
+
+    alarm = eventually(lambda: RiskAlarm.objects.filter(kind="monitor_late").first())
+    assert "what was asked for waits for 12.5 s" in alarm.message
+    monkeypatch.setattr(liquidation, "oldest_s", lambda: 0.0)
+    eventually(lambda: not RiskAlarm.objects.filter(cleared_at=None).exists())
