@@ -8,7 +8,7 @@ controls are read anew only when it has moved. The rules are pure (domain/): not
 
 import threading
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -42,11 +42,13 @@ from apps.trading.services.guarding import Asked
 from rtx.kernel.money import ZERO
 
 MARKS_KEPT = timedelta(seconds=1)
+PROVIDERS_KEPT = timedelta(seconds=1)
 ACCOUNTS_KEPT = 4_096  # as many as the executor keeps books
 AT_COST = frozenset({LimitKind.CURRENCY_EXPOSURE, LimitKind.CORRELATED_EXPOSURE})
 
 NEW = (PlaceMarket, PlacePending)
 WORKING = (TriggerOrder, ModifyOrder)
+PASSING = (PlaceMarket, PlacePending, TriggerOrder)
 RATE_LIMIT = RejectReason.RATE_LIMIT
 ENTERS = (Entry.IN, Entry.INOUT)
 Plans = dict[Plan, dict[int, AccountBook]]
@@ -57,14 +59,16 @@ class _Reader(threading.local):
 
     def __init__(self) -> None:
         self._kept = Controls()
+        self._read_at = datetime.min.replace(tzinfo=UTC)
         self._batch: tuple[Cursor[Any] | None, datetime | None] = (None, None)
 
     def controls(self, cursor: Cursor[Any], now: datetime) -> Controls:
         """Return the controls as of the batch that uses this cursor at this instant."""
         if self._batch[0] is not cursor or self._batch[1] != now:
             version = stored.controls_version(cursor)
-            if version != self._kept.version:
-                self._kept = stored.read_controls(cursor, version)
+            is_old = self._kept.follows_providers and now - self._read_at >= PROVIDERS_KEPT
+            if version != self._kept.version or is_old:
+                self._kept, self._read_at = stored.read_controls(cursor, version), now
             self._batch = (cursor, now)
         return self._kept
 
@@ -156,7 +160,8 @@ class BreakerGuard(ControlsGuard):
 
     def note(self, command: Command, book: AccountBook, outcome: Outcome) -> None:
         """Count a probe that passed."""
-        if self._left and outcome.refusal is None and outcome.orders:
+        is_probe = isinstance(command, PASSING) and outcome.refusal is None
+        if self._left and is_probe and outcome.orders:
             for probe in self._probes(outcome.orders[0].symbol, book):
                 self._left[probe.state_id] -= 1
 

@@ -45,12 +45,21 @@ BREAKERS = """
 PROVIDERS = """
     SELECT f.provider, y.name FROM market_feedstatus f JOIN market_symbol y ON y.id = f.symbol_id
 """
-# Orders that passed a half-open breaker: those placed since which were not refused; closing ones add nothing.
+# Orders that passed a half-open breaker: those placed since which were not refused, and older ones that were
+# filled since; closing ones add nothing.
 PROBED = """
-    SELECT count(*) FROM trading_order o JOIN market_symbol y ON y.id = o.symbol_id
-    WHERE o.created_at >= %s AND o.status <> 'rejected'
-      AND (%s::text[] IS NULL OR y.name = ANY(%s)) AND (%s::bigint IS NULL OR o.account_id = %s)
-      AND NOT EXISTS (SELECT FROM trading_deal d WHERE d.order_id = o.id AND d.entry IN ('out', 'out_by'))
+    SELECT count(*) FROM (
+        SELECT o.id FROM trading_order o JOIN market_symbol y ON y.id = o.symbol_id
+        WHERE o.created_at >= %(since)s AND o.status <> 'rejected'
+          AND (%(symbols)s::text[] IS NULL OR y.name = ANY(%(symbols)s))
+          AND (%(account)s::bigint IS NULL OR o.account_id = %(account)s)
+          AND NOT EXISTS (SELECT FROM trading_deal d WHERE d.order_id = o.id AND d.entry IN ('out', 'out_by'))
+        UNION
+        SELECT d.order_id FROM trading_deal d JOIN market_symbol y ON y.id = d.symbol_id
+        WHERE d.created_at >= %(since)s AND d.entry IN ('in', 'inout')
+          AND (%(symbols)s::text[] IS NULL OR y.name = ANY(%(symbols)s))
+          AND (%(account)s::bigint IS NULL OR d.account_id = %(account)s)
+    ) passed
 """
 
 NEVER_READ = -1  # no version of the table
@@ -74,7 +83,10 @@ class HalfOpen(NamedTuple):
 
 @dataclass(slots=True)
 class Controls:
-    """Everything as of one version. `plans` keeps which limits hold for whom, found once."""
+    """
+    Everything as of one version. `plans` keeps which limits hold for whom, found once. `follows_providers`:
+    a breaker of a provider is not closed, and which symbols are its own no version tells.
+    """
 
     version: int = NEVER_READ
     switches: Stops = field(default_factory=Stops)
@@ -82,6 +94,7 @@ class Controls:
     half_open: tuple[HalfOpen, ...] = ()
     times: TradingTimes = field(default_factory=TradingTimes)
     limits: tuple[Limit, ...] = ()
+    follows_providers: bool = False
     plans: dict[tuple[int, int, str], Plan] = field(default_factory=dict)
     _same: dict[tuple[Limit, ...], Plan] = field(default_factory=dict)
 
@@ -128,15 +141,15 @@ def read_controls(cursor: Rows, version: int) -> Controls:
     limits = sorted((_limit(row) for row in cursor.fetchall()), key=lambda one: CHEAPEST_FIRST[one.kind])
     cursor.execute(HOURS)
     times = _times(cursor.fetchall())
-    broken, half_open = _breakers(cursor)
-    return Controls(version, switches, broken, half_open, times, tuple(limits))
+    broken, half_open, follows_providers = _breakers(cursor)
+    return Controls(version, switches, broken, half_open, times, tuple(limits), follows_providers)
 
 
 def probed(cursor: Rows, half_open: HalfOpen) -> int:
     """Return how many orders have passed a half-open breaker."""
     symbols = None if half_open.probe.symbols is None else list(half_open.probe.symbols)
-    account_id = half_open.probe.account_id
-    cursor.execute(PROBED, (half_open.since, symbols, symbols, account_id, account_id))
+    wanted = {"since": half_open.since, "symbols": symbols, "account": half_open.probe.account_id}
+    cursor.execute(PROBED, wanted)
     row = cursor.fetchone()
     return int(row[0]) if row else 0
 
@@ -189,12 +202,13 @@ def _times(rows: list[Any]) -> TradingTimes:
     )
 
 
-def _breakers(cursor: Rows) -> tuple[Stops, tuple[HalfOpen, ...]]:
-    """Return what open breakers stop, and those that let probes through."""
+def _breakers(cursor: Rows) -> tuple[Stops, tuple[HalfOpen, ...], bool]:
+    """Return what open breakers stop, those that let probes through, and whether one is of a provider."""
     cursor.execute(BREAKERS)
     rows = cursor.fetchall()
     symbols_of: dict[str, set[str]] = defaultdict(set)
-    if any(row[3] == "lp" for row in rows):
+    of_providers = any(row[3] == "lp" for row in rows)
+    if of_providers:
         cursor.execute(PROVIDERS)
         for provider, symbol in cursor.fetchall():
             symbols_of[provider].add(symbol)
@@ -215,4 +229,4 @@ def _breakers(cursor: Rows) -> tuple[Stops, tuple[HalfOpen, ...]]:
             account_id if scope == "account" else None,
         )
         half_open.append(HalfOpen(probe, since))
-    return _stops(stopped), tuple(half_open)
+    return _stops(stopped), tuple(half_open), of_providers

@@ -7,8 +7,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import time_machine
 
 from apps.accounts.selectors import tokens
+from apps.market.models import FeedStatus
 from apps.risk.models import (
     Breaker,
     BreakerState,
@@ -27,6 +29,7 @@ from apps.trading.services import executor
 from rtx.kernel import clock
 from rtx.kernel.rest import UserThrottle
 from tests.factories import rows
+from tests.factories.books import NOON
 from tests.factories.rows import Holder, Trader, market_order
 from tests.factories.triggering import pending
 from tests.integration.risk.guarded import STAFF, answer, buy, limit, trigger_of
@@ -118,6 +121,34 @@ def test_a_working_order_that_is_reached_under_a_switch_is_rejected(holder):
     assert answer(trigger_of(holder, order.id)) == "kill_switch"
     kept = Order.objects.get(pk=order.id)
     assert (kept.status, kept.reject_reason) == ("rejected", "kill_switch")
+
+
+def test_an_older_order_that_is_filled_is_a_probe(holder, symbols):
+    order = executor.run(pending(holder, Side.BUY, OrderType.LIMIT, "1.09000")).order
+    breaker = Breaker.objects.create(
+        name="spread", scope="symbol", kind="spread", threshold=D(50), probe_orders=2
+    )
+    BreakerState.objects.create(
+        breaker=breaker, subject="EURUSD", symbol=symbols["EURUSD"], state="half_open", since=clock.now()
+    )
+
+    assert answer(trigger_of(holder, order.id)) == "order_filled"
+    assert [buy(holder), buy(holder)] == ["order_filled", "circuit_breaker"]
+
+
+def test_a_symbol_that_moves_to_another_provider_leaves_the_breaker_of_the_first(holder, symbols):
+    with time_machine.travel(NOON, tick=False) as traveler:
+        rows.show()
+        FeedStatus.objects.create(
+            symbol=symbols["EURUSD"], provider="alpha", started_at=clock.now(), updated_at=clock.now()
+        )
+        breaker = Breaker.objects.create(name="lp", scope="lp", kind="spread", threshold=D(50))
+        BreakerState.objects.create(breaker=breaker, subject="alpha", state="open", since=clock.now())
+        assert buy(holder) == "circuit_breaker"
+        FeedStatus.objects.update(provider="beta")
+        traveler.shift(timedelta(seconds=1))
+
+        assert buy(holder) == "order_filled"
 
 
 def test_an_order_outlives_the_breaker_that_stops_it(holder, symbols):
