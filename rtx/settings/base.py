@@ -4,6 +4,8 @@ Settings shared by every environment. Secrets and addresses come from the enviro
 
 from datetime import timedelta
 
+from celery.schedules import crontab
+
 from rtx.env import BASE_DIR, env
 from rtx.kernel import logs
 from rtx.settings.admin import UNFOLD as UNFOLD
@@ -235,16 +237,26 @@ CELERY_TASK_ROUTES = {
 }
 CELERY_TASK_QUEUES_NAMES = ["default", "market", "trading", "risk", "crm"]
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"  # editable in the admin
+# What runs daily or less runs at a time of day: an interval would begin anew with each restart of beat.
 CELERY_BEAT_SCHEDULE = {
     "market-build-candles": {"task": "apps.market.tasks.build_candles", "schedule": 30.0},
     "market-partitions": {"task": "apps.market.tasks.maintain_tick_partitions", "schedule": 3600.0},
-    "market-sync-holidays": {"task": "apps.market.tasks.sync_holidays", "schedule": 7 * 86_400.0},
+    "market-sync-holidays": {
+        "task": "apps.market.tasks.sync_holidays",
+        "schedule": crontab(hour=3, minute=10, day_of_week=6),
+    },
     "trading-rollover": {"task": "apps.trading.tasks.roll_over", "schedule": 60.0},
     "accounts-purge-tokens": {"task": "apps.accounts.tasks.purge_expired_tokens", "schedule": 3600.0},
     "risk-sweep": {"task": "apps.risk.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
     "risk-prune-sweeps": {"task": "apps.risk.tasks.prune_sweeps", "schedule": 3600.0},
-    "risk-correlations": {"task": "apps.risk.tasks.estimate_correlations", "schedule": 86_400.0},
-    "risk-value-at-risk": {"task": "apps.risk.tasks.estimate_value_at_risk", "schedule": 86_400.0},
+    "risk-correlations": {
+        "task": "apps.risk.tasks.estimate_correlations",
+        "schedule": crontab(hour=0, minute=20),
+    },
+    "risk-value-at-risk": {
+        "task": "apps.risk.tasks.estimate_value_at_risk",
+        "schedule": crontab(hour=0, minute=40),
+    },
     "risk-watch-monitor": {"task": "apps.risk.tasks.watch_monitor", "schedule": 5.0},
 }
 
