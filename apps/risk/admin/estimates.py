@@ -12,6 +12,7 @@ from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminDecimalFieldWidget
 
 from apps.risk.models import Correlation, ValueAtRisk
+from apps.risk.selectors.record_views import estimates_something
 from apps.risk.services import correlations
 from rtx.kernel.admin import OperatedModelAdmin, ReadOnlyModelAdmin
 from rtx.kernel.admin_actions import Operation, OperatorForm, operator_action
@@ -144,13 +145,14 @@ class ValueAtRiskAdmin(ReadOnlyModelAdmin):
     @display(description="Value at risk")
     def amount_(self, row: ValueAtRisk) -> SafeString:
         """The loss that is not exceeded with that confidence."""
-        return amount(row.amount, row.currency)
+        return amount(row.amount if estimates_something(row) else None, row.currency)
 
     @display(description="Expected shortfall")
     def shortfall(self, row: ValueAtRisk) -> SafeString:
         """The mean of the losses beyond it."""
         told = row.detail.get("expected_shortfall")
-        return amount(None if told is None else Decimal(told), row.currency)
+        is_known = told is not None and estimates_something(row)
+        return amount(Decimal(told) if is_known else None, row.currency)
 
     @display(description="Left out")
     def left_out(self, row: ValueAtRisk) -> SafeString:

@@ -124,7 +124,9 @@ def value_at_risk_page(request: HttpRequest) -> HttpResponse:
             raise PermissionDenied
         if form.is_valid():
             row = _estimate(form, user)
-            messages.success(request, f"{row.get_method_display()}: {row.amount} {row.currency}.")
+            amount = value_at_risk_view(row)["amount"]
+            told = f"{amount} {row.currency}" if amount else "everything was left out"
+            messages.success(request, f"{row.get_method_display()}: {told}.")
             return HttpResponseRedirect(reverse("admin:risk_value_at_risk"))
     rows = [value_at_risk_view(row) for row in ValueAtRisk.objects.order_by("-id")[:HISTORY_SHOWN]]
     latest = rows[0] if rows else None

@@ -9,21 +9,23 @@ from rest_framework.response import Response
 
 from apps.accounts.api.staff import FORBIDDEN, Staff, StaffView
 from apps.market.models import Symbol
+from apps.risk.api.control_outputs import BreakerOut, BreakerStateOut, KillSwitchOut
 from apps.risk.api.inputs import KillSwitchIn, ReasonIn
-from apps.risk.api.queries import PAGES
-from apps.risk.api.record_outputs import BreakersOut, BreakerStateOut, KillSwitchOut
+from apps.risk.api.queries import PAGES, SYMBOL_PARAMETER, symbol_of
 from apps.risk.models import KillSwitch
 from apps.risk.permissions import RELEASE_KILL_SWITCH, right_to_engage, rights_to_reset
 from apps.risk.selectors import record_views
 from apps.risk.selectors.analytics import breaker_view
 from apps.risk.services import breakers, kill_switch, staff_requests
 from apps.risk.services.kill_switch import Target
-from apps.trading.api.queries import KEY, KEY_MAX_CHARS
+from apps.trading.api.queries import KEY, KEY_MAX_CHARS, integer
 from rtx.kernel import openapi
 from rtx.kernel.actor import Actor
 from rtx.kernel.errors import Invalid, NotFound
 from rtx.kernel.rest import CursorPagination
 
+BREAKER = OpenApiParameter("id", int, description="Only the breaker of this number.")
+NO_SYMBOL = openapi.error(404, "symbol_not_found")
 REQUIRED_KEY = OpenApiParameter(
     "Idempotency-Key",
     {"type": "string", "minLength": 1, "maxLength": 48},
@@ -186,11 +188,26 @@ class BreakersView(StaffView):
 
     @extend_schema(
         operation_id="admin_risk_breakers",
-        responses=openapi.responses(200, openapi.of(BreakersOut), FORBIDDEN),
+        parameters=[SYMBOL_PARAMETER, BREAKER, *PAGES],
+        responses=openapi.responses(
+            200, openapi.page(BreakerOut), openapi.error(400, "invalid"), FORBIDDEN, NO_SYMBOL
+        ),
     )
     def get(self, request: Request) -> Response:
-        """Return every breaker with how it stands for each subject it ever tripped for."""
-        return Response({"results": record_views.breakers(reach=self.staff.reach), "next": None})
+        """
+        List the breakers with how they stand for each subject they ever tripped for. With `symbol` only those
+        that watch it, and how they stand for it.
+        """
+        symbol = symbol_of(request)
+        if symbol is not None and not Symbol.objects.filter(name=symbol).exists():
+            raise NotFound(f"There is no symbol {symbol[:32]}.", code="symbol_not_found")
+        rules = record_views.breaker_rules(
+            reach=self.staff.reach, symbol=symbol, breaker_id=integer(request, "id")
+        )
+        pages = CursorPagination()
+        found = pages.paginate_queryset(rules, request, view=self) or []
+        shown = record_views.breakers(found, reach=self.staff.reach, symbol=symbol)
+        return pages.get_paginated_response(shown)
 
 
 class BreakerResetView(StaffView):

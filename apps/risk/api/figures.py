@@ -21,7 +21,6 @@ from apps.risk.api.queries import (
 from apps.risk.api.record_outputs import (
     AccountAnalyticsOut,
     CorrelationOut,
-    CorrelationsOut,
     MarketsOpenOut,
     ValueAtRiskOut,
 )
@@ -33,6 +32,7 @@ from apps.risk.selectors.shocks import shock_of
 from apps.risk.selectors.what_if import what_if
 from apps.risk.services import correlations, value_at_risk
 from rtx.kernel import clock, openapi
+from rtx.kernel.errors import Invalid
 from rtx.kernel.rest import CursorPagination
 
 NO_SYMBOL = openapi.error(404, "symbol_not_found")
@@ -51,7 +51,12 @@ class ExposureView(StaffView):
     )
     def get(self, request: Request) -> Response:
         """Return the exposure within reach per symbol, currency, group and book, net and gross."""
-        return Response(exposure.exposure_view(self.staff.reach, currency=currency_of(request)))
+        currency = currency_of(request)
+        if not exposure.is_known(currency):
+            raise Invalid(
+                f"{currency} is no currency of ours.", errors={"currency": ["no symbol or group has it"]}
+            )
+        return Response(exposure.exposure_view(self.staff.reach, currency=currency))
 
 
 class WhatIfView(StaffView):
@@ -127,11 +132,14 @@ class CorrelationsView(StaffView):
 
     @extend_schema(
         operation_id="admin_risk_correlations",
-        responses=openapi.responses(200, openapi.of(CorrelationsOut), FORBIDDEN),
+        parameters=PAGES,
+        responses=openapi.responses(200, openapi.page(CorrelationOut), BAD_QUERY, FORBIDDEN),
     )
     def get(self, request: Request) -> Response:
-        """Return every pair with its estimate, its override and what counts."""
-        return Response({"results": correlation_rows.rows_shown(), "next": None})
+        """List the pairs with their estimate, their override and what counts."""
+        pages = CursorPagination()
+        rows = pages.paginate_queryset(correlation_rows.pairs(), request, view=self) or []
+        return pages.get_paginated_response([correlation_rows.shown(row) for row in rows])
 
     @extend_schema(
         operation_id="admin_risk_override_correlation",
@@ -155,7 +163,7 @@ class CorrelationsView(StaffView):
             value = Decimal(given.value)
             correlations.override(correlation_id=row.pk, value=value, reason=given.reason)
             self.staff.log(row, f"Overridden: {value}. Reason: {given.reason}")
-        return Response(correlation_rows.row_shown(row.pk))
+        return Response(correlation_rows.shown(correlation_rows.pairs().get(pk=row.pk)))
 
 
 class AccountAnalyticsView(StaffView):

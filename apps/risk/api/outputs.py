@@ -7,6 +7,18 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from rtx.kernel import openapi
+
+LINE = {
+    "positions": 2,
+    "buy_lots": "0.4",
+    "sell_lots": "0.1",
+    "net_lots": "0.3",
+    "net": "33300.00",
+    "gross": "55500.00",
+    "house": "-120.00",
+}  # part of an example
+
 Text = Annotated[str, Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?$", description="An exact decimal number.")]
 Instant = Annotated[datetime, Meta(tz=True)]
 
@@ -58,6 +70,38 @@ class CurrencyExposureOut(Struct):
     gross_shown: Text | None
 
 
+@openapi.example(
+    {
+        "at": "2026-11-20T14:30:00.250Z",
+        "currency": "USD",
+        "total": LINE,
+        "symbols": [{"symbol": "EURUSD", **LINE}],
+        "currencies": [
+            {
+                "currency": "EUR",
+                "long": "40000",
+                "short": "10000",
+                "net": "30000",
+                "gross": "50000",
+                "net_shown": "33300.00",
+                "gross_shown": "55500.00",
+            }
+        ],
+        "groups": [
+            {
+                "group": "standard",
+                "currency": "USD",
+                "accounts": 2,
+                "margin": "555.00",
+                "net_own": "33300.00",
+                "gross_own": "55500.00",
+                **LINE,
+            }
+        ],
+        "books": [{"book": "b", **LINE}],
+        "unpriced": [],
+    }
+)
 class ExposureOut(Struct):
     """Exposure within reach, in every cut."""
 
@@ -141,6 +185,50 @@ class UnpricedOut(Struct):
     symbols: list[str]
 
 
+@openapi.example(
+    {
+        "at": "2026-11-20T14:30:00.250Z",
+        "currency": "USD",
+        "accounts": 2,
+        "positions": 2,
+        "before": {"called": 0, "closed": 0, "negative": 0, "clients_floating": "120.00"},
+        "after": {"called": 0, "closed": 1, "negative": 0, "clients_floating": "-1545.00"},
+        "newly_called": 0,
+        "newly_closed": 1,
+        "relieved": 0,
+        "house": {"before": "-120.00", "after": "1545.00", "change": "1665.00"},
+        "passed_on": {"before": "0.00", "after": "0.00", "change": "0.00"},
+        "symbols": [
+            {
+                "symbol": "EURUSD",
+                "before": "-120.00",
+                "after": "1545.00",
+                "change": "1665.00",
+                "passed_on_change": "0.00",
+                "price_before": "1.11",
+                "price_after": "1.0545",
+            }
+        ],
+        "protection": {"accounts": 0, "cost": "0.00", "unprotected_accounts": 0, "unprotected_debt": "0.00"},
+        "levels": [
+            {"up_to_pct": 0, "before": 0, "after": 0},
+            {"up_to_pct": 50, "before": 0, "after": 1},
+            {"up_to_pct": None, "before": 2, "after": 1},
+        ],
+        "unpriced": {"accounts": 0, "symbols": []},
+        "worst": [
+            {
+                "id": 1,
+                "account": 100001,
+                "group": "standard",
+                "currency": "USD",
+                "before": {"state": "free", "equity": "2100.00", "margin": "1100.00", "level_pct": "190.91"},
+                "after": {"state": "closed", "equity": "435.00", "margin": "1100.00", "level_pct": "39.55"},
+            }
+        ],
+        "estimated": ["Results are those of the shocked prices, before any liquidation."],
+    }
+)
 class WhatIfOut(Struct):
     """What would happen. `estimated` says what is not exact."""
 

@@ -6,7 +6,47 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from apps.risk.api.control_outputs import BreakerStateOut
 from apps.risk.api.outputs import Instant, Text
+from rtx.kernel import openapi
+
+# Parts of examples that several answers show.
+MARK = {
+    "level_pct": "96.40",
+    "equity": "1060.40",
+    "margin": "1100.00",
+    "peak_equity": "2500.00",
+    "day_start_equity": "1800.00",
+    "day_low_equity": "1010.15",
+    "day_high_equity": "1820.00",
+    "used_credit": "0.00",
+    "used_credit_max": "0.00",
+    "peak_at": "2026-11-03T09:12:44.000Z",
+    "updated_at": "2026-11-20T14:30:00.250Z",
+}
+
+LIQUIDATION = {
+    "id": 17,
+    "account": 100001,
+    "group": "standard",
+    "currency": "USD",
+    "at": "2026-11-20T14:30:00.250Z",
+    "rule": "largest_loss",
+    "cause": "monitor",
+    "stop_out_pct": "50",
+    "level_before_pct": "49.87",
+    "level_after_pct": "104.31",
+    "equity_before": "548.57",
+    "equity_after": "548.57",
+    "margin_before": "1100.00",
+    "margin_after": "525.90",
+    "orders_canceled": 1,
+    "positions_closed": 1,
+    "profit": "-312.40",
+    "credit_used": "0.00",
+    "compensation": "0.00",
+    "is_complete": True,
+}
 
 
 class MarkOut(Struct):
@@ -25,6 +65,7 @@ class MarkOut(Struct):
     updated_at: Instant
 
 
+@openapi.example({"account": 100001, "group": "standard", "currency": "USD", **MARK})
 class MarginOut(MarkOut):
     """One account that holds margin."""
 
@@ -33,6 +74,7 @@ class MarginOut(MarkOut):
     currency: str
 
 
+@openapi.example(LIQUIDATION)
 class LiquidationOut(Struct):
     """One stop-out, in the account's currency; a level is null where no margin was held."""
 
@@ -58,151 +100,27 @@ class LiquidationOut(Struct):
     is_complete: bool
 
 
+@openapi.example({**LIQUIDATION, "dossier": {"version": 1, "rule": "largest_loss", "steps": []}})
 class LiquidationDossierOut(LiquidationOut):
     """With everything that decided it."""
 
     dossier: dict[str, Any]
 
 
-class BreakerStateOut(Struct):
-    """How a breaker stands for one subject; `id` is what a reset names."""
-
-    id: int
-    breaker: int
-    name: str
-    scope: str
-    kind: str
-    subject: str
-    state: Literal["closed", "open", "half_open"]
-    since: Instant
-    cools_until: Instant | None
-    value: Text | None
-    threshold: Text
-    reason: str
-    trips: int
-
-
-class BreakerOut(Struct):
-    """One rule with how it stands for each subject it ever tripped for."""
-
-    id: int
-    name: str
-    scope: str
-    kind: str
-    threshold: Text
-    window_s: int
-    cooldown_s: int
-    reset: str
-    is_active: bool
-    states: list[BreakerStateOut]
-
-
-class BreakersOut(Struct):
-    """All breakers."""
-
-    results: list[BreakerOut]
-    next: None
-
-
-class KillSwitchOut(Struct):
-    """One time that trading was stopped."""
-
-    id: int
-    scope: str
-    group: str | None
-    symbol: str | None
-    account: int | None
-    is_on: bool
-    reason: str
-    cancels_orders: bool
-    closes_positions: bool
-    engaged_at: Instant
-    engaged_by: str
-    released_at: Instant | None
-    released_by: str
-    release_reason: str
-    orders_canceled: int
-    positions_closed: int
-    failures: int
-    work_done_at: Instant | None
-
-
-class LimitOut(Struct):
-    """One limit."""
-
-    id: int
-    scope: str
-    group: str | None
-    account: int | None
-    symbol: str | None
-    kind: str
-    value: Text
-    currency: str
-    exposed_currency: str
-    is_per_account: bool
-    is_active: bool
-    note: str
-
-
-class AlarmOut(Struct):
-    """Something a person must look at."""
-
-    id: int
-    kind: str
-    severity: str
-    subject: str
-    account: int | None
-    message: str
-    raised_at: Instant
-    last_at: Instant
-    count: int
-    acknowledged_at: Instant | None
-    cleared_at: Instant | None
-
-
-class SweepOut(Struct):
-    """One run of the sweep; its numbers are null for whoever reaches some groups only."""
-
-    id: int
-    at: Instant
-    took_ms: int
-    positions: int | None
-    found: int | None
-    liquidated: int | None
-    missed: int | None
-    without_price: int | None
-
-
-class MonitorOut(Struct):
-    """
-    How one shard of the margin monitor is; `house_floating` in USD. Whoever reaches some groups only gets
-    null for what is counted on the whole platform, and `levels` of these groups.
-    """
-
-    shard: str
-    holder: str
-    at: Instant
-    started_at: Instant
-    accounts: int | None
-    positions: int | None
-    lag_ms: int
-    lag_max_ms: int
-    follow_lag_ms: int
-    levels: dict[str, int]
-    called: int | None
-    below: int | None
-    without_price: int | None
-    house_floating: Text | None
-    last_error: str
-
-
-class MonitorsOut(Struct):
-    """All shards."""
-
-    results: list[MonitorOut]
-    next: None
-
-
+@openapi.example(
+    {
+        "id": 4,
+        "first": "EURUSD",
+        "second": "GBPUSD",
+        "value": "0.9",
+        "estimate": "0.7421",
+        "override": "0.9",
+        "override_reason": "both follow one event",
+        "observations": 250,
+        "interval": "1d",
+        "estimated_at": "2026-11-20T14:30:00.250Z",
+    }
+)
 class CorrelationOut(Struct):
     """How two symbols move together; `value` is the override where one is set."""
 
@@ -218,23 +136,32 @@ class CorrelationOut(Struct):
     estimated_at: Instant | None
 
 
-class CorrelationsOut(Struct):
-    """All pairs."""
-
-    results: list[CorrelationOut]
-    next: None
-
-
+@openapi.example(
+    {
+        "id": 33,
+        "at": "2026-11-20T14:30:00.250Z",
+        "method": "historical",
+        "confidence_pct": "99",
+        "horizon_days": 1,
+        "amount": "18240.55",
+        "expected_shortfall": "22310.10",
+        "currency": "USD",
+        "observations": 250,
+        "interval": "1d",
+        "exposures": {"EURUSD": "-330015.00"},
+        "left_out": {"XAUUSD": "12 candles of 1d, 31 needed"},
+    }
+)
 class ValueAtRiskOut(Struct):
-    """One estimate; `left_out` names symbols without enough history, with the reason."""
+    """One estimate; `left_out` names symbols without enough history, with the reason, null: all of them."""
 
     id: int
     at: Instant
     method: Literal["historical", "parametric"]
     confidence_pct: Text
     horizon_days: int
-    amount: Text
-    expected_shortfall: Text
+    amount: Text | None
+    expected_shortfall: Text | None
     currency: str
     observations: int
     interval: str
@@ -254,6 +181,30 @@ class OrderHistoryOut(Struct):
     order_size_average: Text | None
 
 
+@openapi.example(
+    {
+        "account": 100001,
+        "group": "standard",
+        "currency": "USD",
+        "mark": MARK,
+        "drawdown_pct": "57.58",
+        "orders": {
+            "orders": 3,
+            "by_status": {"filled": 2, "rejected": 1},
+            "fill_rate_pct": "66.67",
+            "reject_rate_pct": "33.33",
+            "by_reject_reason": {"no_money": 1},
+            "volume": "0.4",
+            "order_size_average": "0.2",
+        },
+        "liquidations": 1,
+        "liquidated_last_at": "2026-11-20T14:30:00.250Z",
+        "compensation": "0.00",
+        "margin_calls": 2,
+        "in_margin_call": True,
+        "breakers": [],
+    }
+)
 class AccountAnalyticsOut(Struct):
     """Everything known about one account's risk; `mark` is null before the monitor first saw it."""
 
@@ -283,6 +234,22 @@ class MarketOpenOut(Struct):
     reasons: list[str]
 
 
+@openapi.example(
+    {
+        "results": [
+            {
+                "symbol": "EURUSD",
+                "session_open": True,
+                "tradable": False,
+                "opens_at": None,
+                "closes_at": "2026-11-20T22:00:00.000Z",
+                "always_open": False,
+                "reasons": ["kill_switch"],
+            }
+        ],
+        "next": None,
+    }
+)
 class MarketsOpenOut(Struct):
     """All symbols asked for."""
 

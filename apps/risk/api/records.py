@@ -10,16 +10,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.api.staff import FORBIDDEN, StaffView
+from apps.risk.api.control_outputs import AlarmOut, LimitOut, MonitorsOut, SweepOut
 from apps.risk.api.queries import ACCOUNT, PAGES, PERIOD, account_id_of, flag_of, period_of
-from apps.risk.api.record_outputs import (
-    AlarmOut,
-    LimitOut,
-    LiquidationDossierOut,
-    LiquidationOut,
-    MarginOut,
-    MonitorsOut,
-    SweepOut,
-)
+from apps.risk.api.record_outputs import LiquidationDossierOut, LiquidationOut, MarginOut
 from apps.risk.models import AccountRisk, MonitorStatus, RiskAlarm, RiskLimit, SweepRun
 from apps.risk.selectors import analytics, record_views
 from apps.risk.selectors.reaches import alarms_within

@@ -5,6 +5,8 @@ How symbols move together: estimates and the overrides that staff set. Read only
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from django.db.models import QuerySet
+
 from apps.risk.models import Correlation
 from rtx.kernel import clock
 from rtx.kernel.money import plain
@@ -65,18 +67,13 @@ def cells() -> dict[tuple[str, str], Cell]:
     return found
 
 
-def rows_shown() -> list[dict[str, Any]]:
-    """Return every pair as the interface shows it."""
-    rows = Correlation.objects.select_related("first", "second").order_by("first__name", "second__name")
-    return [_row(row) for row in rows]
+def pairs() -> QuerySet[Correlation]:
+    """Return the stored pairs with their symbols."""
+    return Correlation.objects.select_related("first", "second")
 
 
-def row_shown(correlation_id: int) -> dict[str, Any]:
+def shown(row: Correlation) -> dict[str, Any]:
     """Return one pair as the interface shows it."""
-    return _row(Correlation.objects.select_related("first", "second").get(pk=correlation_id))
-
-
-def _row(row: Correlation) -> dict[str, Any]:
     return {
         "id": row.pk,
         "first": row.first.name,

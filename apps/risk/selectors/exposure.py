@@ -52,6 +52,18 @@ def held(reach: Reach, *, book: TermsBook) -> list[Held]:
     ]
 
 
+def is_known(currency: str) -> bool:
+    """Tell whether a symbol or a group has a currency, so that amounts can be meant in it."""
+    book = terms_book()
+    of_symbols = {
+        code
+        for spec in book.symbols.values()
+        for code in (spec.base_currency, spec.profit_currency, spec.margin_currency)
+    }
+    of_groups = {group.currency for group in book.groups.values()}
+    return currency == SHOWN_CURRENCY or currency in of_symbols | of_groups
+
+
 def kept_held(reach: Reach, *, book: TermsBook) -> list[Held]:
     """Return the sums of a moment ago: for at least a second, longer when they take longer."""
     sums: list[Held] = kept.get(("held", reach, book.version), KEPT_S, lambda: held(reach, book=book))

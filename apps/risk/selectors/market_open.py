@@ -4,40 +4,40 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Q
+from django.db import connection
 
 from apps.groups.selectors import TermsBook, terms_book
 from apps.market.domain.symbols import SymbolSpec, TradeMode
 from apps.market.services.board import board
-from apps.risk.models import BreakerState, KillSwitch
+from apps.risk.selectors.controls import Controls, controls_version, read_controls
 from rtx.kernel import clock
 from rtx.kernel.errors import NotFound
 
 Payload = dict[str, Any]
-Reasons = dict[str, list[str]]
+NOBODY = 0  # no account and no group has this number
 
 
 def market_open(*, now: datetime, symbol: str | None = None) -> list[Payload]:
     """
     Return for each symbol (or one) whether it can be traded, the next change of its session, and what is in
     the way: `session`, `holiday`, `trade_disabled`, `close_only`, `no_price`, `stale_price`, `kill_switch`,
-    `circuit_breaker`.
+    `circuit_breaker`, `trading_hours`. What holds for one group or account only is not looked at.
 
     :raises NotFound: there is no such symbol.
     """
     book = terms_book()
     if symbol is not None and symbol not in book.symbols:
         raise NotFound(f"There is no symbol {symbol[:32]}.", code="symbol_not_found")
-    stopped = _stopped()
+    controls = _present()
     names = sorted(book.symbols) if symbol is None else [symbol]
-    return [_row(book, name, stopped, now) for name in names]
+    return [_row(book, name, controls, now) for name in names]
 
 
-def _row(book: TermsBook, name: str, stopped: Reasons, now: datetime) -> Payload:
+def _row(book: TermsBook, name: str, controls: Controls, now: datetime) -> Payload:
     spec = book.symbols[name]
     is_open = spec.calendar.is_open(now)
     change = spec.calendar.next_change(now)
-    reasons = [*_of_session(spec, now), *_of_price(spec, now), *stopped.get("", []), *stopped.get(name, [])]
+    reasons = [*_of_session(spec, now), *_of_price(spec, now), *_of_controls(controls, name, now)]
     shown = None if change is None else clock.rfc3339(change)
     return {
         "symbol": name,
@@ -46,7 +46,7 @@ def _row(book: TermsBook, name: str, stopped: Reasons, now: datetime) -> Payload
         "opens_at": None if is_open else shown,
         "closes_at": shown if is_open else None,
         "always_open": spec.calendar.always_open,
-        "reasons": list(dict.fromkeys(reasons)),
+        "reasons": reasons,
     }
 
 
@@ -71,17 +71,21 @@ def _of_price(spec: SymbolSpec, now: datetime) -> list[str]:
     return ["stale_price"] if spec.calendar.is_open(now) and age_ms > spec.quote_age_max_ms else []
 
 
-def _stopped() -> Reasons:
-    """Return what stops new exposure, by symbol; under the empty name what stops all of them."""
-    found: Reasons = {}
-    switches = KillSwitch.objects.filter(released_at__isnull=True, scope__in=["platform", "symbol"])
-    for name in switches.values_list("symbol__name", flat=True):
-        found.setdefault(name or "", []).append("kill_switch")
-    states = BreakerState.objects.filter(
-        Q(breaker__scope="platform") | Q(symbol__isnull=False),
-        state=BreakerState.State.OPEN,
-        breaker__is_active=True,
-    )
-    for name in states.values_list("symbol__name", flat=True):
-        found.setdefault(name or "", []).append("circuit_breaker")
+def _present() -> Controls:
+    """Return what stands before orders now, as the guards read it."""
+    connection.ensure_connection()
+    with connection.connection.cursor() as cursor:
+        return read_controls(cursor, controls_version(cursor))
+
+
+def _of_controls(controls: Controls, name: str, now: datetime) -> list[str]:
+    """Return what refuses new exposure in a symbol whoever asks."""
+    anyone = {"account_id": NOBODY, "group_id": NOBODY, "symbol": name}
+    found = []
+    if controls.switches.stops(**anyone):
+        found.append("kill_switch")
+    if controls.broken.stops(**anyone):
+        found.append("circuit_breaker")
+    if not controls.times.is_open(**anyone, now=now):
+        found.append("trading_hours")
     return found

@@ -26,7 +26,7 @@ from apps.risk.selectors.analytics import within
 from apps.risk.selectors.exposure import exposure_view
 from apps.risk.selectors.kept import kept
 from apps.risk.selectors.reaches import alarms_within
-from apps.risk.selectors.record_views import of_accounts, of_targets
+from apps.risk.selectors.record_views import estimates_something, of_accounts, of_targets
 from rtx.kernel import clock
 from rtx.kernel.admin_display import grouped
 from rtx.kernel.money import rounded, text
@@ -119,7 +119,8 @@ def _value_at_risk(reach: Reach) -> list[Card]:
     if row is None:
         return [_card("Value at risk", "–", "not estimated yet", "risk_value_at_risk")]
     note = f"{row.currency}, {row.confidence_pct.normalize():f} %, {row.horizon_days} d, {row.method}"
-    return [_card("Value at risk", _amount(text(row.amount)), note, "risk_value_at_risk")]
+    known = text(row.amount) if estimates_something(row) else None
+    return [_card("Value at risk", _amount(known), note, "risk_value_at_risk")]
 
 
 def _switches(reach: Reach) -> list[Card]:

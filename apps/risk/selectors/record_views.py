@@ -1,6 +1,7 @@
 """Stored records of risk as the admin interface answers them: exact texts, instants in UTC. Reads only."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -17,7 +18,7 @@ from apps.risk.models import (
     ValueAtRisk,
 )
 from apps.risk.selectors import levels
-from apps.risk.selectors.analytics import breaker_view
+from apps.risk.selectors.analytics import breaker_states, breaker_view
 from rtx.kernel import clock
 from rtx.kernel.errors import NotFound
 from rtx.kernel.money import booked, plain, rounded, text
@@ -91,12 +92,23 @@ def liquidation(liquidation_id: int, *, reach: Reach) -> Payload:
     return {**liquidation_view(row), "dossier": json.loads(row.dossier or "{}")}
 
 
-def breakers(*, reach: Reach) -> list[Payload]:
-    """Return every breaker with how it stands; those of accounts within reach only."""
+def breaker_rules(
+    *, reach: Reach, symbol: str | None = None, breaker_id: int | None = None
+) -> QuerySet[Breaker]:
+    """Return breakers within reach: all, the one of a number, or those that watch a symbol."""
     rules = of_accounts(Breaker.objects.all(), reach)
+    if breaker_id is not None:
+        rules = rules.filter(pk=breaker_id)
+    if symbol is not None:
+        each = Q(scope=Breaker.Scope.SYMBOL, symbol__isnull=True)
+        rules = rules.filter(each | Q(symbol__name=symbol))
+    return rules
+
+
+def breakers(rules: Sequence[Breaker], *, reach: Reach, symbol: str | None = None) -> list[Payload]:
+    """Return breakers with how they stand (for a symbol); of accounts within reach only."""
     states: dict[int, list[Payload]] = {}
-    rows = of_accounts(BreakerState.objects.select_related("breaker"), reach)
-    for state in rows.order_by("subject"):
+    for state in breaker_states(reach=reach, symbol=symbol).filter(breaker__in=rules):
         states.setdefault(state.breaker_id, []).append(breaker_view(state))
     return [
         {
@@ -212,16 +224,22 @@ def monitor_view(row: MonitorStatus, *, reach: Reach) -> Payload:
     }
 
 
+def estimates_something(row: ValueAtRisk) -> bool:
+    """Tell whether an estimate says anything: something could be computed with, or nothing was held."""
+    return row.observations > 0 or not row.detail.get("left_out")
+
+
 def value_at_risk_view(row: ValueAtRisk) -> Payload:
-    """Return one estimate of value at risk."""
+    """Return one estimate of value at risk; null where everything that is held was left out."""
+    is_known = estimates_something(row)
     return {
         "id": row.pk,
         "at": _at(row.at),
         "method": row.method,
         "confidence_pct": plain(row.confidence_pct),
         "horizon_days": row.horizon_days,
-        "amount": text(rounded(row.amount, 2)),
-        "expected_shortfall": row.detail.get("expected_shortfall", "0"),
+        "amount": text(rounded(row.amount, 2)) if is_known else None,
+        "expected_shortfall": row.detail.get("expected_shortfall", "0") if is_known else None,
         "currency": row.currency,
         "observations": row.observations,
         "interval": row.detail.get("interval", ""),

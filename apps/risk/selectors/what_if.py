@@ -37,6 +37,7 @@ from rtx.kernel import clock
 from rtx.kernel.money import booked, rounded, text
 
 Payload = dict[str, Any]
+Amounts = list[tuple[float, float]]  # before and after
 LISTED = 100
 LISTED_MAX = 500
 NEAR_MAX = 2_000
@@ -44,6 +45,7 @@ BOUNDS_PCT = (0, 50, 100, 150, 200, 500, 1000)
 LEVERAGE_NOTE = (
     "Margin after another leverage is scaled by what the positions need alone; listed accounts are exact."
 )
+UNPRICED_NOTE = "Sums count what has a price on both sides; `unpriced` names the rest; null: nothing is."
 RESULT_NOTE = "Results are those of the shocked prices, before any liquidation."
 
 
@@ -67,6 +69,8 @@ def what_if(
             before.state[place], after.state[place] = known.before.state, known.after.state
     rows = [exact[int(ids[place])] for place in listed if int(ids[place]) in exact]
     rows = [row for row in rows if _concerns(row)]
+    unpriced = _unpriced(found)
+    notes = [RESULT_NOTE, *([LEVERAGE_NOTE] if shock.leverages else [])]
     return {
         "at": clock.rfc3339(found.house.at),
         "currency": SHOWN_CURRENCY,
@@ -80,9 +84,9 @@ def what_if(
         **_house(found),
         "protection": _protection(found),
         "levels": _levels(found),
-        "unpriced": _unpriced(found),
+        "unpriced": unpriced,
         "worst": _worst(rows, found),
-        "estimated": [RESULT_NOTE, *([LEVERAGE_NOTE] if shock.leverages else [])],
+        "estimated": [*notes, *([UNPRICED_NOTE] if unpriced["accounts"] or unpriced["symbols"] else [])],
     }
 
 
@@ -117,7 +121,7 @@ def _counts(found: Estimate, standing: Standing, side: int) -> Payload:
         "called": _count(found.within & (standing.state == CALLED)),
         "closed": _count(found.within & (standing.state == CLOSED)),
         "negative": _count(found.within & (standing.equity < 0)),
-        "clients_floating": _money(floating[found.within]),
+        "clients_floating": _money(floating[found.within], counted=_valued(found)[found.within]),
     }
 
 
@@ -127,46 +131,49 @@ def _house(found: Estimate) -> Payload:
     width = max(len(house.currencies), 1)
     code = house.kind * width + house.currency[house.account]
     counted = found.within[house.account]
+    priced = counted & ~np.isnan(found.results[0]) & ~np.isnan(found.results[1])
     sums = []
     for side, result in zip(found.sides, found.results, strict=True):
-        by_code = np.bincount(code[counted], np.nan_to_num(result[counted]), max(len(house.kinds) * width, 1))
+        by_code = np.bincount(code[priced], result[priced], max(len(house.kinds) * width, 1))
         currency = np.arange(len(by_code), dtype=np.int64) % width
         shown = amounts_shown(
             by_code.astype(np.float64), currency, house.currencies or [SHOWN_CURRENCY], side.rates
         )
         sums.append(-shown)
     present = np.bincount(code[counted], minlength=len(sums[0])) > 0
+    known = np.bincount(code[priced], minlength=len(sums[0])) > 0
+    known &= ~np.isnan(sums[0]) & ~np.isnan(sums[1])
     names = {spec.id: name for name, spec in found.sides[0].book.symbols.items()}
-    symbols: dict[str, dict[str, list[float]]] = {}
+    symbols: dict[str, dict[str, Amounts]] = {}
     for place in np.flatnonzero(present):
         kind = house.kinds[place // width]
         name = names.get(kind.symbol_id, str(kind.symbol_id))
-        of_book = symbols.setdefault(name, {}).setdefault(kind.book, [0.0, 0.0])
-        of_book[0] += float(sums[0][place])
-        of_book[1] += float(sums[1][place])
+        of_symbol = symbols.setdefault(name, {}).setdefault(kind.book, [])
+        if known[place]:
+            of_symbol.append((float(sums[0][place]), float(sums[1][place])))
     rows = [_symbol_row(name, books, found) for name, books in symbols.items()]
-    totals = {
-        book: [sum(books.get(book, [0.0, 0.0])[side] for books in symbols.values()) for side in (0, 1)]
-        for book in ("b", "a")
-    }
+    totals = {book: [books[book] for books in symbols.values() if book in books] for book in ("b", "a")}
     return {
-        "house": _change(totals["b"]),
-        "passed_on": _change(totals["a"]),
+        "house": _change(*totals["b"]),
+        "passed_on": _change(*totals["a"]),
         "symbols": sorted(rows, key=lambda row: abs(Decimal(row["change"] or 0)), reverse=True),
     }
 
 
-def _symbol_row(name: str, books: dict[str, list[float]], found: Estimate) -> Payload:
-    row: Payload = {"symbol": name, **_change(books.get("b", [0.0, 0.0]))}
-    row["passed_on_change"] = _change(books.get("a", [0.0, 0.0]))["change"]
+def _symbol_row(name: str, books: dict[str, Amounts], found: Estimate) -> Payload:
+    row: Payload = {"symbol": name, **_change(*(books[book] for book in ("b",) if book in books))}
+    row["passed_on_change"] = _change(*(books[book] for book in ("a",) if book in books))["change"]
     for word, side in zip(("price_before", "price_after"), found.sides, strict=True):
         quote = side.quotes.get(name)
         row[word] = None if quote is None else text(quote.bid)
     return row
 
 
-def _change(amounts: list[float]) -> Payload:
-    before, after = amounts
+def _change(*parts: Amounts) -> Payload:
+    """Add amounts before and after up; null where something is held and none of it can be valued."""
+    if parts and not any(parts):
+        return {"before": None, "after": None, "change": None}
+    before, after = (sum(amounts[side] for part in parts for amounts in part) for side in (0, 1))
     return {"before": _text(before), "after": _text(after), "change": _text(after - before)}
 
 
@@ -252,8 +259,16 @@ def _figures(figures: Figures, currency: str) -> Payload:
     }
 
 
-def _money(amounts: Floats) -> str | None:
-    return _text(float(np.nansum(amounts)))
+def _valued(found: Estimate) -> Bools:
+    """Return which accounts can be valued on both sides."""
+    before, after = found.standings
+    return np.asarray(~np.isnan(before.equity) & ~np.isnan(after.equity))
+
+
+def _money(amounts: Floats, *, counted: Bools | None = None) -> str | None:
+    """Add up what is known; null where there is something and nothing of it is."""
+    known = ~np.isnan(amounts) if counted is None else counted & ~np.isnan(amounts)
+    return None if len(amounts) and not known.any() else _text(float(amounts[known].sum()))
 
 
 def _text(amount: float) -> str | None:

@@ -1,6 +1,7 @@
 """The admin interface of risk: who may ask, what is answered, and that bad input is never a fault of ours."""
 
 import json
+from datetime import time
 from decimal import Decimal
 from typing import Any
 
@@ -9,16 +10,21 @@ import pytest
 from apps.accounts.models import User
 from apps.accounts.selectors import tokens as token_states
 from apps.market.domain.quotes import Quote
+from apps.market.models import FeedStatus
 from apps.market.services.board import board
 from apps.risk.models import (
     AccountRisk,
+    Breaker,
+    BreakerState,
+    Correlation,
     KillSwitch,
     Liquidation,
     RiskAlarm,
+    TradingHours,
 )
 from rtx.kernel import clock
 from rtx.kernel.limits import TokenBucket
-from tests.factories.house import PASSWORD, House, buy, staff
+from tests.factories.house import PASSWORD, House, buy, make_symbol, staff
 from tests.factories.problems import answers_of, is_problem
 from tests.factories.rows import Trader
 from tests.integration.risk.api_callers import BASE as BASE
@@ -266,6 +272,66 @@ def test_a_market_says_why_it_is_not_open(house: House, dealer: Trader) -> None:
     assert (rows["EURUSD"]["tradable"], rows["EURUSD"]["always_open"]) == (True, True)
     assert (rows["USDJPY"]["tradable"], rows["USDJPY"]["reasons"]) == (False, ["kill_switch"])
     is_problem(get(dealer, "market-open?symbol=NOPE"), 404, "symbol_not_found")
+
+
+def test_a_market_is_not_open_while_guards_refuse(house: House, dealer: Trader) -> None:
+    rule = Breaker.objects.create(name="silence", scope="lp", kind="tick_silence", threshold=5)
+    FeedStatus.objects.create(
+        provider="lp-1", symbol=house.eurusd, started_at=clock.now(), updated_at=clock.now()
+    )
+    BreakerState.objects.create(breaker=rule, subject="lp-1", state="open", since=clock.now())
+    TradingHours.objects.create(
+        scope="symbol",
+        symbol=house.usdjpy,
+        weekday=(clock.now().weekday() + 3) % 7,
+        opens_at=time(1),
+        closes_at=time(2),
+        timezone="UTC",
+    )
+
+    reasons = {row["symbol"]: row["reasons"] for row in get(dealer, "market-open").json()["results"]}
+
+    assert reasons == {"EURUSD": ["circuit_breaker"], "USDJPY": ["trading_hours"]}
+
+
+def test_breakers_are_paged_and_found_by_symbol_and_number(house: House, dealer: Trader) -> None:
+    made = {
+        name: Breaker.objects.create(name=name, scope="symbol", kind="spread", threshold=9, symbol=symbol)
+        for name, symbol in (("each", None), ("euro", house.eurusd), ("yen", house.usdjpy))
+    }
+    for symbol in (house.eurusd, house.usdjpy):
+        BreakerState.objects.create(
+            breaker=made["each"], subject=symbol.name, symbol=symbol, state="open", since=clock.now()
+        )
+
+    def found(query: str) -> list[tuple[str, list[str]]]:
+        rows = get(dealer, f"breakers?{query}").json()["results"]
+        return [(row["name"], [state["subject"] for state in row["states"]]) for row in rows]
+
+    assert found("symbol=EURUSD") == [("euro", []), ("each", ["EURUSD"])]
+    assert found(f"id={made['each'].pk}") == [("each", ["EURUSD", "USDJPY"])]
+    first = get(dealer, "breakers?limit=2").json()
+    assert ([row["name"] for row in first["results"]], first["next"] is None) == (["yen", "euro"], False)
+    is_problem(get(dealer, "breakers?symbol=NOPE"), 404, "symbol_not_found")
+    is_problem(get(dealer, "breakers?id=x"), 400, "invalid")
+
+
+def test_correlations_are_paged(house: House, dealer: Trader) -> None:
+    third = make_symbol("USDCHF", session=house.eurusd.session)
+    made = [
+        Correlation.objects.create(first=first, second=second, estimate=Decimal("0.5"))
+        for first, second in ((house.eurusd, house.usdjpy), (house.eurusd, third))
+    ]
+
+    page = get(dealer, "correlations?limit=1").json()
+
+    assert [row["id"] for row in page["results"]] == [made[1].pk]
+    assert "cursor=" in page["next"]
+
+
+def test_exposure_is_reported_in_a_currency_that_somebody_has(house: House, dealer: Trader) -> None:
+    assert get(dealer, "exposure?currency=JPY").json()["currency"] == "JPY"
+    is_problem(get(dealer, "exposure?currency=ZZZ"), 400, "invalid")
 
 
 BAD_QUERIES = [

@@ -238,6 +238,25 @@ def test_what_has_no_price_is_named(symbols: dict[str, Symbol], group: TradingGr
 
     assert found["unpriced"] == {"accounts": 1, "symbols": ["EURUSD"]}
     assert (found["after"]["closed"], found["worst"]) == (0, [])
+    nothing = {"before": None, "after": None, "change": None}
+    assert found["house"] == nothing
+    assert [row["change"] for row in found["symbols"]] == [None]
+    assert [found[side]["clients_floating"] for side in ("before", "after")] == [None, None]
+    assert any("`unpriced` names the rest" in note for note in found["estimated"])
+
+
+def test_sums_count_what_has_a_price_on_both_sides(symbols: dict[str, Symbol], group: TradingGroup) -> None:
+    for symbol in ("EURUSD", "GBPUSD"):
+        deal(make_holder(group=group, balance="20000"), symbol, "1.00")
+    quotes = {name: quote for name, quote in own_board().latest.items() if name != "EURUSD"}
+
+    found = ask(Shock(price_pct=D(-1)), quotes=quotes)
+
+    alone = {row["symbol"]: row["change"] for row in found["symbols"]}
+    assert alone["EURUSD"] is None
+    assert (found["house"]["change"], found["house"]["change"] > "0") == (alone["GBPUSD"], True)
+    change = D(found["after"]["clients_floating"]) - D(found["before"]["clients_floating"])
+    assert change == -D(found["house"]["change"])
 
 
 def test_an_edited_group_drafts_what_differs(symbols: dict[str, Symbol], group: TradingGroup) -> None:
