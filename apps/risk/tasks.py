@@ -3,7 +3,7 @@
 import structlog
 from celery import shared_task
 
-from apps.risk.services import correlations, monitor_absence, sweep, value_at_risk
+from apps.risk.services import control_absence, correlations, monitor_absence, sweep, value_at_risk
 from rtx.kernel import clock
 
 log = structlog.get_logger(__name__)
@@ -48,5 +48,6 @@ def prune_sweeps() -> None:
 
 @shared_task(acks_late=True, ignore_result=True)
 def watch_monitor() -> None:
-    """Alarm when the margin monitor is silent."""
+    """Alarm when the margin monitor is silent, or nobody watches breakers."""
     monitor_absence.look()
+    control_absence.look()

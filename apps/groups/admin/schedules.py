@@ -19,6 +19,7 @@ from apps.groups.forms import (
 from apps.groups.models import CommissionTier, MarginBand, MarginSchedule
 from rtx.kernel.admin import ConfiguredModelAdmin
 from rtx.kernel.admin_display import badge, number
+from rtx.kernel.admin_filters import ReachableGroupFilter
 from rtx.kernel.money import plain
 
 
@@ -132,7 +133,7 @@ class CommissionTierAdmin(ConfiguredModelAdmin):
     reach_path = "group"
     form = CommissionTierForm
     list_display = ["group", "symbol_", "from_", "value_"]
-    list_filter = [("group", RelatedDropdownFilter), ("symbol", RelatedDropdownFilter)]
+    list_filter = [("group", ReachableGroupFilter), ("symbol", RelatedDropdownFilter)]
     list_select_related = ["group", "symbol"]
     search_fields = ["group__name", "symbol__name"]
     search_help_text = "Group or symbol"

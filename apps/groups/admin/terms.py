@@ -14,6 +14,7 @@ from apps.groups.forms import CommissionTierForm, CommissionTierFormSet, GroupSy
 from apps.groups.models import CommissionTier, GroupSymbol
 from rtx.kernel.admin import ConfiguredModelAdmin
 from rtx.kernel.admin_display import badge, number
+from rtx.kernel.admin_filters import ReachableGroupFilter
 from rtx.kernel.money import plain
 
 BOOK_TONES = {"a": "info", "b": "muted"}
@@ -141,7 +142,7 @@ class GroupSymbolAdmin(ConfiguredModelAdmin):
         "trade_mode",
     ]
     list_filter = [
-        ("group", RelatedDropdownFilter),
+        ("group", ReachableGroupFilter),
         ("symbol", RelatedDropdownFilter),
         ("book", ChoicesDropdownFilter),
         ("margin_schedule", RelatedDropdownFilter),

@@ -8,13 +8,14 @@ from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import RangeDateFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import RangeDateFilter
 
 from apps.accounts.models import TradingAccount
 from apps.risk.models import AccountRisk, AccountRiskDay
 from apps.risk.selectors import levels
 from rtx.kernel.admin import ReadOnlyModelAdmin, as_id
 from rtx.kernel.admin_display import EMPTY, amount, badge, instant, link, number
+from rtx.kernel.admin_filters import ReachableGroupFilter
 
 DAYS_SHOWN = 90
 HUNDRED = Decimal(100)
@@ -100,7 +101,7 @@ class AccountRiskAdmin(OfAccount):
         "used_credit_",
         "updated",
     ]
-    list_filter = [NearFilter, ("account__group", RelatedDropdownFilter)]
+    list_filter = [NearFilter, ("account__group", ReachableGroupFilter)]
     list_display_links = ["level"]
     ordering = [F("level_pct").asc(nulls_last=True), "account_id"]
     sortable_by = ["level", "equity_", "margin_"]
@@ -229,7 +230,7 @@ class AccountRiskDayAdmin(OfAccount):
         "margin_calls",
         "liquidations",
     ]
-    list_filter = [("account__group", RelatedDropdownFilter), ("date", RangeDateFilter)]
+    list_filter = [("account__group", ReachableGroupFilter), ("date", RangeDateFilter)]
     ordering = ["-date", "account_id"]
     sortable_by: list[str] = []
     fields = [

@@ -10,7 +10,6 @@ from unfold.contrib.filters.admin import (
     BooleanRadioFilter,
     ChoicesDropdownFilter,
     DropdownFilter,
-    RelatedDropdownFilter,
 )
 from unfold.enums import ActionVariant
 
@@ -25,6 +24,7 @@ from rtx.kernel.actor import Actor
 from rtx.kernel.admin import ConfiguredModelAdmin, OperatedModelAdmin, RtxModelAdmin, as_id
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import EMPTY, badge, grouped, instant, link
+from rtx.kernel.admin_filters import ReachableGroupFilter
 from rtx.kernel.money import plain
 
 SCOPE_TONES = {"platform": "bad", "group": "warn", "symbol": "info", "account": "muted"}
@@ -266,7 +266,7 @@ class RiskLimitAdmin(ScopedAdmin, ConfiguredModelAdmin):
     list_filter = [
         ("kind", ChoicesDropdownFilter),
         ("scope", ChoicesDropdownFilter),
-        ("group", RelatedDropdownFilter),
+        ("group", ReachableGroupFilter),
         ("is_active", BooleanRadioFilter),
     ]
     search_fields = ["account__login"]
@@ -331,7 +331,7 @@ class TradingHoursAdmin(ScopedAdmin, ConfiguredModelAdmin):
     list_filter = [
         ("scope", ChoicesDropdownFilter),
         ("weekday", ChoicesDropdownFilter),
-        ("group", RelatedDropdownFilter),
+        ("group", ReachableGroupFilter),
     ]
     search_fields = ["account__login"]
     search_help_text = "Account number, group or symbol"

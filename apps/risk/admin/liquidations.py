@@ -7,7 +7,7 @@ import orjson
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
 from unfold.enums import ActionVariant
 
 from apps.risk.admin.accounts import OfAccount
@@ -20,6 +20,7 @@ from apps.risk.services.liquidation import Enforced
 from rtx.kernel.admin import OperatedModelAdmin
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import EMPTY, amount, badge, instant, link
+from rtx.kernel.admin_filters import ReachableGroupFilter
 
 SAID = {
     Enforced.CLOSED: "closed; it is above its stop-out level or nothing is left",
@@ -63,7 +64,7 @@ class LiquidationAdmin(OfAccount):
     list_filter = [
         ("rule", ChoicesDropdownFilter),
         ("cause", ChoicesDropdownFilter),
-        ("group", RelatedDropdownFilter),
+        ("group", ReachableGroupFilter),
         "is_complete",
         ("at", RangeDateTimeFilter),
     ]
@@ -177,7 +178,7 @@ class QueuedLiquidationAdmin(OfAccount, OperatedModelAdmin):
     list_filter = [
         WaitingFilter,
         "reason",
-        ("account__group", RelatedDropdownFilter),
+        ("account__group", ReachableGroupFilter),
         ("since", RangeDateTimeFilter),
     ]
     list_display_links = ["since_"]

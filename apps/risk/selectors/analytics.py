@@ -70,23 +70,6 @@ def order_history(*, reach: Reach, account_id: int | None = None, period: Period
     }
 
 
-def average_order_size(*, account_id: int, period: Period = EVER) -> Decimal | None:
-    """Return the lots of an account's average filled order; None when none was filled."""
-    rows = Order.objects.filter(period.of("created_at"), account_id=account_id, filled_volume__gt=0)
-    found: Decimal | None = rows.aggregate(Avg("filled_volume"))["filled_volume__avg"]
-    return found
-
-
-def peak_equity(account_id: int) -> Decimal | None:
-    """Return the highest equity of an account, money movements taken out; None before it was first marked."""
-    return AccountRisk.objects.filter(pk=account_id).values_list("peak_equity", flat=True).first()
-
-
-def used_credit(account_id: int) -> Decimal | None:
-    """Return the part of an account's credit that margin or a loss needs now; None before its first mark."""
-    return AccountRisk.objects.filter(pk=account_id).values_list("used_credit", flat=True).first()
-
-
 def liquidations(
     *, reach: Reach, account_id: int | None = None, period: Period = EVER
 ) -> QuerySet[Liquidation]:

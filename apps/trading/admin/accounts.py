@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
 
 from apps.accounts.models import Client, TradingAccount
 from apps.trading.admin.common import SIDE_TONES, STATUS_TONES, staff_key
@@ -28,6 +28,7 @@ from rtx.kernel import clock, encryption
 from rtx.kernel.admin import as_id
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import amount, badge, instant, link, number, price
+from rtx.kernel.admin_filters import ReachableGroupFilter
 
 STATUS_OF_ACCOUNT_TONES = {"active": "good", "close_only": "warn", "disabled": "bad"}
 CHANGE_ACCOUNT = "accounts.change_tradingaccount"
@@ -60,7 +61,7 @@ class TradingAccountAdmin(StatementDownload):
         "opened",
     ]
     list_filter = [
-        ("group", RelatedDropdownFilter),
+        ("group", ReachableGroupFilter),
         ("status", ChoicesDropdownFilter),
         ("position_mode", ChoicesDropdownFilter),
         ("opened_at", RangeDateTimeFilter),

@@ -25,6 +25,7 @@ from apps.trading.services import positions
 from rtx.kernel import clock
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import amount, instant, number, pretty_json, price
+from rtx.kernel.admin_filters import ReachableGroupFilter
 from rtx.kernel.errors import Conflict
 
 CLOSE_POSITION = "trading.close_position"
@@ -102,7 +103,7 @@ class PositionAdmin(TicketAdmin):
     list_filter = [
         ("symbol", RelatedDropdownFilter),
         ("side", ChoicesDropdownFilter),
-        ("account__group", RelatedDropdownFilter),
+        ("account__group", ReachableGroupFilter),
         ("opened_at", RangeDateTimeFilter),
     ]
     search_help_text = "Ticket, account or symbol"

@@ -1,15 +1,19 @@
 """The engine's work for kill switches when something comes in between: a release, a fault, a late request."""
 
 from concurrent.futures import Future
+from datetime import timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 
-from apps.market.models import TradingSession
+from apps.market.models import EngineLease, TradingSession
+from apps.risk.guards import KillSwitchGuard
 from apps.risk.models import KillSwitch, RiskAlarm
 from apps.risk.selectors import kill_switches
-from apps.risk.services import control_work, kill_switch, kill_switch_work
-from apps.trading.models import Order, Position
+from apps.risk.services import control_absence, control_work, kill_switch, kill_switch_work
+from apps.trading.models import Deal, Order, Position
 from apps.trading.services import executor
 from rtx.kernel import clock
 from rtx.kernel.errors import Forbidden
@@ -187,7 +191,7 @@ def test_work_that_was_added_while_a_pass_ran_is_not_lost(busy, monkeypatch):
 def test_work_is_not_done_before_the_executor_gave_up_what_was_under_way(busy, settings):
     switch = engage(cancels_orders=True)
     worker().run()
-    early = clock.now() - kill_switch_work.timedelta(seconds=settings.EXECUTOR_RESULT_TIMEOUT_S)
+    early = clock.now() - timedelta(seconds=settings.EXECUTOR_RESULT_TIMEOUT_S)
     KillSwitch.objects.filter(pk=switch.pk).update(engaged_at=early)
 
     worker().run()
@@ -227,3 +231,37 @@ def test_what_is_closed_is_counted_without_reading_it_and_the_worker_rests(busy,
     switch.refresh_from_db()
     assert (switch.failures, switch.last_failure) == (4, "4 market_closed")
     assert reads == ["held"]
+
+
+# --- nobody works ----------------------------------------------------------------------------------------
+
+
+def test_nobody_at_work_is_alarmed_until_somebody_leads(busy):
+    assert control_absence.look() is False  # nothing to do
+    engage(cancels_orders=True)
+    assert control_absence.look() is True
+    EngineLease.objects.create(name="controls", holder="one", expires_at=clock.now() - timedelta(seconds=11))
+    assert control_absence.look() is True
+    alarm = RiskAlarm.objects.get(subject="controls:silent")
+    assert (alarm.cleared_at, "worked off kill switches for 11 s" in alarm.message) == (None, True)
+
+    EngineLease.objects.update(expires_at=clock.now() + timedelta(seconds=6))
+
+    assert control_absence.look() is False
+    alarm.refresh_from_db()
+    assert alarm.cleared_at is not None
+
+
+def test_a_drill_that_fails_closes_what_it_opened(busy, monkeypatch):
+    monkeypatch.setattr(KillSwitchGuard, "refusal", lambda *args: None)
+    told = StringIO()
+
+    with pytest.raises(CommandError, match="The drill failed"):
+        call_command(
+            "kill_switch", "drill", "--account", str(busy[0].login), "--reason", "quarterly", stdout=told
+        )
+
+    assert "was answered order_filled" in told.getvalue()
+    assert "was closed again" in told.getvalue()
+    assert (Position.objects.count(), Deal.objects.filter(entry="out").count()) == (4, 1)
+    assert verified() > 0

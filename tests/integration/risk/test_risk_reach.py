@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
+from apps.groups.models import TradingGroup
 from apps.risk.models import (
     Breaker,
     BreakerState,
@@ -129,6 +130,28 @@ def test_a_head_asks_for_the_right_of_a_get(house: House) -> None:
 
     assert support.call("HEAD", BASE + "breakers").status_code == 403
     assert support.call("HEAD", BASE + "exposure").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "risk_risklimit",
+        "risk_tradinghours",
+        "risk_accountrisk",
+        "risk_accountriskday",
+        "risk_liquidation",
+        "risk_margincall",
+        "trading_position",
+    ],
+)
+def test_filters_name_no_group_out_of_reach(page: str, house: House) -> None:
+    third = TradingGroup.objects.create(name="third", currency="USD")
+    http = signed_in(staff("two@example.com", role="admin", groups=(house.usd, third)))
+
+    filters = http.get(reverse(f"admin:{page}_changelist")).context["cl"].filter_specs
+    (spec,) = [one for one in filters if getattr(one, "field_path", "").endswith("group")]
+
+    assert {name for _, name in spec.lookup_choices} == {"usd", "third"}
 
 
 # --- what is changed -------------------------------------------------------------------------------------

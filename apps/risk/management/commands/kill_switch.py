@@ -17,8 +17,9 @@ from apps.risk.models import KillSwitch
 from apps.risk.selectors import kill_switches
 from apps.risk.services import kill_switch, kill_switch_work
 from apps.risk.services.kill_switch import Target
+from apps.trading.domain.commands import Outcome
 from apps.trading.domain.orders import Side
-from apps.trading.services import orders
+from apps.trading.services import orders, positions
 from apps.trading.services.orders import MarketOrder
 from rtx.kernel import clock
 from rtx.kernel.actor import Actor
@@ -128,9 +129,28 @@ class Command(BaseCommand):
             )
         answer = outcome.refusal.value if outcome.refusal else outcome.type
         self.stdout.write(f"an order on {account} was answered {answer} after {took_s * 1000:.0f} ms")
+        if outcome.refusal is None:
+            self._undo(account, outcome, terms)
         if answer != "kill_switch" or took_s > DRILL_S:
             raise CommandError("The drill failed: the order was not refused by the kill switch within 1 s.")
         self.stdout.write(f"drill passed; switch #{switch.pk} is released")
+
+    def _undo(self, account: TradingAccount, outcome: Outcome, terms: Terms) -> None:
+        """Close what an order of the drill opened, because no switch stopped it."""
+        position_id = outcome.orders[0].position_id
+        told = f"it was filled: position {position_id}"
+        try:
+            closed = positions.close(
+                account_id=account.pk,
+                position_id=position_id or 0,
+                volume=terms.volume_min,
+                client_order_id=f"drill-{uuid4().hex[:12]}",
+                actor=self._actor,
+            )
+            left = closed.refusal
+        except RtxError as error:
+            left = error.code
+        self.stdout.write(f"{told} {f'must be closed by hand ({left})' if left else 'was closed again'}")
 
     def _preview(self, switch: KillSwitch, options: dict[str, Any]) -> None:
         held = kill_switches.extent(switch)
