@@ -7,7 +7,7 @@ controls are read anew only when it has moved. The rules are pure (domain/): not
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,6 +15,7 @@ from uuid import UUID
 
 from psycopg import Cursor
 
+from apps.market.domain.symbols import SymbolSpec
 from apps.risk.domain.limit_checks import Case
 from apps.risk.domain.limits import Facts, Limit, LimitKind, Mark, Plan
 from apps.risk.domain.minutes import MINUTE, LastMinute
@@ -235,7 +236,7 @@ class LimitsGuard(ControlsGuard):
             if symbol is not None:
                 symbols.add(symbol)
                 plans.setdefault(self._plan(book, symbol), {})[book.account.id] = book
-        self._read_totals(cursor, plans, symbols)
+        self._read_totals(cursor, plans, symbols, views.book.symbols)
         self._read_costs(cursor, plans, views.of_group(asked[0].book.account.group_id))
         self._read_marks(cursor, plans)
         self._read_placed(cursor, plans)
@@ -301,7 +302,9 @@ class LimitsGuard(ControlsGuard):
         account = book.account
         return self.controls.plan(account_id=account.id, group_id=account.group_id, symbol=symbol)
 
-    def _read_totals(self, cursor: Cursor[Any], plans: Plans, symbols: set[str]) -> None:
+    def _read_totals(
+        self, cursor: Cursor[Any], plans: Plans, symbols: set[str], specs: Mapping[str, SymbolSpec]
+    ) -> None:
         """Read what all accounts hold, of the symbols and groups that total limits count."""
         wanted = [limit for plan in plans for limit in plan.totals]
         if not wanted:
@@ -311,7 +314,10 @@ class LimitsGuard(ControlsGuard):
             limit.symbol is None and limit.kind is not LimitKind.SYMBOL_EXPOSURE for limit in wanted
         )
         self._facts.totals = limit_facts.read_totals(
-            cursor, symbols=None if every_symbol else sorted(symbols), groups=_groups(wanted)
+            cursor,
+            symbols=None if every_symbol else sorted(specs[name].id for name in symbols if name in specs),
+            groups=_groups(wanted),
+            by_group=any(limit.group_id is not None for limit in wanted),
         )
 
     def _read_costs(self, cursor: Cursor[Any], plans: Plans, market: MarketView) -> None:

@@ -22,23 +22,38 @@ from rtx.kernel.money import ZERO
 Rows = Cursor[Any]
 
 EVENTS_BACK = 5_000  # so many events of an account are looked through for its orders of the last minute
-POSITION_TOTALS = """
-    SELECT a.group_id, y.name, p.side, sum(p.volume), count(*)
-    FROM trading_position p
-    JOIN accounts_tradingaccount a ON a.id = p.account_id JOIN market_symbol y ON y.id = p.symbol_id
-    WHERE (%(symbols)s::text[] IS NULL OR y.name = ANY(%(symbols)s))
-      AND (%(groups)s::bigint[] IS NULL OR a.group_id = ANY(%(groups)s))
-    GROUP BY 1, 2, 3
+# Added up before names are looked up, and without a look at accounts where no group is asked for.
+ALL_HELD = """
+    SELECT %(everybody)s::bigint, y.name, h.side, h.volume, h.number FROM (
+        SELECT p.symbol_id, p.side, sum(p.volume) AS volume, count(*) AS number FROM trading_position p
+        WHERE %(symbols)s::bigint[] IS NULL OR p.symbol_id = ANY(%(symbols)s) GROUP BY 1, 2
+    ) h JOIN market_symbol y ON y.id = h.symbol_id
 """
-WAITING_TOTALS = """
-    SELECT a.group_id, y.name, o.side, sum(o.volume)
-    FROM trading_order o
-    JOIN accounts_tradingaccount a ON a.id = o.account_id JOIN market_symbol y ON y.id = o.symbol_id
-    WHERE o.status IN ('working', 'partially_filled')
-      AND (%(symbols)s::text[] IS NULL OR y.name = ANY(%(symbols)s))
-      AND (%(groups)s::bigint[] IS NULL OR a.group_id = ANY(%(groups)s))
-    GROUP BY 1, 2, 3
+ALL_WAITING = """
+    SELECT %(everybody)s::bigint, y.name, w.side, w.volume FROM (
+        SELECT o.symbol_id, o.side, sum(o.volume) AS volume FROM trading_order o
+        WHERE o.status IN ('working', 'partially_filled')
+          AND (%(symbols)s::bigint[] IS NULL OR o.symbol_id = ANY(%(symbols)s)) GROUP BY 1, 2
+    ) w JOIN market_symbol y ON y.id = w.symbol_id
 """
+GROUPS_HELD = """
+    SELECT h.group_id, y.name, h.side, h.volume, h.number FROM (
+        SELECT a.group_id, p.symbol_id, p.side, sum(p.volume) AS volume, count(*) AS number
+        FROM trading_position p JOIN accounts_tradingaccount a ON a.id = p.account_id
+        WHERE (%(symbols)s::bigint[] IS NULL OR p.symbol_id = ANY(%(symbols)s))
+          AND (%(groups)s::bigint[] IS NULL OR a.group_id = ANY(%(groups)s)) GROUP BY 1, 2, 3
+    ) h JOIN market_symbol y ON y.id = h.symbol_id
+"""
+GROUPS_WAITING = """
+    SELECT w.group_id, y.name, w.side, w.volume FROM (
+        SELECT a.group_id, o.symbol_id, o.side, sum(o.volume) AS volume
+        FROM trading_order o JOIN accounts_tradingaccount a ON a.id = o.account_id
+        WHERE o.status IN ('working', 'partially_filled')
+          AND (%(symbols)s::bigint[] IS NULL OR o.symbol_id = ANY(%(symbols)s))
+          AND (%(groups)s::bigint[] IS NULL OR a.group_id = ANY(%(groups)s)) GROUP BY 1, 2, 3
+    ) w JOIN market_symbol y ON y.id = w.symbol_id
+"""
+EVERYBODY = 0  # in the place of a group: all of them together
 # The average price of what is held, else of what waits.
 COSTS = """
     SELECT y.name, coalesce(
@@ -93,15 +108,20 @@ MARKS_TOTALS = """
 """
 
 
-def read_totals(cursor: Rows, *, symbols: list[str] | None, groups: list[int] | None) -> Totals:
-    """Return what all accounts hold per group and symbol; None: of all symbols, of all groups."""
-    wanted = {"symbols": symbols, "groups": groups}
+def read_totals(
+    cursor: Rows, *, symbols: list[int] | None, groups: list[int] | None, by_group: bool
+) -> Totals:
+    """
+    Return what all accounts hold per group and symbol; None: of all symbols (ids), of all groups. Not
+    `by_group`: of all groups together.
+    """
+    wanted = {"symbols": symbols, "groups": groups, "everybody": EVERYBODY}
     found: dict[Key, Lots] = {}
-    cursor.execute(POSITION_TOTALS, wanted, prepare=True)
+    cursor.execute(GROUPS_HELD if by_group else ALL_HELD, wanted, prepare=True)
     for group_id, symbol, side, volume, count in cursor.fetchall():
         lots = Lots(buys=volume, positions=count) if side == "buy" else Lots(sells=volume, positions=count)
         found[group_id, symbol] = found.get((group_id, symbol), Lots()).plus(lots)
-    cursor.execute(WAITING_TOTALS, wanted, prepare=True)
+    cursor.execute(GROUPS_WAITING if by_group else ALL_WAITING, wanted, prepare=True)
     for group_id, symbol, side, volume in cursor.fetchall():
         lots = Lots(waiting_buys=volume) if side == "buy" else Lots(waiting_sells=volume)
         found[group_id, symbol] = found.get((group_id, symbol), Lots()).plus(lots)

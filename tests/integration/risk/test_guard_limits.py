@@ -134,6 +134,16 @@ def test_a_total_over_accounts_counts_the_batch_itself(holder, other):
     assert buy(other, "0.01") == "limit_volume"
 
 
+def test_totals_of_groups_and_of_everybody_hold_side_by_side(holder, other):
+    stranger = rows.make_holder(group=rows.make_group("elsewhere"))
+    limit("open_volume", "0.30", symbol_id=_symbol("EURUSD"))
+    limit("positions", "2", scope="group", group_id=holder.row.group_id)
+
+    assert [buy(holder), buy(other), buy(holder)] == ["order_filled", "order_filled", "limit_positions"]
+    assert [buy(stranger), buy(stranger)] == ["order_filled", "limit_volume"]
+    assert buy(stranger, symbol="GBPUSD") == "order_filled"
+
+
 def _symbol(name: str) -> int:
     return rows.Symbol.objects.get(name=name).pk
 
