@@ -35,8 +35,7 @@ def breaker(kind: str, threshold: str, **more: Any) -> Breaker:
     return Breaker.objects.create(kind=kind, threshold=D(threshold), **values)
 
 
-def ms(seconds: float) -> int:
-    """Return an instant of the scene as quotes tell it."""
+def ms(seconds: float) -> int:  # as quotes tell an instant of the scene
     return int((START + timedelta(seconds=seconds)).timestamp() * 1000)
 
 
