@@ -113,7 +113,10 @@ def holdings(switch: KillSwitch, *, symbol_ids: Collection[int], after: Place, l
     found = list(rows[:limit])
     states = AccountState.objects.filter(account_id__in={row[0] for row in found})
     seqs = dict(states.values_list("account_id", "seq"))
-    return [Holding(*row[:4], seqs[row[0]], row[4]) for row in found]
+    return [
+        Holding(account_id, group_id, symbol_id, symbol, seqs[account_id], count)
+        for account_id, group_id, symbol_id, symbol, count in found
+    ]
 
 
 def _beyond(column: str, after: Place) -> Q:

@@ -80,12 +80,11 @@ def _present() -> Controls:
 
 def _of_controls(controls: Controls, name: str, now: datetime) -> list[str]:
     """Return what refuses new exposure in a symbol whoever asks."""
-    anyone = {"account_id": NOBODY, "group_id": NOBODY, "symbol": name}
     found = []
-    if controls.switches.stops(**anyone):
+    if controls.switches.stops(account_id=NOBODY, group_id=NOBODY, symbol=name):
         found.append("kill_switch")
-    if controls.broken.stops(**anyone):
+    if controls.broken.stops(account_id=NOBODY, group_id=NOBODY, symbol=name):
         found.append("circuit_breaker")
-    if not controls.times.is_open(**anyone, now=now):
+    if not controls.times.is_open(account_id=NOBODY, group_id=NOBODY, symbol=name, now=now):
         found.append("trading_hours")
     return found

@@ -147,7 +147,7 @@ class Command(BaseCommand):
                 client_order_id=f"drill-{uuid4().hex[:12]}",
                 actor=self._actor,
             )
-            left = closed.refusal
+            left = closed.refusal.value if closed.refusal else ""
         except RtxError as error:
             left = error.code
         self.stdout.write(f"{told} {f'must be closed by hand ({left})' if left else 'was closed again'}")
