@@ -219,6 +219,15 @@ def test_a_breaker_is_checked_as_a_whole(house, boss, values, field):
     assert (list(found) == [field]) if field else found == {}
 
 
+def test_a_breaker_is_switched_off_and_never_deleted(house, boss):
+    kept = Breaker.objects.create(name="spread", scope="symbol", kind="spread", threshold=D(50))
+
+    answered = boss.post(reverse("admin:risk_breaker_delete", args=[kept.pk]), {"post": "yes"})
+
+    assert answered.status_code == 403
+    assert Breaker.objects.filter(pk=kept.pk).exists()
+
+
 def test_a_tripped_breaker_shows_its_history_and_is_reset_by_an_admin(house, dealer):
     Breaker.objects.create(name="spread", scope="symbol", kind="spread", threshold=D(50))
     breakers.apply(
