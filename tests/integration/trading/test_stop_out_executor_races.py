@@ -138,9 +138,7 @@ def test_many_stop_outs_of_one_id_are_one(exposed: Holder) -> None:
 def test_many_stop_outs_of_many_ids_close_once(exposed: Holder) -> None:
     both = (executor._executor, Executor())
 
-    results = _race(
-        [lambda number=number: both[number % 2].run(stop(exposed)) for number in range(20)]
-    )
+    results = _race([lambda number=number: both[number % 2].run(stop(exposed)) for number in range(20)])
 
     assert Counter(map(_kind, results)) == {"stopped_out": 1, "stop_out_void": 19}
     _closed_once(exposed)
