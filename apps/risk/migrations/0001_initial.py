@@ -217,6 +217,7 @@ class Migration(migrations.Migration):
                 ('symbol', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='market.symbol')),
             ],
             options={
+                'verbose_name_plural': 'kill switches',
                 'ordering': ['-id'],
                 'permissions': [('engage_killswitch', "Can stop trading in groups of one's reach"), ('engage_platform_killswitch', 'Can stop trading everywhere and of symbols'), ('release_killswitch', 'Can let trading go on')],
             },

@@ -99,6 +99,7 @@ class KillSwitch(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        verbose_name_plural = "kill switches"
         permissions = [
             ("engage_killswitch", "Can stop trading in groups of one's reach"),
             ("engage_platform_killswitch", "Can stop trading everywhere and of symbols"),

@@ -37,6 +37,7 @@ RAISE = """
         message = excluded.message,
         detail = excluded.detail,
         severity = CASE WHEN risk_riskalarm.severity = 'critical' THEN 'critical' ELSE excluded.severity END
+    RETURNING kind, subject, xmax = 0
 """
 CLEAR = """
     UPDATE risk_riskalarm SET cleared_at = %(now)s WHERE id IN (
@@ -44,6 +45,7 @@ CLEAR = """
         WHERE kind = %(kind)s AND subject = ANY(%(subjects)s) AND cleared_at IS NULL
         ORDER BY kind, subject FOR UPDATE
     )
+    RETURNING kind, subject, true
 """
 
 log = structlog.get_logger(__name__)
@@ -89,9 +91,19 @@ def raise_alarm(
 
 
 def raise_alarms(alarms: Sequence[Alarm]) -> bool:
-    """Raise alarms together (see `raise_alarm`); of the same kind and subject the last one counts."""
+    """
+    Raise alarms together (see `raise_alarm`); of the same kind and subject the last one counts.
+
+    The log tells each when it is new, all of them when they cannot be stored; what goes on alarming is counted.
+    """
     distinct = {(alarm.kind, alarm.subject[:SUBJECT_MAX]): alarm for alarm in alarms}
-    for alarm in distinct.values():
+    if not distinct:
+        return True
+    rows = [_row(alarm) for alarm in distinct.values()]
+    stored = _written(RAISE, {"rows": orjson.dumps(rows, default=str).decode()})
+    new = distinct if stored is None else {(kind, subject) for kind, subject, is_new in stored if is_new}
+    for key in new:
+        alarm = distinct[key]
         log.error(
             "alarm",
             kind=alarm.kind,
@@ -100,8 +112,7 @@ def raise_alarms(alarms: Sequence[Alarm]) -> bool:
             message=alarm.message,
             account_id=alarm.account_id,
         )
-    rows = [_row(alarm) for alarm in distinct.values()]
-    return _written(RAISE, {"rows": orjson.dumps(rows, default=str).decode()}) is not None if rows else True
+    return stored is not None
 
 
 def clear(*, kind: str, subject: str) -> int:
@@ -113,10 +124,10 @@ def clear_all(*, kind: str, subjects: Sequence[str]) -> int:
     """End the open alarms of several subjects; returns how many there were."""
     if not subjects:
         return 0
-    found = _written(CLEAR, {"kind": kind, "subjects": [subject[:SUBJECT_MAX] for subject in subjects]}) or 0
+    found = _written(CLEAR, {"kind": kind, "subjects": [subject[:SUBJECT_MAX] for subject in subjects]})
     if found:
-        log.info("alarm_cleared", kind=kind, count=found, subjects=list(subjects)[:10])
-    return found
+        log.info("alarm_cleared", kind=kind, count=len(found), subjects=list(subjects)[:10])
+    return len(found or ())
 
 
 def acknowledge(alarm_id: int, *, actor: Actor) -> bool:
@@ -137,13 +148,17 @@ def _row(alarm: Alarm) -> dict[str, Any]:
     }
 
 
-def _written(statement: str, given: dict[str, Any]) -> int | None:
-    """Run a statement in a transaction of its own, or a savepoint of the present one; None: it failed."""
+def _written(statement: str, given: dict[str, Any]) -> list[tuple[str, str, bool]] | None:
+    """
+    Run a statement in a transaction of its own, or a savepoint of the present one; None: it failed.
+
+    Returns kind and subject of each row, and whether it is new.
+    """
     outermost = not connection.in_atomic_block
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(statement, {**given, "now": clock.now()})
-            return int(cursor.rowcount)
+            return list(cursor.fetchall())
     except Error:
         log.exception("alarm_not_stored")
         if outermost:
