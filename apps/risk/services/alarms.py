@@ -94,7 +94,7 @@ def raise_alarms(alarms: Sequence[Alarm]) -> bool:
     """
     Raise alarms together (see `raise_alarm`); of the same kind and subject the last one counts.
 
-    The log tells each when it is new, all of them when they cannot be stored; what goes on alarming is counted.
+    The log tells each when it is new, all of them when they cannot be stored; what goes on is counted.
     """
     distinct = {(alarm.kind, alarm.subject[:SUBJECT_MAX]): alarm for alarm in alarms}
     if not distinct:
