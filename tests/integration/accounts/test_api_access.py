@@ -9,7 +9,8 @@ from drf_spectacular.generators import SchemaGenerator
 from apps.accounts.models import Client
 from apps.accounts.services import tokens, users
 
-OPEN = {("POST", "/api/auth/login"), ("POST", "/api/auth/refresh")}
+OPEN = {("POST", "/api/auth/login"), ("POST", "/api/auth/refresh"), ("POST", "/api/admin/auth/login")}
+STAFF = "/api/admin/"
 EXPECTED_PATHS = {
     "/api/auth/login",
     "/api/auth/refresh",
@@ -46,7 +47,7 @@ CLOSED = [call for call in operations() if call not in OPEN]
 
 def call(method: str, path: str, token: str | None) -> Any:
     address = path
-    for name in ("login", "order_id", "position_id"):
+    for name in ("login", "order_id", "position_id", "liquidation_id", "state_id"):
         address = address.replace("{" + name + "}", "1")
     address = address.replace("{symbol}", "EURUSD")
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
@@ -80,5 +81,7 @@ def test_nothing_of_anybody_else_is_found(trader: Client) -> None:
     access = tokens.issue(user_id=trader.user_id).access
 
     for method, path in CLOSED:
-        if "{" in path and "symbol" not in path:
+        if path.startswith(STAFF):
+            assert call(method, path, access).status_code == 403, (method, path)
+        elif "{" in path and "symbol" not in path:
             assert call(method, path, access).status_code in {400, 404}, (method, path)

@@ -83,17 +83,29 @@ def test_a_repeated_trigger_fills_once(holder):
 # --- guards ----------------------------------------------------------------------------------------------
 
 
+class Refusing:
+    """A guard that refuses whatever adds exposure."""
+
+    def begin(self, cursor, asked, views, now):
+        """Read nothing."""
+
+    def refusal(self, command, book, market):
+        """Refuse."""
+        return RejectReason.CLOSE_ONLY
+
+    def note(self, command, book, outcome):
+        """Learn nothing."""
+
+
 @pytest.fixture
 def guarded(monkeypatch):
-    """A guard that refuses whatever adds exposure."""
-    monkeypatch.setattr(
-        executor._executor._runner, "_guards", [lambda command, book, market: RejectReason.CLOSE_ONLY]
-    )
+    """Orders stand before one guard that refuses."""
+    monkeypatch.setattr(executor._executor._runner._guards, "_guards", [Refusing()])
 
 
 def test_a_guard_rejects_an_order_that_fires_and_no_other(holder, guarded, monkeypatch):
     with monkeypatch.context() as unguarded:
-        unguarded.setattr(executor._executor._runner, "_guards", [])
+        unguarded.setattr(executor._executor._runner._guards, "_guards", [])
         number = run(holder, buy_stop("1.10500", lots="0.1")).order.id
 
     with pytest.raises(TriggerVoid):
