@@ -12,7 +12,7 @@ import pytest
 from django.db import OperationalError, connection, connections
 
 from apps.accounts.models import AccountEvent, AccountState
-from apps.trading.domain.commands import Outcome
+from apps.trading.domain.commands import Command, Outcome
 from apps.trading.domain.orders import Side
 from apps.trading.models import Deal, Order, Position
 from apps.trading.selectors import verification
@@ -216,7 +216,8 @@ def test_a_connection_lost_between_batches_is_replaced(holder, testbed, caplog):
 def test_a_connection_lost_before_the_commit_books_once(holder, testbed):
     calls = []
 
-    def break_once(outcome: Outcome) -> None:
+    def break_once(answered: list[tuple[Command, Outcome]]) -> None:
+        [(_, outcome)] = answered
         calls.append(outcome.seq)
         if len(calls) == 1:
             _end_other_backends(testbed)
@@ -298,10 +299,11 @@ def test_a_batch_that_breaks_and_then_loses_its_connection_still_books_each_once
     """After a rollback the batch runs one by one; a connection lost then costs no order its answer."""
     broken = []
 
-    def explode(outcome: Outcome) -> None:
+    def explode(answered: list[tuple[Command, Outcome]]) -> None:
         raise ZeroDivisionError
 
-    def break_once(outcome: Outcome) -> None:
+    def break_once(answered: list[tuple[Command, Outcome]]) -> None:
+        [(_, outcome)] = answered
         if len(broken) < 2:  # in the batch, and again when it runs alone
             broken.append(outcome.seq)
             _end_other_backends(testbed)
