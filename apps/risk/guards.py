@@ -61,16 +61,16 @@ class _Reader(threading.local):
     def __init__(self) -> None:
         self._kept = Controls()
         self._read_at = datetime.min.replace(tzinfo=UTC)
-        self._batch: tuple[Cursor[Any] | None, datetime | None] = (None, None)
+        self._batch: tuple[int, datetime] | None = None  # which cursor, when; no cursor outlives its batch
 
     def controls(self, cursor: Cursor[Any], now: datetime) -> Controls:
         """Return the controls as of the batch that uses this cursor at this instant."""
-        if self._batch[0] is not cursor or self._batch[1] != now:
+        if self._batch != (id(cursor), now):
             version = stored.controls_version(cursor)
             is_old = self._kept.follows_providers and now - self._read_at >= PROVIDERS_KEPT
             if version != self._kept.version or is_old:
                 self._kept, self._read_at = stored.read_controls(cursor, version), now
-            self._batch = (cursor, now)
+            self._batch = (id(cursor), now)
         return self._kept
 
     def forget(self) -> None:

@@ -76,11 +76,15 @@ class IdBlock:
         self._cursor: Cursor[Any] | None = None
 
     def ensure(self, cursor: Cursor[Any], count: int) -> None:
-        """Hold at least `count` numbers; more are taken through the same cursor until the next call."""
+        """Hold at least `count` numbers; more are taken through the same cursor until `let_go`."""
         self._cursor = cursor
         if len(self._free) < count:
             taken = rows.reserve(cursor, self._sequence, count + ID_BLOCK)
             self._free = [*reversed(taken), *self._free]
+
+    def let_go(self) -> None:
+        """Keep no cursor beyond its batch."""
+        self._cursor = None
 
     def clear(self) -> None:
         """Give up the numbers held: after a lost connection the database may have gone back behind them."""
@@ -148,6 +152,9 @@ class BatchRunner:
             for account_id in used:
                 self._books.pop(account_id, None)
             raise
+        finally:
+            self._tickets.let_go()
+            self._event_ids.let_go()
         self.committing = False
         self._keep(used)
         return written
