@@ -247,9 +247,9 @@ class Dispatcher:
         return rest is not None and rest.until > now and rest.seq >= seq
 
     def _push(self, rank: int, ask: Ask) -> None:
-        """Queue one account; one that waits already keeps its place, unless it was given back."""
+        """Queue one account, unless it stands further in front already; an earlier entry no longer counts."""
         place = self._pending.get(ask.account_id)
-        if place is not None and rank >= 0 and place.fence == ask.fence:  # ranks of lists do not compare
+        if place is not None and place.rank <= rank and place.fence == ask.fence:
             return
         self._number += 1
         self._rests.pop(ask.account_id, None)
