@@ -27,6 +27,15 @@ TEST_FOLDER = REPOSITORY / ".rtx" / "test"
 
 MakeStack = Callable[..., Stack]
 
+# Made-up prices that move several times a second at any hour, whatever feed this machine's environment names:
+# recorded ones have pauses in which orders are refused.
+STEADY_PRICES = {
+    "RTX_FEED": "simulated",
+    "RTX_FEED_BY_SYMBOL": "",
+    "RTX_FEED_SPEED": "5",
+    "RTX_SESSIONS_ALWAYS_OPEN": "1",
+}
+
 
 def pytest_configure() -> None:
     """

@@ -13,7 +13,7 @@ from rtx_client import RtxClient, Tokens
 
 from rtx.local.home import REPOSITORY
 from rtx.local.stack import Stack
-from tests.conftest import TEST_FOLDER, copy_installation
+from tests.conftest import STEADY_PRICES, TEST_FOLDER, copy_installation
 from tests.integration.faults.clients import eventually
 
 
@@ -35,7 +35,7 @@ class Trader:
 def stack(migrated_home: Path) -> Iterator[Stack]:
     """Servers, web, stream and engine."""
     home = copy_installation(migrated_home, TEST_FOLDER / f"clients-{os.getpid()}")
-    env = {"DJANGO_SETTINGS_MODULE": "rtx.settings.dev", "RTX_SESSIONS_ALWAYS_OPEN": "1"}
+    env = {"DJANGO_SETTINGS_MODULE": "rtx.settings.dev", **STEADY_PRICES}
     running = Stack(home=home, fast=True, temporary=True, env=env)
     try:
         running.open(migrate=False)

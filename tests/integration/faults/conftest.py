@@ -11,7 +11,7 @@ import pytest
 
 from rtx.local.home import REPOSITORY
 from rtx.local.stack import Stack
-from tests.conftest import TEST_FOLDER, copy_installation
+from tests.conftest import STEADY_PRICES, TEST_FOLDER, copy_installation
 from tests.integration.faults.clients import Answer, Caller, eventually
 
 ACCOUNTS = 6
@@ -23,7 +23,7 @@ def stack(migrated_home: Path) -> Iterator[Stack]:
     home = copy_installation(migrated_home, TEST_FOLDER / f"faults-{os.getpid()}")
     env = {
         "DJANGO_SETTINGS_MODULE": "rtx.settings.dev",  # the tests' own would be inherited
-        "RTX_SESSIONS_ALWAYS_OPEN": "1",
+        **STEADY_PRICES,
         "RTX_RATE_API_PER_S": "10000",
         "RTX_RATE_API_BURST": "10000",
     }

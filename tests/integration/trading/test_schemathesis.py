@@ -28,7 +28,7 @@ from schemathesis.specs.openapi import checks as openapi_checks
 
 from rtx.local.home import REPOSITORY
 from rtx.local.stack import Stack
-from tests.conftest import TEST_FOLDER, copy_installation
+from tests.conftest import STEADY_PRICES, TEST_FOLDER, copy_installation
 
 pytestmark = pytest.mark.serial
 
@@ -62,7 +62,7 @@ def traded(migrated_home: Path) -> Iterator[Callable[[], Live]]:
     home = copy_installation(migrated_home, TEST_FOLDER / f"schemathesis-{os.getpid()}")
     env = {
         "DJANGO_SETTINGS_MODULE": "rtx.settings.dev",
-        "RTX_SESSIONS_ALWAYS_OPEN": "1",
+        **STEADY_PRICES,
         **{
             f"RTX_RATE_{kind}_{what}": "100000"
             for kind in ("API", "STATEMENTS", "LOGIN")
