@@ -16,7 +16,7 @@ import structlog
 from django.conf import settings
 from django.db import connection
 
-from apps.risk.services.liquidation_dispatch import TOGETHER_MAX, Dispatcher, command_id_of, seqs_of
+from apps.risk.services.liquidation_dispatch import TOGETHER_MAX, Dispatcher, Rank, command_id_of, seqs_of
 from apps.risk.services.liquidation_records import QUEUE_LEASE, Notes, dossiers_of
 from apps.trading.domain.commands import Outcome, StopOut
 from apps.trading.domain.stop_out import StopOutStuck, StopOutVoid
@@ -52,7 +52,7 @@ class Enforced(StrEnum):
 
 
 def ask(
-    account_ids_worst_first: Sequence[int],
+    ranks: Mapping[int, Rank],
     *,
     quote_time_ms: int | None,
     fence: int,
@@ -61,7 +61,7 @@ def ask(
     seqs: Mapping[int, int] | None = None,
 ) -> None:
     """
-    Have accounts stopped out, worst first, by a thread of this process.
+    Have accounts stopped out by a thread of this process, the lowest rank first whoever asked and when.
 
     Never waits. An account that is under way is not asked for twice; one that waits for a market is left to
     the queue until it changes (`seqs`: account -> its last known event). `fence` is that of the lease
@@ -69,7 +69,7 @@ def ask(
     leadership is asked for.
     """
     _dispatcher.offer(
-        account_ids_worst_first,
+        ranks,
         cause=cause,
         quote_time_ms=quote_time_ms,
         fence=fence,
@@ -78,9 +78,9 @@ def ask(
     )
 
 
-def retry(account_ids_worst_first: Sequence[int], *, fence: int) -> None:
+def retry(ranks: Mapping[int, Rank], *, fence: int) -> None:
     """Have accounts that wait tried again now, like `ask`; `fence` is that of the queue's lease."""
-    _dispatcher.offer(account_ids_worst_first, cause="queue", fence=fence, shard=QUEUE_LEASE, is_urgent=True)
+    _dispatcher.offer(ranks, cause="queue", fence=fence, shard=QUEUE_LEASE, is_urgent=True)
 
 
 def health() -> dict[str, Any]:
@@ -91,6 +91,11 @@ def health() -> dict[str, Any]:
 def backlog() -> int:
     """Return how many accounts are queued in this process or under way."""
     return _dispatcher.backlog
+
+
+def has(account_id: int) -> bool:
+    """Tell whether an account is queued in this process or under way."""
+    return _dispatcher.has(account_id)
 
 
 def oldest_s() -> float:

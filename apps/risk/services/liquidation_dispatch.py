@@ -3,11 +3,12 @@ Brings stop-outs to the executor, worst account first, and deals with what becom
 
 One thread per process. So few are under way at once that clients' orders and triggers pass between them; an
 account is never twice under way. A command's id is made of the account's `seq` as it is read just before: two
-engines, or monitor and sweep, that see the same account stop it out once. Decides nothing about levels: the
-account book does, under its lock.
+engines, or monitor and sweep, that see the same account stop it out once. Levels only order those who wait:
+whether anything is closed, the account book decides under its lock.
 """
 
 import heapq
+import math
 import threading
 import time
 from collections import deque
@@ -37,6 +38,7 @@ ACTOR = Actor.system("liquidation")
 UNDER_WAY_MAX = 96
 TOGETHER_MAX = 48
 REST_S = 30.0  # what waits for a market is the queue's, unless the account itself has changed
+LONG_SHARE = 8  # a list of more than an eighth of those who wait
 PAUSE_S = 0.2  # after a failure of the database
 STOP_WAIT_S = 5.0
 SEQS = "SELECT account_id, seq FROM accounts_accountstate WHERE account_id = ANY(%s)"
@@ -44,10 +46,21 @@ SEQS = "SELECT account_id, seq FROM accounts_accountstate WHERE account_id = ANY
 Submit = Callable[[Sequence[Command], tuple[Effect, ...]], list["Future[Outcome]"]]
 
 
+class Rank(NamedTuple):
+    """Who goes first: the lower margin level, of the same the lower equity."""
+
+    level_pct: float
+    equity: float = 0.0
+
+
+WORST = Rank(-math.inf)
+
+
 class Ask(NamedTuple):
-    """One account to stop out, and who asked."""
+    """One account to stop out, how badly it stands, and who asked."""
 
     account_id: int
+    rank: Rank
     cause: str
     quote_time_ms: int | None
     fence: int
@@ -60,7 +73,7 @@ class _Rest(NamedTuple):
 
 
 class _Arrived(NamedTuple):
-    account_ids: Sequence[int]
+    ranks: Mapping[int, Rank]
     cause: str
     quote_time_ms: int | None
     fence: int
@@ -71,13 +84,7 @@ class _Arrived(NamedTuple):
     def overrules(self, before: "_Arrived") -> bool:
         """Say whether an earlier list of the same asker need not be looked at any more."""
         same = (self.cause, self.fence, self.shard) == (before.cause, before.fence, before.shard)
-        return same and not before.is_urgent and set(before.account_ids) <= set(self.account_ids)
-
-
-class _Place(NamedTuple):
-    number: int
-    rank: int
-    fence: int
+        return same and not before.is_urgent and before.ranks.keys() <= self.ranks.keys()
 
 
 def command_id_of(account_id: int, *, seq: int) -> UUID:
@@ -104,15 +111,14 @@ class Dispatcher:
         self._changed = threading.Condition()
         self._arrived: deque[_Arrived] = deque()
         self._answered: deque[tuple[Ask, Future[Outcome]]] = deque()
-        self._heap: list[tuple[int, int, Ask]] = []
-        self._pending: dict[int, _Place] = {}  # account id -> its valid entry in the heap
+        self._pending: dict[int, Ask] = {}
+        self._heap: list[tuple[Rank, int]] = []  # accounts; an entry counts while its rank is the pending one
         self._under_way: dict[int, float] = {}  # account id -> since when
         self._asked_again: dict[int, Ask] = {}
         self._rests: dict[int, _Rest] = {}
         self._seqs: dict[int, int] = {}  # of what is under way: the account's event it was asked after
         self._deposed: dict[str, int] = {}  # shard -> latest fence that turned out to be no leader's
         self._notes = Notes()
-        self._number = 0
         self._is_held_up = False
         self._paused_until = 0.0
         self._stopping = False
@@ -125,7 +131,7 @@ class Dispatcher:
 
     def offer(
         self,
-        account_ids: Sequence[int],
+        ranks: Mapping[int, Rank],
         *,
         cause: str,
         quote_time_ms: int | None = None,
@@ -135,12 +141,13 @@ class Dispatcher:
         seqs: Mapping[int, int] | None = None,
     ) -> None:
         """
-        Queue accounts, worst first. Quick: the feed's thread calls it. `is_urgent` ends an account's rest; so
-        does a later event of the account (`seqs`: account -> its last known event).
+        Queue accounts by their ranks; who waits already gets its new one. Quick: the monitor's threads call
+        it. `is_urgent` ends an account's rest; so does a later event of the account (`seqs`: account -> its
+        last known event).
         """
-        if not account_ids:
+        if not ranks:
             return
-        arrived = _Arrived(account_ids, cause, quote_time_ms, fence, shard, is_urgent, seqs or {})
+        arrived = _Arrived(ranks, cause, quote_time_ms, fence, shard, is_urgent, seqs or {})
         with self._changed:
             if self._arrived and arrived.overrules(self._arrived[-1]):
                 self._arrived.pop()  # nobody has looked yet, and the newer one names who is below now
@@ -163,9 +170,11 @@ class Dispatcher:
     @property
     def backlog(self) -> int:
         """How many accounts are queued or under way."""
-        return (
-            len(self._pending) + len(self._under_way) + sum(len(one.account_ids) for one in [*self._arrived])
-        )
+        return len(self._pending) + len(self._under_way) + sum(len(one.ranks) for one in [*self._arrived])
+
+    def has(self, account_id: int) -> bool:
+        """Tell whether an account is queued or under way."""
+        return account_id in self._pending or account_id in self._under_way
 
     @property
     def oldest_s(self) -> float:
@@ -231,30 +240,38 @@ class Dispatcher:
                 if not self._arrived:
                     return
                 arrived = self._arrived.popleft()
-            ids, urgent = arrived.account_ids, arrived.is_urgent
-            self.counted["asked"] += len(ids)
-            if arrived.fence and arrived.fence <= self._deposed.get(arrived.shard, 0):
-                continue
-            for rank, account_id in enumerate(ids):
-                ask = Ask(account_id, *arrived[1:5])
-                if account_id in self._under_way:
-                    self._asked_again[account_id] = ask
-                elif urgent or not self._rests_still(account_id, now, arrived.seqs.get(account_id, 0)):
-                    self._push(rank, ask)
+            self.counted["asked"] += len(arrived.ranks)
+            if not arrived.fence or arrived.fence > self._deposed.get(arrived.shard, 0):
+                self._queue(arrived, now)
+
+    def _queue(self, arrived: _Arrived, now: float) -> None:
+        """Give a list its places; a long one orders everybody anew instead of each on its own."""
+        is_long = len(arrived.ranks) * LONG_SHARE > len(self._pending)
+        for account_id, rank in arrived.ranks.items():
+            ask = Ask(account_id, rank, *arrived[1:5])
+            if account_id in self._under_way:
+                self._asked_again[account_id] = ask
+            elif arrived.is_urgent or not self._rests_still(account_id, now, arrived.seqs.get(account_id, 0)):
+                self._push(ask, is_ordered=not is_long)
+        if is_long:
+            self._heap = [(ask.rank, account_id) for account_id, ask in self._pending.items()]
+            heapq.heapify(self._heap)
 
     def _rests_still(self, account_id: int, now: float, seq: int) -> bool:
         rest = self._rests.get(account_id)
         return rest is not None and rest.until > now and rest.seq >= seq
 
-    def _push(self, rank: int, ask: Ask) -> None:
-        """Queue one account, unless it stands further in front already; an earlier entry no longer counts."""
-        place = self._pending.get(ask.account_id)
-        if place is not None and place.rank <= rank and place.fence == ask.fence:
-            return
-        self._number += 1
+    def _push(self, ask: Ask, *, is_ordered: bool = True) -> None:
+        """Queue one account; of who waits for the same asker already, only the rank changes."""
+        before = self._pending.get(ask.account_id)
+        if before is not None and (before.fence, before.shard) == (ask.fence, ask.shard):
+            if before.rank == ask.rank:
+                return
+            ask = before._replace(rank=ask.rank)
         self._rests.pop(ask.account_id, None)
-        self._pending[ask.account_id] = _Place(self._number, rank, ask.fence)
-        heapq.heappush(self._heap, (rank, self._number, ask))
+        self._pending[ask.account_id] = ask
+        if is_ordered:
+            heapq.heappush(self._heap, (ask.rank, ask.account_id))
 
     def _submit_what_may(self) -> None:
         while self._pending and self._has_room() and not self._stopping:
@@ -299,21 +316,18 @@ class Dispatcher:
         asks: list[Ask] = []
         room = min(TOGETHER_MAX, settings.EXECUTOR_QUEUE_MAX, UNDER_WAY_MAX - len(self._under_way))
         while self._heap and len(asks) < room:
-            _, number, ask = heapq.heappop(self._heap)
-            if self._is_valid(number, ask):
-                del self._pending[ask.account_id]
+            rank, account_id = heapq.heappop(self._heap)
+            ask = self._pending.get(account_id)
+            if ask is not None and ask.rank == rank:
+                del self._pending[account_id]
                 asks.append(ask)
         return asks
 
-    def _is_valid(self, number: int, ask: Ask) -> bool:
-        place = self._pending.get(ask.account_id)
-        return place is not None and place.number == number
-
     def _give_back(self, asks: list[Ask]) -> None:
-        """Queue again, in front, what was not submitted."""
+        """Queue again what was not submitted."""
         for ask in asks:
             if ask.account_id not in self._under_way:
-                self._push(-1, ask)
+                self._push(ask)
 
     def _take_answer(self, ask: Ask, future: "Future[Outcome]") -> None:
         """Called in the executor's thread."""
@@ -351,7 +365,7 @@ class Dispatcher:
             self.counted["void"] += 1
             self._notes.void.add(account_id)
             if again is not None:  # asked after it was decided, perhaps on a newer price
-                self._push(0, again)
+                self._push(again)
         elif isinstance(error, StopOutStuck):
             self.counted["stuck"] += 1
             self._notes.stuck(account_id, error)
@@ -360,7 +374,7 @@ class Dispatcher:
             self.last_error = repr(error)
             self.counted["retried"] += 1
             self._is_held_up = True
-            self._push(-1, ask)
+            self._push(ask)
         elif isinstance(error, NotLeading):
             self._step_down(ask)
         elif isinstance(error, NotFound):
@@ -383,8 +397,7 @@ class Dispatcher:
         """Another one leads the shard: what this leadership asked for is not ours to do."""
         self.counted["deposed"] += 1
         self._deposed[ask.shard] = max(ask.fence, self._deposed.get(ask.shard, 0))
-        stale = [one for _, number, one in self._heap if self._is_valid(number, one)]
-        for one in stale:
+        for one in [*self._pending.values()]:
             if one.fence and one.shard == ask.shard and one.fence <= ask.fence:
                 del self._pending[one.account_id]
 

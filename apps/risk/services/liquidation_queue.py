@@ -14,11 +14,13 @@ from typing import Any
 
 import structlog
 from django.db import Error, connection
+from django.db.models import F
 
 from apps.market.services.engine import Engine
 from apps.market.services.leases import Lease
 from apps.risk.models import QueuedLiquidation
 from apps.risk.services import liquidation
+from apps.risk.services.liquidation_dispatch import WORST, Rank
 from apps.risk.services.liquidation_records import PAUSE_CLOSED_MAX_S
 from apps.trading.domain.market_record import OPEN, state_of
 from apps.trading.selectors.markets import Markets, markets
@@ -51,24 +53,24 @@ class Openings:
         return found
 
 
-def due(*, now: datetime, views: Markets, openings: Openings) -> list[int]:
-    """Return the accounts to try again now, worst first: their pause is over or a market has opened."""
+def due(*, now: datetime, views: Markets, openings: Openings) -> dict[int, Rank]:
+    """Return the worst of the accounts to try again now: their pause is over or a market has opened."""
     rows = (
         QueuedLiquidation.objects.filter(resolved_at__isnull=True)
-        .order_by("level_pct", "id")
-        .values_list("account_id", "account__group_id", "waiting", "next_try_at")
+        .order_by(F("level_pct").asc(nulls_first=True), "id")
+        .values_list("account_id", "level_pct", "account__group_id", "waiting", "next_try_at")
     )
     waiting = [
-        (account_id, {(group_id, symbol) for symbol, _ in held.values()}, next_try_at)
-        for account_id, group_id, held, next_try_at in rows
+        (account_id, level, {(group_id, symbol) for symbol, _ in held.values()}, next_try_at)
+        for account_id, level, group_id, held, next_try_at in rows
     ]
-    opened = openings.new((place for _, places, _ in waiting for place in places), views)
+    opened = openings.new((place for _, _, places, _ in waiting for place in places), views)
     found = [
-        account_id
-        for account_id, places, next_try_at in waiting
+        (account_id, WORST if level is None else Rank(float(level)))
+        for account_id, level, places, next_try_at in waiting
         if not now < next_try_at < now + PAUSE_BELIEVED or not places.isdisjoint(opened)
     ]
-    return found[:TOGETHER_MAX]
+    return dict(found[:TOGETHER_MAX])
 
 
 class LiquidationQueueService:

@@ -3,7 +3,8 @@ Margin calls: brings crossings of the margin-call level to the executor, and kee
 
 A call (or its end) is a command with an id made of the account's `seq`, decided by the account book in
 Decimal; its row is written in the same transaction. One thread per shard. Stop-outs go before calls: while
-liquidations wait, calls do. Finds nothing itself: that is the portfolio.
+liquidations wait, calls do, and an account that is about to be stopped out is called only if that left it
+low. Finds nothing itself: that is the portfolio.
 """
 
 import threading
@@ -37,6 +38,7 @@ REST_S = 0.25  # after an answer, until the journal has told of it or the level 
 PAUSE_S = 0.2
 STOP_WAIT_S = 5.0
 
+InCall = Callable[[Sequence[int]], set[int]]
 Submit = Callable[[Sequence[Command], tuple[Effect, ...]], list["Future[Outcome]"]]
 
 log = structlog.get_logger(__name__)
@@ -83,6 +85,12 @@ def keep(answered: list[tuple[Command, Outcome]]) -> None:
     MarginCall.objects.bulk_update(ended, ["cleared_at", "cleared_seq", "cleared_level_pct"])
 
 
+def in_call(account_ids: Sequence[int]) -> set[int]:
+    """Return those of the accounts whose margin call is open."""
+    rows = MarginCall.objects.filter(account_id__in=account_ids, cleared_at__isnull=True)
+    return set(rows.values_list("account_id", flat=True))
+
+
 def _submitted(commands: Sequence[Command], effects: tuple[Effect, ...]) -> list["Future[Outcome]"]:
     return executor.submit_all(commands, effects=effects)
 
@@ -90,9 +98,16 @@ def _submitted(commands: Sequence[Command], effects: tuple[Effect, ...]) -> list
 class Caller:
     """Takes crossings from any thread; see the module."""
 
-    def __init__(self, *, submit: Submit = _submitted, backlog: Callable[[], int] | None = None) -> None:
-        self._submit = submit
-        self._backlog = backlog or liquidation.backlog
+    def __init__(
+        self,
+        *,
+        submit: Submit = _submitted,
+        backlog: Callable[[], int] = liquidation.backlog,
+        is_closed_first: Callable[[int], bool] = liquidation.has,
+        in_call: InCall = in_call,
+    ) -> None:
+        self._submit, self._backlog, self._in_call = submit, backlog, in_call
+        self._is_closed_first = is_closed_first
         self._changed = threading.Condition()
         self._pending: dict[int, tuple[int, bool]] = {}  # account id -> seq, ends
         self._under_way: dict[int, float] = {}  # account id -> since when
@@ -156,6 +171,7 @@ class Caller:
                 except Exception as error:
                     self.last_error = repr(error)
                     log.exception("margin_calls_could_not_be_dispatched")
+                    connection.close()
                     time.sleep(PAUSE_S)
         finally:
             connection.close()
@@ -188,30 +204,49 @@ class Caller:
         if self._is_held_up():
             time.sleep(LOOK_S)
             return
-        commands: list[CallMargin] = []
+        taken: dict[int, tuple[int, bool]] = {}
         with self._changed:
-            while self._pending and len(self._under_way) + len(commands) < UNDER_WAY_MAX:
-                account_id, (seq, ends) = self._pending.popitem()
-                command_id = command_id_of(account_id, seq=seq, ends=ends)
-                commands.append(
-                    CallMargin(account_id=account_id, command_id=command_id, actor=ACTOR, ends=ends)
-                )
+            while self._pending and len(self._under_way) + len(taken) < UNDER_WAY_MAX:
+                account_id, crossing = self._pending.popitem()
+                if not self._is_closed_first(account_id):
+                    taken[account_id] = crossing
             now = time.monotonic()
-            self._under_way.update((command.account_id, now) for command in commands)
-        if not commands:
-            return
+            self._under_way.update(dict.fromkeys(taken, now))
         try:
-            futures = self._submit(commands, (keep,))
+            commands = self._commands(taken)
+            futures = self._submit(commands, (keep,)) if commands else []
         except BaseException as error:  # nothing is under way; the next look finds the accounts again
             with self._changed:
-                for command in commands:
-                    self._under_way.pop(command.account_id, None)
+                for account_id in taken:
+                    self._under_way.pop(account_id, None)
             if not isinstance(error, Busy):
                 raise
             time.sleep(LOOK_S)
             return
         for command, future in zip(commands, futures, strict=True):
             future.add_done_callback(partial(self._take_answer, command))
+
+    def _commands(self, taken: Mapping[int, tuple[int, bool]]) -> list[CallMargin]:
+        """
+        Make the commands of what is not so already.
+
+        One that is would fail the transaction of its batch: that is left to races between engines.
+        """
+        called = self._in_call(list(taken)) if taken else set()
+        connection.close()  # to the pool: there may be nothing to do for long
+        until, commands = time.monotonic() + REST_S, []
+        with self._changed:
+            for account_id, (seq, ends) in taken.items():
+                if (account_id in called) is ends:
+                    command_id = command_id_of(account_id, seq=seq, ends=ends)
+                    commands.append(
+                        CallMargin(account_id=account_id, command_id=command_id, actor=ACTOR, ends=ends)
+                    )
+                else:
+                    self.counted["void"] += 1
+                    self._under_way.pop(account_id, None)
+                    self._rests[account_id] = until
+        return commands
 
     def _take_answer(self, command: CallMargin, future: "Future[Outcome]") -> None:
         """Called in the executor's thread."""

@@ -24,6 +24,7 @@ from apps.market.services.engine import TickBatch
 from apps.market.services.leases import Lease, NotLeading
 from apps.risk.selectors import portfolio as stored
 from apps.risk.services import liquidation, marks, portfolio_rows
+from apps.risk.services.liquidation_dispatch import Rank
 from apps.risk.services.margin_calls import Caller
 from apps.risk.services.monitor_records import Recorder
 from apps.risk.services.monitor_status import Lags
@@ -227,7 +228,7 @@ class Shard:
         if found.stop:
             self.counted["stop_outs_asked"] += len(found.stop)
             liquidation.ask(
-                found.stop,
+                dict(zip(found.stop, map(Rank._make, found.ranks), strict=True)),
                 quote_time_ms=quote_time_ms,
                 fence=self.lease.fence,
                 shard=self.name,

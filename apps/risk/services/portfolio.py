@@ -30,14 +30,16 @@ class Found(NamedTuple):
     Account ids: at or below stop-out (worst first), newly at or below the margin call, no longer so.
 
     Who fell through both levels is in both: when nothing can be closed the client is called at least.
+    `ranks`: of those at or below stop-out, margin level in percent and equity.
     """
 
     stop: list[int]
     call: list[int]
     end: list[int]
+    ranks: list[tuple[float, float]]
 
 
-NOTHING = Found([], [], [])
+NOTHING = Found([], [], [], [])
 
 
 class Bulk(NamedTuple):
@@ -140,9 +142,11 @@ class Portfolio:
         worth = accounts.equity(found)
         broke, called = worth <= accounts.stop_at[found], worth <= accounts.call_at[found]
         stop, worth = found[broke], worth[broke]
-        order = np.lexsort((worth, accounts.levels(stop, worth)))
+        levels = accounts.levels(stop, worth)
+        order = np.lexsort((worth, levels))
         return Found(
             stop=accounts.ids[stop[order]].tolist(),
+            ranks=list(zip(levels[order].tolist(), worth[order].tolist(), strict=True)),
             call=accounts.ids[found[called]].tolist(),
             end=accounts.ids[ended].tolist(),
         )

@@ -108,7 +108,7 @@ def _run(lease: Lease) -> SweepRun:
 
 def _planned(swept: Swept, views: Markets, now: datetime) -> _Plan:
     """Part what was found: below and new, waiting and due, not to be valued, or the busy monitor's."""
-    plan = _Plan(waiting=due(now=now, views=views, openings=Openings()))
+    plan = _Plan(waiting=list(due(now=now, views=views, openings=Openings())))
     queued = set(
         QueuedLiquidation.objects.filter(resolved_at__isnull=True).values_list("account_id", flat=True)
     )

@@ -12,7 +12,7 @@ from apps.groups.models import TradingGroup
 from apps.market.models import Symbol, TradingSession
 from apps.market.services.leases import Lease
 from apps.risk.services import liquidation, liquidation_dispatch, liquidation_queue
-from apps.risk.services.liquidation_dispatch import Dispatcher
+from apps.risk.services.liquidation_dispatch import WORST, Dispatcher, Rank
 from apps.risk.services.liquidation_queue import LiquidationQueueService, Openings, due
 from apps.trading.domain.commands import Command, Outcome
 from apps.trading.domain.stop_out import StopOutVoid
@@ -75,7 +75,8 @@ def real() -> Iterator[Dispatcher]:
 
 
 def offer(dispatcher: Dispatcher, *holders: Holder, **more: Any) -> None:
-    dispatcher.offer([holder.id for holder in holders], cause="monitor", **more)
+    ranks = {holder.id: Rank(float(number)) for number, holder in enumerate(holders)}
+    dispatcher.offer(ranks, cause="monitor", **more)
 
 
 def test_accounts_are_submitted_worst_first_and_none_twice(
@@ -134,7 +135,7 @@ def test_an_account_that_waits_is_left_to_the_queue_until_it_is_urgent(
     offer(real, holder)
     eventually(lambda: real.health()["asked"] == 2)
     assert real.health()["stuck"] == 1
-    real.offer([holder.id], cause="queue", is_urgent=True)
+    real.offer({holder.id: WORST}, cause="queue", is_urgent=True)
 
     eventually(lambda: real.health()["stuck"] == 2)
     assert open_alarms(holder) == ["liquidation_waits"]
@@ -166,11 +167,11 @@ def test_a_retry_of_a_queue_that_another_one_leads_closes_nothing(group: Trading
     assert second.renew()
     crash()
 
-    liquidation.retry([holder.id], fence=first.fence)
+    liquidation.retry({holder.id: WORST}, fence=first.fence)
     eventually(lambda: liquidation.health()["deposed"] == 1)
     assert liquidations(holder) == []
 
-    liquidation.retry([holder.id], fence=second.fence)
+    liquidation.retry({holder.id: WORST}, fence=second.fence)
     eventually(lambda: len(liquidations(holder)) == 1)
 
 
@@ -235,7 +236,7 @@ def test_the_queue_closes_when_the_market_opens(group: TradingGroup, monkeypatch
     always = TradingSession.objects.get(name="Always")
     Symbol.objects.update(session=TradingSession.objects.create(name="Never", timezone="UTC"))
     crash()
-    liquidation.ask([holder.id], quote_time_ms=None, fence=0, shard=0)
+    liquidation.ask({holder.id: WORST}, quote_time_ms=None, fence=0, shard=0)
     eventually(lambda: queued(holder))
 
     with feeding() as feed:
@@ -253,24 +254,24 @@ def test_the_queue_closes_when_the_market_opens(group: TradingGroup, monkeypatch
 def test_a_fresh_price_wakes_up_what_waits_for_one(group: TradingGroup) -> None:
     holder = exposed(group=group)
     rows.show({"EURUSD": ("1.00000", "1.00017")}, age_ms=3_600_000)
-    liquidation.ask([holder.id], quote_time_ms=None, fence=0, shard=0)
+    liquidation.ask({holder.id: WORST}, quote_time_ms=None, fence=0, shard=0)
     row = eventually(lambda: queued(holder))
     openings, now = Openings(), row.tried_at
-    assert due(now=now, views=markets(now=clock.now()), openings=openings) == []
+    assert due(now=now, views=markets(now=clock.now()), openings=openings) == {}
 
     crash()
-    assert due(now=now, views=markets(now=clock.now()), openings=openings) == [holder.id]
-    assert due(now=now, views=markets(now=clock.now()), openings=openings) == []  # once
+    assert due(now=now, views=markets(now=clock.now()), openings=openings).keys() == {holder.id}
+    assert due(now=now, views=markets(now=clock.now()), openings=openings) == {}  # once
 
 
 def test_a_clock_that_was_set_back_delays_nothing(group: TradingGroup) -> None:
     holder = exposed(group=group)
     rows.show({"EURUSD": ("1.00000", "1.00017")}, age_ms=3_600_000)
-    liquidation.ask([holder.id], quote_time_ms=None, fence=0, shard=0)
+    liquidation.ask({holder.id: WORST}, quote_time_ms=None, fence=0, shard=0)
     row = eventually(lambda: queued(holder))
     stepped = row.tried_at - 2 * liquidation_queue.PAUSE_BELIEVED
 
-    assert due(now=stepped, views=markets(now=clock.now()), openings=Openings()) == [holder.id]
+    assert due(now=stepped, views=markets(now=clock.now()), openings=Openings()).keys() == {holder.id}
 
 
 def test_prices_from_another_time_close_nothing_until_the_clock_is_right(
@@ -285,7 +286,7 @@ def test_prices_from_another_time_close_nothing_until_the_clock_is_right(
         row = eventually(lambda: queued(holder))
         assert row.reason == "off_quotes"
 
-    real.offer([holder.id], cause="queue", is_urgent=True)
+    real.offer({holder.id: WORST}, cause="queue", is_urgent=True)
     eventually(lambda: queued(holder) is None)
     assert len(liquidations(holder)) == 1
     assert rows.state_of(holder)[0] == Decimal(0)

@@ -20,7 +20,7 @@ def test_what_could_not_be_submitted_is_not_under_way_and_may_be_asked_for_again
         taken.extend(command.account_id for command in commands)
         return [Future() for _ in commands]
 
-    caller = Caller(submit=submit, backlog=lambda: 0)
+    caller = Caller(submit=submit, backlog=lambda: 0, in_call=lambda ids: set())
     caller.offer({1: 5}, {})
     with pytest.raises(ZeroDivisionError):
         caller._submit_what_may()
