@@ -85,7 +85,8 @@ def make_stack(migrated_home: Path) -> Iterator[MakeStack]:
     def make(
         *, env: dict[str, str] | None = None, sizes: Sizes | None = None, durable: bool = False
     ) -> Stack:
-        home = copy_installation(migrated_home, TEST_FOLDER / f"stack-{os.getpid()}-{len(made)}")
+        target = TEST_FOLDER / f"stack-{os.getpid()}-{len(made)}"
+        home = copy_installation(migrated_home, target, in_memory=not durable)
         demo = {"DJANGO_SETTINGS_MODULE": "rtx.settings.dev"}  # open on every day, boards follow the bus
         stack = Stack(home=home, fast=not durable, temporary=True, env=demo | (env or {}), sizes=sizes)
         made.append(stack)
@@ -97,15 +98,22 @@ def make_stack(migrated_home: Path) -> Iterator[MakeStack]:
         stack.close()
 
 
-def copy_installation(source: Path, target: Path) -> Path:
-    """Copy a stopped installation, owners included, and return the copy."""
+def copy_installation(source: Path, target: Path, *, in_memory: bool = False) -> Path:
+    """
+    Copy a stopped installation, owners included, and return the copy.
+
+    `in_memory` puts its data there, if there is room: making and removing its files is quick then.
+    """
     if target.exists():
         Home(target).remove()
     data = Home(source).postgres_data
     copy = Home(target)
     copy.prepare()
     shutil.copy2(source / "secrets.env", target / "secrets.env")
-    if data.parent != source:  # PostgreSQL cannot reach this clone, so the data lies outside
+    memory = copy.claim_memory() if in_memory else None
+    if memory is not None:
+        copy.place_postgres_data(memory / "postgres")
+    elif data.parent != source:  # PostgreSQL cannot reach this clone, so the data lies outside
         copy.place_postgres_data(outside_folder(target) / "postgres")
     subprocess.run(["cp", "-a", str(data), str(copy.postgres_data)], check=True)
     return target

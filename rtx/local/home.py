@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -25,6 +26,8 @@ from rtx.local.identity import Identity, identify
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 _LOCATION = "postgres.location"
+_MEMORY = Path("/dev/shm")  # noqa: S108 - the folder made in it is refused when it is not ours
+_MEMORY_FREE_MIN = 1 << 30  # bytes: what all tests of a clone hold at once is a tenth of it
 
 Say = Callable[[str], None]
 
@@ -52,6 +55,7 @@ class Home:
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
         self._lock: IO[str] | None = None
+        self._is_signed = False
 
     @property
     def logs(self) -> Path:
@@ -91,17 +95,20 @@ class Home:
 
     # --- one user at a time -----------------------------------------------------------------------------
 
-    def acquire(self, *, shared: bool = False, wait: bool = False) -> bool:
+    def acquire(self, *, shared: bool = False, wait: bool = False, create: bool = True) -> bool:
         """
         Take the installation's lock; it lasts until `release` or the end of this process, however it ends.
 
         A shared lock lets others share it and keeps the guard away. Returns False when somebody else holds
         it.
+
+        :raises FileNotFoundError: there is none, and it is not to be created.
         """
-        lock = open(self.path / "lock", "a+", encoding="utf-8")  # noqa: SIM115 - kept open for as long as it is held
-        mode = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        mode = "a+" if create else "r+"
+        lock = open(self.path / "lock", mode, encoding="utf-8")  # noqa: SIM115 - kept open for as long as it is held
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         try:
-            fcntl.flock(lock, mode if wait else mode | fcntl.LOCK_NB)
+            fcntl.flock(lock, kind if wait else kind | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.close()
             return False
@@ -119,6 +126,7 @@ class Home:
             self._lock.truncate(0)
             self._lock.write(json.dumps(asdict(cast(Identity, identify(os.getpid())))))
             self._lock.flush()
+            self._is_signed = True
 
     def signature(self) -> Identity | None:
         """Return who last signed the lock; they may be gone."""
@@ -127,9 +135,13 @@ class Home:
 
     def release(self) -> None:
         """Give the lock back. Safe to repeat."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        if self._lock is None:
+            return
+        if self._is_signed:  # the next holder may be a guard that never signs
+            self._lock.truncate(0)
+            self._is_signed = False
+        self._lock.close()
+        self._lock = None
 
     # --- processes --------------------------------------------------------------------------------------
 
@@ -161,10 +173,31 @@ class Home:
         """Note that PostgreSQL's data lies outside the installation, in a folder that belongs to it alone."""
         write_private(self.path / _LOCATION, f"{folder}\n")
 
+    @property
+    def memory(self) -> Path:
+        """Return where `claim_memory` makes its folder."""
+        return _MEMORY / f"rtx-{hashlib.sha256(os.fsencode(self.path)).hexdigest()[:12]}"
+
+    def claim_memory(self) -> Path | None:
+        """
+        Make an empty folder in memory for data that nobody misses after a restart (None: no room for it).
+
+        It goes with the installation.
+        """
+        if not _MEMORY.is_dir() or shutil.disk_usage(_MEMORY).free < _MEMORY_FREE_MIN:
+            return None
+        shutil.rmtree(self.memory, ignore_errors=True)
+        try:
+            self.memory.mkdir(mode=0o711)
+        except OSError:  # closed to us, or somebody else's folder has the name
+            return None
+        return self.memory
+
     def remove(self) -> None:
         """
         Delete the installation: data, secrets and logs, also what lies outside the folder. Nothing may run.
         """
+        shutil.rmtree(self.memory, ignore_errors=True)
         if self.postgres_data.parent != self.path:
             shutil.rmtree(self.postgres_data.parent, ignore_errors=True)
         shutil.rmtree(self.path)

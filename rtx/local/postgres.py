@@ -225,6 +225,11 @@ class Postgres:
             return installed / "bin"
         return _copy_binaries(installed) / "bin"
 
+    def give(self, path: Path) -> None:
+        """Make a file or folder the server's own."""
+        if self._user is not None:
+            os.chown(path, *self._user)
+
     def _initialize(self, data: Path, binaries: Path) -> None:
         """Create the data folder; an attempt that was cut short before is removed first."""
         if data.exists():
@@ -232,9 +237,8 @@ class Postgres:
         data.mkdir(parents=True, mode=0o700)
         password_file = data.with_name(f"{data.name}.password")
         write_private(password_file, self.password(SUPERUSER))
-        if self._user is not None:
-            os.chown(data, *self._user)
-            os.chown(password_file, *self._user)
+        self.give(data)
+        self.give(password_file)
         command = [
             str(binaries / "initdb"),
             *("-D", str(data), "-U", SUPERUSER, f"--pwfile={password_file}", "--auth=scram-sha-256"),

@@ -10,6 +10,8 @@ from django.core.cache import cache
 from django.db import connection, transaction
 from django.db.utils import ProgrammingError
 
+from rtx.local.testbed import Testbed
+
 pytestmark = pytest.mark.django_db
 
 
@@ -21,6 +23,16 @@ def test_each_test_starts_from_the_template(turn: int, owner: psycopg.Connection
         cursor.execute("SELECT turn FROM only_here")
 
         assert cursor.fetchall() == [(turn,)]
+
+
+def test_a_clone_lies_where_the_testbed_says(testbed: Testbed) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT spcname FROM pg_tablespace JOIN pg_database ON dattablespace = pg_tablespace.oid"
+            " WHERE datname = current_database()"
+        )
+
+        assert cursor.fetchone() == (testbed.tablespace,)
 
 
 def test_other_threads_see_what_was_committed(owner: psycopg.Connection) -> None:

@@ -84,3 +84,63 @@ def test_a_line_that_is_no_variable_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(LocalError, match="line 2"):
         read_env(path)
+
+
+def test_a_lock_given_back_names_nobody(home: Home) -> None:
+    home.acquire()
+    home.sign()
+
+    home.release()
+
+    assert home.signature() is None
+
+
+def test_a_lock_that_went_with_its_installation_is_not_made_again(home: Home) -> None:
+    with pytest.raises(FileNotFoundError):
+        home.acquire(create=False)
+
+    assert not (home.path / "lock").exists()
+
+
+@pytest.fixture
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in the place of the machine's memory, with room."""
+    folder = tmp_path / "memory"
+    folder.mkdir()
+    monkeypatch.setattr("rtx.local.home._MEMORY", folder)
+    monkeypatch.setattr("rtx.local.home._MEMORY_FREE_MIN", 0)
+    return folder
+
+
+def test_memory_is_claimed_empty_and_goes_with_the_installation(home: Home, memory: Path) -> None:
+    first = home.claim_memory()
+    assert first is not None
+    (first / "left").touch()
+
+    assert home.claim_memory() == first
+    assert list(memory.iterdir()) == [first]
+    assert not list(first.iterdir())
+
+    home.remove()
+    assert not list(memory.iterdir())
+
+
+def test_memory_without_room_is_not_claimed(
+    home: Home, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rtx.local.home._MEMORY_FREE_MIN", 1 << 60)
+
+    assert home.claim_memory() is None
+    assert not list(memory.iterdir())
+
+
+def test_memory_that_this_machine_does_not_have_is_not_claimed(home: Home, memory: Path) -> None:
+    memory.rmdir()
+
+    assert home.claim_memory() is None
+
+
+def test_a_folder_of_somebody_else_is_not_taken(home: Home, memory: Path) -> None:
+    home.memory.symlink_to("/nowhere")  # what cannot be removed as a folder stays
+
+    assert home.claim_memory() is None
