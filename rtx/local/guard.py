@@ -18,21 +18,23 @@ from pathlib import Path
 from rtx.local.home import REPOSITORY, Home, LocalError
 from rtx.local.identity import stop_group
 
-_on_duty: list[subprocess.Popen[bytes]] = []  # kept: Python complains about a child that is forgotten
-
 
 def post(home: Home) -> None:
-    """Start the guard of an installation whose lock we hold. It is in its own session and dies last."""
+    """
+    Start the guard of an installation whose lock we hold. It is in its own session and dies last.
+
+    A shell starts it and ends: a guard is nobody's child, so nobody has to wait for it.
+    """
     with open(home.log("guard"), "ab") as log:
-        guard = subprocess.Popen(
-            [sys.executable, "-m", "rtx.local.guard", str(home.path)],
+        subprocess.run(
+            ["/bin/sh", "-c", '"$@" &', "sh", sys.executable, "-m", "rtx.local.guard", str(home.path)],
             cwd=REPOSITORY,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
+            check=True,
         )
-    _on_duty.append(guard)
 
 
 def sweep(home: Home) -> list[str]:
@@ -66,7 +68,10 @@ def guarded(path: Path, *, temporary: bool = False) -> Iterator[Home]:
 def main(path: Path) -> None:
     """Wait until nobody uses the installation, then stop what is left."""
     home = Home(path)
-    home.acquire(wait=True)
+    try:
+        home.acquire(wait=True, create=False)
+    except FileNotFoundError:  # the installation went before its guard came
+        return
     if path.exists():
         for name in sweep(home):
             print(
