@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import celery
+import kombu.exceptions
 import redis
 import structlog
 from django.conf import settings
@@ -18,6 +19,10 @@ from django.conf import settings
 PROBE_EVERY_S = 5.0
 REDIS_TIMEOUT_S = 0.5
 WORKER_TIMEOUT_S = 1.0
+BROKER_OPTIONS = {
+    "socket_timeout": 3.0,
+    "socket_connect_timeout": REDIS_TIMEOUT_S,
+}  # a read for answers lasts 1 s
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +57,7 @@ class Probe:
         found = Processes(redis=False, workers=None, queued=None)
         try:
             found = ask()
-        except (redis.RedisError, OSError) as error:
+        except (redis.RedisError, kombu.exceptions.OperationalError, OSError) as error:
             log.warning("console_probe_failed", error=str(error))
         finally:
             with self._lock:
@@ -77,8 +82,19 @@ def ask() -> Processes:
         queued = sum(_length(client.llen(name)) for name in settings.CELERY_TASK_QUEUES_NAMES)
     finally:
         client.close()
-    replies = celery.current_app.control.ping(timeout=WORKER_TIMEOUT_S)
-    return Processes(redis=True, workers=len(replies or []), queued=queued)
+    return Processes(redis=True, workers=_workers(), queued=queued)
+
+
+def _workers() -> int:
+    """
+    Count the workers that answer, over a connection that ends with the question.
+
+    One of the pool would stay in the middle of a read for answers: a process forked later waits for ever when
+    it closes what it inherited.
+    """
+    app = celery.current_app
+    with app.connection_for_write(transport_options=BROKER_OPTIONS) as broker:
+        return len(app.control.ping(timeout=WORKER_TIMEOUT_S, connection=broker) or [])
 
 
 def _length(reply: Any) -> int:

@@ -4,8 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
+from django.conf import settings
 from django.test import Client
 
+from apps.console.adapters import processes
 from apps.console.api import health
 
 pytestmark = pytest.mark.django_db
@@ -34,6 +37,13 @@ def test_not_ready_with_a_migration_pending(client: Client, monkeypatch: pytest.
     response = client.get("/ready")
 
     assert (response.status_code, response.json()["reason"]) == (503, "1 migrations are pending")
+
+
+def test_asking_the_workers_leaves_no_connection_in_the_middle_of_a_read(redis_server: object) -> None:
+    assert processes.ask() == processes.Processes(redis=True, workers=0, queued=0)
+
+    with redis.Redis.from_url(settings.CELERY_BROKER_URL) as client:
+        assert "brpop" not in {one["cmd"] for one in client.client_list()}
 
 
 def test_metrics_need_the_token(client: Client, settings: Any) -> None:
