@@ -1,6 +1,5 @@
 """Threads and processes race on one account, and connections break: money and ids stay exact."""
 
-import multiprocessing
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +8,7 @@ from multiprocessing.connection import Connection
 
 import psycopg
 import pytest
-from django.db import OperationalError, connection, connections
+from django.db import OperationalError, connection
 
 from apps.accounts.models import AccountEvent, AccountState
 from apps.trading.domain.commands import Command, Outcome
@@ -22,6 +21,7 @@ from apps.trading.services.executor import Executor
 from rtx.kernel.errors import Unavailable
 from tests.factories import rows
 from tests.factories.rows import Holder, close_order, market_order
+from tests.factories.second_process import SecondProcess
 
 D = Decimal
 THREADS = 50
@@ -130,28 +130,19 @@ def test_a_book_that_another_executor_changed_is_read_again(holder):
 # --- two processes ---------------------------------------------------------------------------------------
 
 
-def _other_process(holder: Holder, pipe: Connection) -> None:
-    """Run in a child: place what the parent says, answer how it went."""
-    connections.close_all()
-    rows.show()
-    for name, lots in iter(pipe.recv, None):
+def _work(pipe: Connection) -> None:
+    """Run in a second process: place what the parent says, answer how it went."""
+    for holder, name, lots in iter(pipe.recv, None):
         outcome = executor.run(market_order(holder, lots=lots, client_order_id=name))
         pipe.send((outcome.order.status if outcome.order else "repeated", outcome.repeated, outcome.seq))
-    connections.close_all()
 
 
 @pytest.fixture
 def other_process(holder: Holder):
-    """A second process with its own executor on the same account; called with (id, lots)."""
-    connections.close_all()
-    here, there = multiprocessing.get_context("fork").Pipe()
-    child = multiprocessing.get_context("fork").Process(target=_other_process, args=(holder, there))
-    child.start()
-    there.close()
-    yield here
-    here.send(None)
-    child.join(20)
-    assert child.exitcode == 0
+    """A second process with its own executor on the same account; told (holder, id, lots)."""
+    process = SecondProcess(f"{__name__}:_work")
+    yield process
+    process.close()
 
 
 def test_two_processes_share_one_account(holder, other_process):
@@ -160,11 +151,11 @@ def test_two_processes_share_one_account(holder, other_process):
             executor.run(market_order(holder, lots="0.10", client_order_id=f"a{number}")).seq
             == 3 + number * 2
         )
-        other_process.send((f"b{number}", "0.20"))
-        assert other_process.recv() == ("filled", False, 4 + number * 2)
+        other_process.send((holder, f"b{number}", "0.20"))
+        assert other_process.receive() == ("filled", False, 4 + number * 2)
 
-    other_process.send(("a0", "0.10"))
-    assert other_process.recv() == ("repeated", True, 3)
+    other_process.send((holder, "a0", "0.10"))
+    assert other_process.receive() == ("repeated", True, 3)
     assert AccountState.objects.get(account_id=holder.id).margin == D("990.15")  # 0.9 lots x 1,100.17
     _verified()
 
@@ -172,8 +163,8 @@ def test_two_processes_share_one_account(holder, other_process):
 def test_two_processes_race(holder, other_process):
     def theirs() -> list[tuple[str, bool, int]]:
         for number in range(20):
-            other_process.send((f"race-{number}", "0.01"))
-        return [other_process.recv() for _ in range(20)]
+            other_process.send((holder, f"race-{number}", "0.01"))
+        return [other_process.receive() for _ in range(20)]
 
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(theirs)

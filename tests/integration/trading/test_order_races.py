@@ -3,7 +3,6 @@ Two commands about one order or position at the same moment, from threads and fr
 wins, the other is told so, and the journal tells which.
 """
 
-import multiprocessing
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connection, connections
+from django.db import connection
 
 from apps.trading.domain.commands import Command
 from apps.trading.domain.orders import TimeInForce
@@ -26,10 +25,10 @@ from apps.trading.services import executor
 from apps.trading.services.executor import Executor
 from rtx.kernel import clock
 from rtx.kernel.errors import RtxError
-from tests.factories import rows
 from tests.factories.booked import of, quoted, run, verified
 from tests.factories.books import buy, buy_stop, cancel, close, expire, modify, trigger, trigger_stop
 from tests.factories.rows import Holder, events_of
+from tests.factories.second_process import SecondProcess
 
 ROUNDS = 12  # the first two of each pair are no race: each side goes first once
 WAIT_S = 20
@@ -184,37 +183,27 @@ def elsewhere() -> Side:
     return lambda command, jumps: ask(second, command)
 
 
-def _child(pipe: Connection) -> None:
-    """Run in a process of its own: what the parent sends, until it sends nothing."""
-    connections.close_all()
-    rows.show()
+def _work(pipe: Connection) -> None:
+    """Run in a second process: what the parent sends, until it sends nothing."""
+    clock.now = _now
     for command, jumps in iter(pipe.recv, None):
         with _jumping_clock(jumps):
             pipe.send(ask(executor._executor, command))
-    connections.close_all()
 
 
 @pytest.fixture
-def other_process(holder: Holder, _clock: None) -> Iterator[Side]:
+def other_process(holder: Holder) -> Iterator[Side]:
     """A second process with its own executor, books and clock."""
-    connections.close_all()
-    context = multiprocessing.get_context("fork")
-    mine, theirs = context.Pipe()
-    child = context.Process(target=_child, args=(theirs,))
-    child.start()
-    theirs.close()
+    process = SecondProcess(f"{__name__}:_work")
 
     def there(command: Command, jumps: bool) -> Reply:
-        mine.send((command, jumps))
-        assert mine.poll(WAIT_S), "the other process does not answer"
-        reply = mine.recv()
+        process.send((command, jumps))
+        reply = process.receive()
         assert isinstance(reply, Reply)
         return reply
 
     yield there
-    mine.send(None)
-    child.join(WAIT_S)
-    assert child.exitcode == 0
+    process.close()
 
 
 def every_race(holder: Holder, theirs: Side) -> None:
