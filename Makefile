@@ -8,7 +8,8 @@ ONLY ?=
 ARGS ?=
 WORKERS ?= 2
 
-export PYTHONDONTWRITEBYTECODE := 1
+# Compiled modules are kept: compiling them anew is most of a process's start, and there are dozens of them.
+unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -43,7 +44,7 @@ $(STAMP): requirements.lock requirements-bootstrap.lock
 	fi; \
 	echo "installing what requirements.lock names"; \
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-bootstrap.lock; \
-	sync="pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock"; \
+	sync="pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock"; \
 	if ! $(BIN)/uv $$sync && ! $(BIN)/uv --system-certs $$sync; then \
 	  echo "uv could not install; trying pip, which knows this machine's own package settings"; \
 	  $(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock; \
