@@ -93,6 +93,23 @@ def test_accounts_are_submitted_worst_first_and_none_twice(
     assert dispatcher.health()["in_flight"] == 3
 
 
+def test_a_later_list_of_a_few_changes_places_by_level_alone(
+    dispatcher: Dispatcher, taking: Executor, holders: list[Holder]
+) -> None:
+    one, two, three = (holder.id for holder in holders)
+    taking.refuses = 1_000_000
+    dispatcher.offer({one: Rank(10.0), two: Rank(20.0), three: Rank(30.0)}, cause="monitor")
+    dispatcher.offer({two: Rank(15.0)}, cause="monitor")
+    dispatcher.offer({three: Rank(5.0, 7.0)}, cause="monitor")
+    dispatcher.offer({one: Rank(5.0, 8.0)}, cause="monitor")
+    eventually(lambda: dispatcher.health()["asked"] == 6)
+
+    taking.refuses = 0
+
+    eventually(lambda: len(taking.taken) == 3)
+    assert taking.accounts == [three, one, two]
+
+
 def test_a_void_answer_to_an_older_ask_is_asked_again(
     dispatcher: Dispatcher, taking: Executor, holders: list[Holder]
 ) -> None:

@@ -2,7 +2,7 @@
 Every operation that the API describes, called with made-up requests against a running broker: no fault of
 ours, no undocumented answer, every answer as described.
 
-Half of the made-up ids are replaced by real ones, so that requests come further than "not found".
+Every other made-up request gets real ids, so that it comes further than "not found".
 """
 
 import json
@@ -12,7 +12,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import product
+from itertools import count, product
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -114,7 +114,7 @@ def _traded(url: str, one: dict[str, Any], other: dict[str, Any]) -> Live:
 
 
 def _made_real(case: Any, live: Live) -> None:
-    """Put real ids in place of every other made-up one."""
+    """Put real ids in place of made-up ones."""
     real = {
         "login": live.login,
         "account": live.login,
@@ -126,14 +126,14 @@ def _made_real(case: Any, live: Live) -> None:
     for part in (case.path_parameters, case.query, case.body):
         if isinstance(part, dict):
             for name in real.keys() & part.keys():
-                if len(repr(part)) % 2:
-                    part[name] = real[name]
+                part[name] = real[name]
 
 
 def _tried(operation: Any, live: Live, mode: GenerationMode) -> Counter[int]:
     """Call one operation with made-up requests, good or bad ones; return the answers by status."""
     token = live.other_token if operation.path in ENDS_A_LOGIN else live.token
     answers: Counter[int] = Counter()
+    number = count()
 
     @given(case=operation.as_strategy(generation_mode=mode))
     @hypothesis_settings(
@@ -145,7 +145,7 @@ def _tried(operation: Any, live: Live, mode: GenerationMode) -> Counter[int]:
         suppress_health_check=list(HealthCheck),
     )
     def every_answer_is_as_described(case: Any) -> None:
-        if mode is GenerationMode.POSITIVE:
+        if mode is GenerationMode.POSITIVE and next(number) % 2:
             _made_real(case, live)
         headers = {"Authorization": f"Bearer {token}"}
         answer = case.call(base_url=live.url, headers=headers, timeout=30)

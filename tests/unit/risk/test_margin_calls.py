@@ -31,3 +31,21 @@ def test_what_could_not_be_submitted_is_not_under_way_and_may_be_asked_for_again
 
     assert (taken, caller.health()["in_flight"]) == ([0, 1], 1)
     assert caller.oldest_s > 0.0
+
+
+def test_only_what_is_not_so_already_is_submitted_and_not_who_is_closed_first() -> None:
+    taken: list[tuple[int, bool]] = []
+
+    def submit(commands: Sequence[Command], effects: Any) -> list["Future[Any]"]:
+        taken.extend((command.account_id, command.ends) for command in commands)  # type: ignore[attr-defined]
+        return [Future() for _ in commands]
+
+    caller = Caller(
+        submit=submit, backlog=lambda: 0, is_closed_first=lambda id_: id_ == 5, in_call=lambda ids: {2, 3}
+    )
+    caller.offer({1: 9, 2: 9, 5: 9}, {3: 9, 4: 9})
+
+    caller._submit_what_may()
+
+    assert sorted(taken) == [(1, False), (3, True)]
+    assert caller.health() == {"queued": 0, "in_flight": 2, "called": 0, "ended": 0, "void": 2, "failed": 0}
