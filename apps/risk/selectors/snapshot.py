@@ -1,75 +1,35 @@
 """
-All accounts and open positions as NumPy arrays, read with one statement: what a what-if is computed on.
+All accounts and open positions as NumPy arrays: what a what-if is computed on. Values nothing.
 
-PostgreSQL packs each column into one array, which arrives as bytes and is taken over without a look at single
-values: 500,000 positions cost as much as 50,000 rows fetched one by one. Double precision: for finding,
-counting and showing; what is listed is computed again in Decimal from the rows themselves.
+The last snapshot is kept per process, and of the next one only those accounts are read that changed since
+(snapshot_rows.py). Double precision: for finding, counting and showing; what is listed is computed again in
+Decimal from the rows themselves.
 """
 
-import struct
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 from django.db import connection
-from numpy.typing import NDArray
-from psycopg import Cursor
 
-from apps.trading.domain.orders import ContractTerms
+from apps.risk.selectors import snapshot_rows
+from apps.risk.selectors.snapshot_rows import Floats, Integers, Kind, Rows
 
-SNAPSHOT = """
-    SELECT extract(epoch FROM now())::float8, held.*, accounts.* FROM (
-        SELECT array_agg(p.account_id),
-               array_agg(hashtextextended(
-                   p.terms, p.symbol_id * 4 + (p.side = 'sell')::int * 2 + (p.book = 'a')::int)),
-               array_agg(p.volume::float8), array_agg(p.cost::float8), array_agg(p.swap::float8)
-        FROM trading_position p
-    ) held, (
-        SELECT array_agg(a.id), array_agg(a.group_id), array_agg(a.leverage),
-               array_agg(hashtext(a.currency)), array_agg((s.balance + s.credit)::float8),
-               array_agg(s.margin::float8)
-        FROM accounts_tradingaccount a JOIN accounts_accountstate s ON s.account_id = a.id
-    ) accounts
-"""
-KINDS = """
-    SELECT DISTINCT ON (k.code) k.code, k.symbol_id, k.side, k.book, k.terms FROM (
-        SELECT DISTINCT p.symbol_id, p.side, p.book, p.terms,
-               hashtextextended(
-                   p.terms, p.symbol_id * 4 + (p.side = 'sell')::int * 2 + (p.book = 'a')::int) AS code
-        FROM trading_position p
-    ) k
-"""
-CURRENCIES = """
-    SELECT hashtext(c.currency), c.currency
-    FROM (SELECT DISTINCT currency FROM accounts_tradingaccount) c
-"""
-HEADER_BYTES = 20  # of an array as PostgreSQL sends it: dimensions, flags, type, length, lower bound
-NUMBERS = {20: ">i8", 23: ">i4", 701: ">f8"}  # int8, int4 and float8 by their type's number
-KEPT_S = 5.0
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What many positions have in common: what is traded, which way, in which book, under which contract."""
-
-    symbol_id: int
-    is_buy: bool
-    book: str
-    terms: ContractTerms
+KEPT_S = 1.0
+WHOLE_S = 900.0  # all is read again after that long: a database restored from a copy may repeat numbers
+TRIES = 5
+EXAMPLES_MAX = 20  # accounts that are looked up to learn one kind
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """
     The house at one instant. Positions name their account and kind by index, accounts their group and
-    currency; accounts stand by ascending id.
+    currency; accounts stand by ascending id. Of some kinds there may be no position.
     """
 
     at: datetime
@@ -88,27 +48,60 @@ class Snapshot:
     swap: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The last snapshot with the rows it was made from; `whole_s` is when all was read."""
+
+    database: str
+    read_s: float
+    whole_s: float
+    rows: Rows
+    house: Snapshot
+
+
+Named = TypeVar("Named")
+
+
+@dataclass(slots=True)
+class Names(Generic[Named]):
+    """What codes stand for, by ascending code."""
+
+    codes: Integers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    names: list[Named] = field(default_factory=list)
+
+    def places(self, codes: Integers) -> tuple[Integers, Integers]:
+        """Return each code's place among the names, and the places of those codes that are not known."""
+        if not len(self.codes):
+            return np.zeros(len(codes), dtype=np.int64), np.arange(len(codes))
+        places = np.minimum(np.searchsorted(self.codes, codes), len(self.codes) - 1)
+        return places, np.flatnonzero(self.codes[places] != codes)
+
+    def learn(self, found: dict[int, Named]) -> None:
+        """Add names; places change."""
+        known = dict(zip(self.codes.tolist(), self.names, strict=True)) | found
+        self.codes = np.array(sorted(known), dtype=np.int64)
+        self.names = [known[code] for code in self.codes.tolist()]
+
+
 _lock = threading.Lock()
-_kinds: dict[int, Kind] = {}
-_currencies: dict[int, str] = {}
-_kept: tuple[float, str, Snapshot] | None = None
+_kinds: Names[Kind] = Names()
+_currencies: Names[str] = Names()
+_kept: Kept | None = None
 
 
 def snapshot(*, seconds: float = KEPT_S) -> Snapshot:
     """Return the house as it is, or as it was up to `seconds` ago when somebody has just asked for it."""
     global _kept
-    known = _kept
-    database = connection.settings_dict["NAME"]
-    if known is not None and known[1] == database and time.monotonic() - known[0] < seconds:
-        return known[2]
+    database = str(connection.settings_dict["NAME"])
     with _lock:
-        found = _read()
-        _kept = (time.monotonic(), database, found)
-    return found
+        known = _kept if _kept is not None and _kept.database == database else None
+        if known is None or time.monotonic() - known.read_s >= seconds:
+            known = _kept = _read(known, database)
+        return known.house
 
 
 def forget_snapshot() -> None:
-    """Drop the last snapshot: the next one is read."""
+    """Drop the last snapshot: the next one is read whole."""
     global _kept
     with _lock:
         _kept = None
@@ -116,78 +109,69 @@ def forget_snapshot() -> None:
 
 def forget() -> None:
     """Drop what is remembered: kinds, currencies and the last snapshot."""
+    global _kinds, _currencies
     forget_snapshot()
     with _lock:
-        _kinds.clear()
-        _currencies.clear()
+        _kinds, _currencies = Names(), Names()
 
 
-def _read() -> Snapshot:
-    connection.ensure_connection()
-    with connection.wrap_database_errors, Cursor(connection.connection) as cursor:
-        cursor.execute(SNAPSHOT, binary=True)
-        result = cursor.pgresult
-        assert result is not None
-        (read_at_s,) = struct.unpack(">d", result.get_value(0, 0) or b"")
-        columns = [_array(result.get_value(0, place)) for place in range(1, result.nfields)]
-    held_by, codes, lots, cost, swap, ids, groups, leverages, currency_codes, funds, margins = columns
-    order = np.argsort(ids, kind="stable")
-    ids = ids[order]
-    kinds, kind = _named(codes, known=_kinds, learn=_learn_kinds)
-    currencies, currency = _named(currency_codes[order], known=_currencies, learn=_learn_currencies)
+def _read(known: Kept | None, database: str) -> Kept:
+    for _ in range(TRIES):
+        now_s = time.monotonic()
+        rows = None
+        if known is not None and now_s - known.whole_s < WHOLE_S:
+            rows, whole_s = snapshot_rows.read_since(known.rows), known.whole_s
+        if rows is None:
+            rows, whole_s = snapshot_rows.read(), now_s
+        if known is not None and rows.positions is known.rows.positions:  # nothing changed
+            house: Snapshot | None = replace(known.house, at=datetime.fromtimestamp(rows.at_s, UTC))
+        else:
+            house = _house(rows)
+        if house is not None:
+            return Kept(database, time.monotonic(), whole_s, rows, house)
+    raise RuntimeError("positions of an unknown kind come and go faster than they can be looked at")
+
+
+def _house(rows: Rows) -> Snapshot | None:
+    """Return the rows as a snapshot; None: a position of an unknown kind was gone when it was looked up."""
+    accounts, positions = rows.accounts, rows.positions
+    kind = _places(_kinds, positions.code, lambda places: snapshot_rows.kinds(_examples(rows, places)))
+    currency = _places(_currencies, accounts.currency_code, lambda _: snapshot_rows.currencies())
+    if kind is None or currency is None:
+        return None
     return Snapshot(
-        at=datetime.fromtimestamp(read_at_s, UTC),
-        account_ids=ids,
-        group_ids=groups[order],
-        leverages=leverages[order],
-        currencies=currencies,
+        at=datetime.fromtimestamp(rows.at_s, UTC),
+        account_ids=accounts.id,
+        group_ids=accounts.group_id,
+        leverages=accounts.leverage,
+        currencies=_currencies.names,
         currency=currency,
-        funds=funds[order],
-        margins=margins[order],
-        kinds=kinds,
-        account=np.searchsorted(ids, held_by),
+        funds=accounts.funds,
+        margins=accounts.margin,
+        kinds=_kinds.names,
+        account=np.searchsorted(accounts.id, positions.account_id),
         kind=kind,
-        lots=lots,
-        cost=cost,
-        swap=swap,
+        lots=positions.lots,
+        cost=positions.cost,
+        swap=positions.swap,
     )
 
 
-def _array(packed: bytes | None) -> Any:
-    """Return the values of a one-dimensional array without nulls, as PostgreSQL sends it; none: empty."""
-    if packed is None:
-        return np.zeros(0)
-    _, _, type_number, count = np.frombuffer(packed, dtype=">i4", count=4)
-    number = NUMBERS[int(type_number)]
-    entry = np.dtype([("length", ">i4"), ("value", number)])
-    values = np.frombuffer(packed, dtype=entry, count=int(count), offset=HEADER_BYTES)["value"]
-    return values.astype(np.float64 if number == ">f8" else np.int64)
+def _places(
+    known: Names[Named], codes: Integers, look_up: Callable[[Integers], dict[int, Named]]
+) -> Integers | None:
+    """Return each code's place; unknown codes are looked up once. None: some are unknown still."""
+    places, unknown = known.places(codes)
+    if len(unknown):
+        known.learn(look_up(unknown))
+        places, unknown = known.places(codes)
+    return None if len(unknown) else places
 
 
-Named = TypeVar("Named")
-
-
-def _named(
-    codes: Any, *, known: dict[int, Named], learn: Callable[[], dict[int, Named]]
-) -> tuple[list[Named], Integers]:
-    """Return what the codes stand for, and each one's place among it. Unknown codes are looked up once."""
-    found, places = np.unique(codes.astype(np.int64), return_inverse=True)
-    present = [int(code) for code in found]
-    if any(code not in known for code in present):
-        known.update(learn())
-    return [known[code] for code in present], places.astype(np.int64)
-
-
-def _learn_kinds() -> dict[int, Kind]:
-    with connection.cursor() as cursor:
-        cursor.execute(KINDS)
-        return {
-            code: Kind(symbol_id, side == "buy", book, ContractTerms.decoded(terms))
-            for code, symbol_id, side, book, terms in cursor.fetchall()
-        }
-
-
-def _learn_currencies() -> dict[int, str]:
-    with connection.cursor() as cursor:
-        cursor.execute(CURRENCIES)
-        return dict(cursor.fetchall())
+def _examples(rows: Rows, places: Integers) -> list[int]:
+    """Return accounts that hold the positions at these places: for each code a few."""
+    order = places[np.argsort(rows.positions.code[places], kind="stable")]
+    codes = rows.positions.code[order]
+    starts = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]])
+    rank = np.arange(len(codes)) - np.repeat(starts, np.diff(np.r_[starts, len(codes)]))
+    return [int(id_) for id_ in np.unique(rows.positions.account_id[order[rank < EXAMPLES_MAX]])]

@@ -41,6 +41,7 @@ Amounts = list[tuple[float, float]]  # before and after
 LISTED = 100
 LISTED_MAX = 500
 NEAR_MAX = 2_000
+DIGITS = 6
 BOUNDS_PCT = (0, 50, 100, 150, 200, 500, 1000)
 LEVERAGE_NOTE = (
     "Margin after another leverage is scaled by what the positions need alone; listed accounts are exact."
@@ -91,7 +92,7 @@ def what_if(
 
 
 def _listed(found: Estimate, limit: int) -> Any:
-    """Return the places of the accounts that the shock concerns, worst first."""
+    """Return the places of the accounts that the shock concerns, worst first; of equal ones the older."""
     before, after = found.standings
     concerned = (after.state > FREE) | (before.state > FREE) | (after.equity < 0)
     places = np.flatnonzero(found.within & concerned & ~np.isnan(after.equity))
@@ -100,7 +101,8 @@ def _listed(found: Estimate, limit: int) -> Any:
         after.level_pct[places],
         np.where(after.equity[places] < 0, -np.inf, np.inf),
     )
-    order = np.lexsort((after.equity[places], level))
+    # Rounded: in what order a house's positions are added up must not decide who is listed.
+    order = np.lexsort((np.round(after.equity[places], DIGITS), np.round(level, DIGITS)))
     return places[order[: max(0, min(limit, LISTED_MAX))]]
 
 

@@ -127,7 +127,7 @@ def estimate(shock: Shock, *, reach: Reach, quotes: Mapping[str, Quote] | None =
     within = _within(house, sides[0].book, reach)
     pools, pool = _pools(house)
     pair = pool[house.account] * max(len(house.kinds), 1) + house.kind
-    used, cell = np.unique(pair, return_inverse=True)
+    used, cell = _used(pair, len(pools) * len(house.kinds))
     cells = [
         (pools[int(code) // len(house.kinds)], house.kinds[int(code) % len(house.kinds)]) for code in used
     ]
@@ -139,6 +139,14 @@ def estimate(shock: Shock, *, reach: Reach, quotes: Mapping[str, Quote] | None =
         standings.append(_standing(house, result, margin, side.book))
     near = _near(house, standings, sides, within)
     return Estimate(house, sides, (standings[0], standings[1]), within, (floats[0], floats[1]), near)
+
+
+def _used(codes: Integers, count: int) -> tuple[Integers, Integers]:
+    """Return which of the numbers below `count` occur, ascending, and each one's place among them."""
+    used = np.flatnonzero(np.bincount(codes, minlength=count))
+    places = np.empty(max(count, 1), dtype=np.int64)
+    places[used] = np.arange(len(used))
+    return used, places[codes]
 
 
 def _within(house: Snapshot, book: TermsBook, reach: Reach) -> Bools:
