@@ -2,9 +2,9 @@
 Reads accounts and open positions as NumPy columns with one statement, whole or only what changed since an
 earlier read. Knows nothing of prices, keeps nothing.
 
-PostgreSQL packs each column into one array, which arrives as bytes and is taken over without a look at single
-values: 500,000 positions cost as much as 50,000 rows fetched one by one. Double precision: for finding,
-counting and showing.
+PostgreSQL packs each column into one string of bytes, eight a value, which is taken over without a look at
+single values: 500,000 positions cost as much as 50,000 rows fetched one by one. Double precision: to find,
+count and show.
 
 Nothing of an account changes without an event in its journal, so the journal tells what is to be read again:
 accounts with an event of a transaction that had not ended at the earlier read. How many accounts there are
@@ -23,21 +23,42 @@ from psycopg import Cursor
 
 from apps.trading.domain.orders import ContractTerms
 
-EVENTS_MAX = 20_000  # beyond so many since the earlier read, all is read again
+EVENTS_MAX = 50_000  # beyond so many since the earlier read, all is read again
 CODE = "hashtextextended(p.terms, p.symbol_id * 4 + (p.side = 'sell')::int * 2 + (p.book = 'a')::int)"
+INTEGER, FLOAT = ">i8", ">f8"
+SENT = {INTEGER: "int8send", FLOAT: "float8send"}
+POSITIONS = (
+    (INTEGER, "p.account_id"),
+    (INTEGER, CODE),
+    (FLOAT, "p.volume::float8"),
+    (FLOAT, "p.cost::float8"),
+    (FLOAT, "CASE WHEN p.swap = 0 THEN 0 ELSE p.swap::float8 END"),
+)
+ACCOUNTS = (
+    (INTEGER, "a.id"),
+    (INTEGER, "s.seq"),
+    (INTEGER, "a.group_id"),
+    (INTEGER, "a.leverage"),
+    (INTEGER, "hashtext(a.currency)"),
+    (FLOAT, "(s.balance + s.credit)::float8"),
+    (FLOAT, "s.margin::float8"),
+)
+
+
+def packed(columns: Sequence[tuple[str, str]]) -> str:
+    """Return the SQL that packs these columns, each into one string of bytes."""
+    return ", ".join(f"string_agg({SENT[kind]}({column}), '')" for kind, column in columns)
+
+
 ROWS = f"""
     SELECT extract(epoch FROM now())::float8, pg_snapshot_xmin(pg_current_snapshot())::text::bigint, total.*,
-           held.*, accounts.* FROM (
+           held.*, accounts.*
+    FROM (
         SELECT count(*), coalesce(sum(seq), 0)::bigint FROM accounts_accountstate
     ) total, (
-        SELECT array_agg(p.account_id), array_agg({CODE}), array_agg(p.volume::float8),
-               array_agg(p.cost::float8),
-               array_agg(CASE WHEN p.swap = 0 THEN 0 ELSE p.swap::float8 END)
-        FROM trading_position p {{positions}}
+        SELECT {packed(POSITIONS)} FROM trading_position p {{positions}}
     ) held, (
-        SELECT array_agg(a.id), array_agg(s.seq), array_agg(a.group_id), array_agg(a.leverage),
-               array_agg(hashtext(a.currency)), array_agg((s.balance + s.credit)::float8),
-               array_agg(s.margin::float8)
+        SELECT {packed(ACCOUNTS)}
         FROM accounts_tradingaccount a JOIN accounts_accountstate s ON s.account_id = a.id {{accounts}}
     ) accounts
 """  # noqa: S608 - built from fixed texts
@@ -61,8 +82,6 @@ CURRENCIES = """
     SELECT hashtext(c.currency), c.currency
     FROM (SELECT DISTINCT currency FROM accounts_tradingaccount) c
 """
-HEADER_BYTES = 20  # of an array as PostgreSQL sends it: dimensions, flags, type, length, lower bound
-NUMBERS = {20: ">i8", 23: ">i4", 701: ">f8"}  # int8, int4 and float8 by their type's number
 SINGLE = (">d", ">q", ">q", ">q")  # instant, oldest open transaction, accounts, sum of seq
 
 Floats = NDArray[np.float64]
@@ -159,7 +178,10 @@ def _rows(statement: str, given: tuple[int, ...]) -> Rows:
         single = [
             struct.unpack(kind, result.get_value(0, place) or b"")[0] for place, kind in enumerate(SINGLE)
         ]
-        columns = [_array(result.get_value(0, place)) for place in range(len(SINGLE), result.nfields)]
+        columns = [
+            _column(result.get_value(0, place), kind)
+            for place, (kind, _) in enumerate((*POSITIONS, *ACCOUNTS), start=len(SINGLE))
+        ]
     width = len(PositionColumns._fields)
     accounts = AccountColumns._make(columns[width:])
     order = np.argsort(accounts.id, kind="stable")
@@ -173,15 +195,9 @@ def _rows(statement: str, given: tuple[int, ...]) -> Rows:
     )
 
 
-def _array(packed: bytes | None) -> Any:
-    """Return the values of a one-dimensional array without nulls, as PostgreSQL sends it; none: empty."""
-    if packed is None:
-        return np.zeros(0, dtype=np.int64)
-    _, _, type_number, count = np.frombuffer(packed, dtype=">i4", count=4)
-    number = NUMBERS[int(type_number)]
-    entry = np.dtype([("length", ">i4"), ("value", number)])
-    values = np.frombuffer(packed, dtype=entry, count=int(count), offset=HEADER_BYTES)["value"]
-    return values.astype(np.float64 if number == ">f8" else np.int64)
+def _column(packed: bytes | None, kind: str) -> Any:
+    """Return a column as PostgreSQL packed it, in this machine's order of bytes; None: empty."""
+    return np.frombuffer(packed or b"", dtype=kind).astype(np.int64 if kind == INTEGER else np.float64)
 
 
 def _merged(earlier: Rows, found: Rows) -> Rows:

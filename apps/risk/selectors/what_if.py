@@ -2,7 +2,7 @@
 What would happen if prices, spreads or terms were others: which accounts would be called or closed, and what
 the house would make or lose. Nothing is changed by it.
 
-All accounts are counted in double precision on a snapshot a few seconds old at most; accounts within a cent
+All accounts are counted in double precision on a snapshot a second old at most; accounts within a cent
 of a boundary and all that are listed are computed in Decimal from their rows. What stays an estimate is named
 in the answer: after another leverage, an account's margin is scaled by what its positions would need without
 hedging, schedules and working orders (listed accounts are exact); and the clients' result is that of the
