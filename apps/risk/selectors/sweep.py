@@ -34,14 +34,15 @@ STATEMENT = """
         SELECT * FROM unnest(
             %(group_id)s::bigint[], %(symbol_id)s::bigint[], %(currency)s::text[], %(buy_close)s::float8[],
             %(sell_close)s::float8[], %(size)s::float8[], %(gain)s::float8[], %(loss)s::float8[],
-            %(time_ms)s::bigint[], %(contract)s::text[], %(factor)s::text[]
+            %(time_ms)s::bigint[], %(contract)s::text[], %(contract_end)s::text[], %(factor)s::text[]
         ) AS c(group_id, symbol_id, currency, buy_close, sell_close, size, gain, loss, time_ms, contract,
-               factor)
+               contract_end, factor)
     ), valued AS (
-        SELECT p.account_id, p.swap, c.gain, c.loss, c.time_ms,
+        SELECT p.account_id, CASE WHEN p.swap = 0 THEN 0 ELSE p.swap::float8 END AS swap, c.gain, c.loss,
+               c.time_ms,
                CASE WHEN p.side = 'buy' THEN (c.buy_close * p.volume::float8 - p.cost::float8) * c.size
                     ELSE (p.cost::float8 - c.sell_close * p.volume::float8) * c.size END AS gross,
-               starts_with(p.terms, c.contract)
+               p.terms >= c.contract COLLATE "C" AND p.terms < c.contract_end COLLATE "C" -- starts with it
                    AND (c.factor = '' OR strpos(p.terms, c.factor) > 0) AS is_same
         FROM trading_position p
         JOIN accounts_tradingaccount a ON a.id = p.account_id
@@ -51,7 +52,7 @@ STATEMENT = """
         SELECT account_id,
                count(*) AS positions,
                sum(CASE WHEN gross > 0 THEN gross * gain ELSE gross * loss END) AS profit,
-               sum(swap) FILTER (WHERE swap <> 0) AS swap,
+               sum(swap) AS swap,
                count(*) FILTER (WHERE gross IS NULL OR gain IS NULL OR loss IS NULL) AS unpriced,
                count(*) FILTER (WHERE NOT is_same) AS odd,
                max(time_ms) AS time_ms
@@ -62,7 +63,7 @@ STATEMENT = """
                coalesce(f.unpriced, 0) AS unpriced,
                coalesce(f.odd, 0) AS odd,
                f.time_ms,
-               (s.balance + s.credit + coalesce(f.swap, 0))::float8 + coalesce(f.profit, 0) AS equity,
+               (s.balance + s.credit)::float8 + coalesce(f.swap, 0) + coalesce(f.profit, 0) AS equity,
                s.margin::float8 AS held,
                s.balance < 0 AND f.account_id IS NULL AND g.protects_balance AS owes,
                g.stop_out_pct::float8 AS stop_out_pct
@@ -131,6 +132,7 @@ class Cells:
     loss: list[Number] = field(default_factory=list)
     time_ms: list[int | None] = field(default_factory=list)
     contract: list[str] = field(default_factory=list)
+    contract_end: list[str] = field(default_factory=list)
     factor: list[str] = field(default_factory=list)
 
     def add(self, *, group_id: int, currency: str, spec: SymbolSpec, view: MarketView) -> None:
@@ -146,9 +148,9 @@ class Cells:
         self.gain.append(_number(view.rate(spec.profit_currency, currency, selling=True)))
         self.loss.append(_number(view.rate(spec.profit_currency, currency, selling=False)))
         self.time_ms.append(_newest_ms(quote, view, spec.profit_currency, currency))
-        self.contract.append(
-            f'{{"mode":"{spec.margin_mode.value}","contract_size":"{plain(spec.contract_size)}",'
-        )
+        contract = f'{{"mode":"{spec.margin_mode.value}","contract_size":"{plain(spec.contract_size)}"'
+        self.contract.append(f"{contract},")
+        self.contract_end.append(f"{contract}-")  # the sign after the comma: whatever starts so lies between
         self.factor.append("" if factor == 1 else f'"tick_factor":"{plain(factor)}"')
 
     def parameters(self) -> dict[str, Any]:
