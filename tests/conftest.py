@@ -98,7 +98,7 @@ def make_stack(migrated_home: Path) -> Iterator[MakeStack]:
         stack.close()
 
 
-def copy_installation(source: Path, target: Path, *, in_memory: bool = False) -> Path:
+def copy_installation(source: Path, target: Path, *, in_memory: bool = True) -> Path:
     """
     Copy a stopped installation, owners included, and return the copy.
 

@@ -27,7 +27,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 _LOCATION = "postgres.location"
 _MEMORY = Path("/dev/shm")  # noqa: S108 - the folder made in it is refused when it is not ours
-_MEMORY_FREE_MIN = 1 << 30  # bytes: what all tests of a clone hold at once is a tenth of it
+_MEMORY_FREE_MIN = 4 << 30  # bytes; PostgreSQL's log of changes alone may grow to half of it
 
 Say = Callable[[str], None]
 

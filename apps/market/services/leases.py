@@ -33,7 +33,7 @@ class Lease:
     """One candidate for the leadership of a service. `renew` is called every second or two."""
 
     def __init__(self, name: str, *, ttl_s: float = TTL_S) -> None:
-        self._name = name
+        self.name = name
         self._ttl_s = ttl_s
         self._held_until = 0.0
         self.holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
@@ -52,15 +52,15 @@ class Lease:
         """
         asked = time.monotonic()
         with connection.cursor() as cursor:
-            cursor.execute(TAKE, {"name": self._name, "holder": self.holder, "ttl": self._ttl_s})
+            cursor.execute(TAKE, {"name": self.name, "holder": self.holder, "ttl": self._ttl_s})
             row = cursor.fetchone()
         if row is None:
             if self.is_held:
-                log.warning("lease_lost", lease=self._name, fence=self.fence)
+                log.warning("lease_lost", lease=self.name, fence=self.fence)
             self._held_until = 0.0
             return False
         if row[0] != self.fence:
-            log.info("lease_taken", lease=self._name, fence=row[0], holder=self.holder)
+            log.info("lease_taken", lease=self.name, fence=row[0], holder=self.holder)
         self.fence = row[0]
         self._held_until = asked + self._ttl_s
         return True
@@ -78,11 +78,11 @@ class Lease:
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT 1 FROM market_enginelease WHERE name = %s AND holder = %s AND fence = %s FOR SHARE",
-                [self._name, self.holder, self.fence],
+                [self.name, self.holder, self.fence],
             )
             if cursor.fetchone() is None:
                 self._held_until = 0.0
-                raise NotLeading(f"{self._name} is led by another engine")
+                raise NotLeading(f"{self.name} is led by another engine")
 
     def release(self) -> None:
         """Let the next candidate in at once."""
@@ -91,7 +91,7 @@ class Lease:
             cursor.execute(
                 "UPDATE market_enginelease SET expires_at = clock_timestamp() - interval '1 second' "
                 "WHERE name = %s AND holder = %s",
-                [self._name, self.holder],
+                [self.name, self.holder],
             )
 
 

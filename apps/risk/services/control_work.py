@@ -15,15 +15,14 @@ import structlog
 from django.db import Error, connection
 
 from apps.market.services.engine import Engine, TickBatch
-from apps.market.services.leases import Lease, NotLeading
+from apps.market.services.feed_leases import FeedLease
+from apps.market.services.leases import NotLeading
 from apps.risk.models import RiskAlarm
 from apps.risk.selectors.controls import ControlsMissing
 from apps.risk.services import alarms
 from apps.risk.services.breaker_watch import Watch
 from apps.risk.services.kill_switch_work import Worker
-from apps.trading.services.triggering import FEED_ELSEWHERE
 
-LEASE_S = 1.5
 WATCH_S = 0.05
 WORK_S = 0.2
 RETRY_S = 0.3
@@ -39,7 +38,7 @@ class ControlService:
     name = "controls"
 
     def __init__(self) -> None:
-        self._lease = Lease(self.name)
+        self._lease = FeedLease(self.name)
         self._watch = Watch(verify=self._lease.verify)
         self._worker = Worker(may_act=lambda: self._lease.is_held and not self._stopping.is_set())
         self._stopping = threading.Event()
@@ -68,12 +67,7 @@ class ControlService:
         self._stopping.set()
         for thread in self._threads:
             thread.join(timeout=15)
-        try:
-            self._lease.release()
-        except Error as error:
-            log.warning("controls_release_failed", error=str(error))
-        finally:
-            connection.close()
+        self._lease.end()
 
     def health(self) -> dict[str, Any]:
         """Return who leads, what is watched, what kill switches still ask for."""
@@ -99,24 +93,7 @@ class ControlService:
             self._watch.offer(batch.quotes)
 
     def _keep_lease(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                if not self._is_fed_elsewhere():
-                    self._lease.renew()
-                elif self._lease.is_held:
-                    self._lease.release()
-            except Error as error:
-                log.warning("controls_lease_waits", error=str(error))
-                connection.close()
-            self._stopping.wait(LEASE_S)
-        connection.close()
-
-    def _is_fed_elsewhere(self) -> bool:
-        """Tell whether another process leads the feed: ticks do not pass here then."""
-        process = self._lease.holder.rsplit(":", 1)[0] + ":"
-        with connection.cursor() as cursor:
-            cursor.execute(FEED_ELSEWHERE, {"us": process})
-            return cursor.fetchone() is not None
+        self._lease.keep(self._stopping)
 
     def _keep_watching(self) -> None:
         """Evaluate breakers while leading."""

@@ -17,18 +17,16 @@ from django.db import Error, connection
 from django.db.models import F
 
 from apps.market.services.engine import Engine
-from apps.market.services.leases import Lease
+from apps.market.services.feed_leases import EVERY_S, FeedLease
 from apps.risk.models import QueuedLiquidation
 from apps.risk.services import liquidation
 from apps.risk.services.liquidation_dispatch import WORST, Rank
 from apps.risk.services.liquidation_records import PAUSE_CLOSED_MAX_S
 from apps.trading.domain.market_record import OPEN, state_of
 from apps.trading.selectors.markets import Markets, markets
-from apps.trading.services.triggering import FEED_ELSEWHERE
 from rtx.kernel import clock
 
 LOOK_S = 0.5
-LEASE_S = 1.5
 TOGETHER_MAX = 1000  # accounts tried again at one look
 PAUSE_BELIEVED = timedelta(
     seconds=PAUSE_CLOSED_MAX_S + 60
@@ -79,7 +77,7 @@ class LiquidationQueueService:
     name = "liquidation_queue"
 
     def __init__(self) -> None:
-        self._lease = Lease(self.name)
+        self._lease = FeedLease(self.name)
         self._openings = Openings()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -101,12 +99,7 @@ class LiquidationQueueService:
         if self._thread is not None:
             self._thread.join(timeout=5)
         liquidation.stop()
-        try:
-            self._lease.release()
-        except Error as error:
-            log.warning("liquidation_queue_release_failed", error=str(error))
-        finally:
-            connection.close()
+        self._lease.end()
 
     def health(self) -> dict[str, Any]:
         """Return who leads, when the queue was looked at, and how this process's liquidations are."""
@@ -144,18 +137,10 @@ class LiquidationQueueService:
 
     def _leads(self) -> bool:
         """Keep the lease, where the feed leads."""
-        if time.monotonic() < self._renewed_at + LEASE_S:
+        if time.monotonic() < self._renewed_at + EVERY_S:
             return self._lease.is_held
         self._renewed_at = time.monotonic()
-        process = self._lease.holder.rsplit(":", 1)[0] + ":"
-        with connection.cursor() as cursor:
-            cursor.execute(FEED_ELSEWHERE, {"us": process})
-            is_fed_elsewhere = cursor.fetchone() is not None
-        if not is_fed_elsewhere:
-            return self._lease.renew()
-        if self._lease.is_held:
-            self._lease.release()
-        return False
+        return self._lease.follow()
 
     def _look(self) -> None:
         now = clock.now()

@@ -21,7 +21,8 @@ from apps.market.domain.quotes import Quote
 from apps.market.selectors.quotes import last_quotes
 from apps.market.services.board import own_board
 from apps.market.services.engine import TickBatch
-from apps.market.services.leases import Lease, NotLeading
+from apps.market.services.feed_leases import FeedLease
+from apps.market.services.leases import NotLeading
 from apps.risk.selectors import portfolio as stored
 from apps.risk.services import liquidation, marks, portfolio_rows
 from apps.risk.services.liquidation_dispatch import Rank
@@ -31,10 +32,8 @@ from apps.risk.services.monitor_status import Lags
 from apps.risk.services.portfolio import Found, Portfolio
 from apps.trading.selectors import following
 from apps.trading.selectors.following import Follower
-from apps.trading.services.triggering import FEED_ELSEWHERE
 from rtx.kernel import clock
 
-LEASE_S = 1.5
 FOLLOW_S = 0.05
 FOLLOW_BUSY_S = 0.25  # while much happens: the many events of one account are then read once
 BUSY = 64  # events at once
@@ -68,7 +67,7 @@ class Shard:
     ) -> None:
         self.number, self.of = number, of
         self.name = str(number)
-        self.lease = Lease(f"margin:{number}")
+        self.lease = FeedLease(f"margin:{number}")
         self.caller = Caller()
         self.lags = Lags()
         self.lock = threading.Lock()
@@ -118,12 +117,7 @@ class Shard:
         self._recorder.stop()
         self.caller.stop()
         self.is_leading = False
-        try:
-            self.lease.release()
-        except Error as error:
-            log.warning("margin_release_failed", shard=self.name, error=str(error))
-        finally:
-            connection.close()
+        self.lease.end()
 
     def health(self) -> dict[str, Any]:
         """Return who leads, what is held, how late it is and what was asked for."""
@@ -173,24 +167,7 @@ class Shard:
     # Thread "lease"
 
     def _keep_lease(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                if not self._is_fed_elsewhere():
-                    self.lease.renew()
-                elif self.lease.is_held:
-                    self.lease.release()
-            except Error as error:
-                log.warning("margin_lease_waits", shard=self.name, error=str(error))
-                connection.close()
-            self._recorder.watch()
-            self._stopping.wait(LEASE_S)
-
-    def _is_fed_elsewhere(self) -> bool:
-        """Tell whether another process leads the feed: ticks do not pass here then."""
-        process = self.lease.holder.rsplit(":", 1)[0] + ":"
-        with connection.cursor() as cursor:
-            cursor.execute(FEED_ELSEWHERE, {"us": process})
-            return cursor.fetchone() is not None
+        self.lease.keep(self._stopping, before=self._recorder.watch)
 
     # Thread "value"
 

@@ -19,7 +19,7 @@ from django.db import Error, connection
 from apps.groups.selectors import TermsBook, terms_book, terms_version
 from apps.market.selectors.quotes import last_quotes
 from apps.market.services.engine import Engine, TickBatch
-from apps.market.services.leases import Lease
+from apps.market.services.feed_leases import FeedLease
 from apps.trading.domain.triggers import Entry, Waiting
 from apps.trading.selectors import following
 from apps.trading.selectors.following import Follower, JournalEvent
@@ -28,7 +28,6 @@ from apps.trading.services.trigger_dispatch import Dispatcher
 from apps.trading.services.trigger_watch import Change, Since, Watch
 from rtx.kernel import clock
 
-LEASE_S = 1.5
 FOLLOW_S = 0.05
 FOLLOW_BUSY_S = 1.0  # while much is under way: the many events of one account are then read once
 BUSY = 256
@@ -36,10 +35,6 @@ TERMS_S = 0.5
 POLLS_MAX = 8  # so often the journal is read before what it told is acted upon
 RETRY_S = 0.3
 
-FEED_ELSEWHERE = """
-    SELECT 1 FROM market_enginelease
-    WHERE name = 'feed' AND expires_at > clock_timestamp() AND left(holder, length(%(us)s)) <> %(us)s
-"""
 WITHOUT_EFFECT = frozenset(
     {
         "account_opened",
@@ -63,7 +58,7 @@ class TriggerService:
     name = "triggers"
 
     def __init__(self) -> None:
-        self._lease = Lease(self.name)
+        self._lease = FeedLease(self.name)
         self._watch = Watch()
         self._dispatcher = Dispatcher(self._watch, ask=self._ask)
         self._stopping = threading.Event()
@@ -101,12 +96,7 @@ class TriggerService:
         self._dispatcher.stop()
         for thread in self._threads:
             thread.join(timeout=5)
-        try:
-            self._lease.release()
-        except Error as error:
-            log.warning("triggers_release_failed", error=str(error))
-        finally:
-            connection.close()
+        self._lease.end()
 
     def health(self) -> dict[str, Any]:
         """Return who leads, what waits, how far the journal is followed and what was set off."""
@@ -140,29 +130,12 @@ class TriggerService:
     # Thread "triggers-lease"
 
     def _keep_lease(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                if not self._leading:
-                    self._note_quotes()
-                if not self._is_fed_elsewhere():
-                    self._lease.renew()
-                elif self._lease.is_held:
-                    self._lease.release()
-            except Error as error:
-                log.warning("triggers_lease_waits", error=str(error))
-                connection.close()
-            self._stopping.wait(LEASE_S)
-        connection.close()
-
-    def _is_fed_elsewhere(self) -> bool:
-        """Tell whether another process leads the feed: ticks do not pass here then."""
-        process = self._lease.holder.rsplit(":", 1)[0] + ":"
-        with connection.cursor() as cursor:
-            cursor.execute(FEED_ELSEWHERE, {"us": process})
-            return cursor.fetchone() is not None
+        self._lease.keep(self._stopping, before=self._note_quotes)
 
     def _note_quotes(self) -> None:
         """Remember until when another leader watched: the last stored quotes that no feed of ours gave."""
+        if self._leading:
+            return
         for name, quote in last_quotes().quotes.items():
             first_ms = self._seen_ms.get(name)
             if first_ms is None or quote.time_ms < first_ms:

@@ -1,9 +1,12 @@
 """One engine leads: lease, fencing number, takeover."""
 
+import threading
+
 import pytest
-from django.db import transaction
+from django.db import OperationalError, transaction
 
 from apps.market.models import EngineLease
+from apps.market.services.feed_leases import FeedLease
 from apps.market.services.leases import Lease, NotLeading
 
 
@@ -51,3 +54,40 @@ def test_lease_is_only_proven_inside_a_transaction(db):
 
     with pytest.raises(transaction.TransactionManagementError):
         lease.verify()
+
+
+def test_a_lease_that_follows_the_feed_is_given_up_where_another_process_leads_it(db):
+    ours, waiting = FeedLease("triggers"), FeedLease("triggers")
+    assert ours.follow() is True  # nobody leads the feed
+    elsewhere = Lease("feed")
+    elsewhere.holder = "other-host:1:00000000"
+    elsewhere.renew()
+
+    assert ours.follow() is False
+    assert ours.is_held is False
+
+    elsewhere.release()
+    assert waiting.follow() is True
+    assert waiting.fence == 2
+
+
+def test_a_lease_that_follows_the_feed_is_taken_where_this_process_leads_it(db):
+    Lease("feed").renew()
+
+    assert FeedLease("triggers").follow() is True
+
+
+def test_a_lease_is_kept_through_an_error_of_the_database(db):
+    lease, stopping, turns = FeedLease("triggers"), threading.Event(), []
+
+    def before() -> None:
+        turns.append(lease.is_held)
+        if len(turns) == 2:
+            stopping.set()
+            raise OperationalError("away")
+
+    stopping.wait = lambda _: stopping.is_set()
+    lease.keep(stopping, before=before)
+
+    assert turns == [False, True]
+    assert lease.is_held

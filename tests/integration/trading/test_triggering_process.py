@@ -1,29 +1,20 @@
 """Triggers of real engine processes: killed in the middle of a burst, with a standby and without one."""
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
-from rtx.local.home import REPOSITORY
 from rtx.local.process import Process
 from rtx.local.stack import Stack
-from tests.conftest import TEST_FOLDER, copy_installation
+from tests.factories.engines import StartEngine, engines, installation, row_of
 from tests.factories.triggering import eventually
 
 pytestmark = pytest.mark.serial
 
+BROKER = "tests.integration.trading.trigger_broker"
 ORDERS = 1_600
-DEMO = {
-    "DJANGO_SETTINGS_MODULE": "rtx.settings.dev",
-    "RTX_SESSIONS_ALWAYS_OPEN": "1",
-    "RTX_FEED": "simulated",
-    "RTX_FEED_BY_SYMBOL": "",
-}
 FILLED = "SELECT count(*) FROM trading_order WHERE status = 'filled'"
 LEADER = "SELECT holder FROM market_enginelease WHERE name = 'triggers' AND expires_at > clock_timestamp()"
 MORE_THAN_ONCE = """
@@ -41,45 +32,23 @@ OUT_OF_ORDER = """
 
 
 @pytest.fixture
-def stack(migrated_home, tmp_path) -> Iterator[Stack]:
+def stack(migrated_home: Path) -> Iterator[Stack]:
     """An installation with many orders about to be hit; its engines are the test's."""
-    home = copy_installation(migrated_home, TEST_FOLDER / f"stack-triggers-{os.getpid()}")
-    with Stack(home=home, fast=True, temporary=True, env=DEMO) as made:
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.integration.trading.trigger_broker", str(ORDERS)],
-            env=made.env,
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+    with installation(migrated_home, broker=BROKER, orders=ORDERS) as made:
         yield made
 
 
 @pytest.fixture
-def start(stack) -> Iterator[Callable[[str], Process]]:
-    """Start engines by name; what still runs is ended afterwards."""
-    started: list[Process] = []
-
-    def make(name: str) -> Process:
-        engine = Process(
-            name=name, command=[sys.executable, "manage.py", "run_engine"], env=stack.env, home=stack.home
-        )
-        started.append(engine)
-        engine.start()
-        return engine
-
-    yield make
-    for engine in started:
-        engine.stop()
+def start(stack: Stack) -> Iterator[StartEngine]:
+    """Start engines by name."""
+    with engines(stack) as starting:
+        yield starting
 
 
 def asked(stack: Stack, statement: str, *given: Any) -> Any:
     """Return the first value that a statement finds, None without a row."""
-    with psycopg.connect(stack.database_url) as connection:
-        row = connection.execute(statement, given).fetchone()
-        return row[0] if row else None
+    row = row_of(stack, statement, *given)
+    return row[0] if row else None
 
 
 def killed_in_the_middle(stack: Stack, engines: list[Process]) -> Process:

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from django.db import OperationalError
 
-from apps.market.services.leases import Lease
+from apps.market.services.feed_leases import FeedLease
 from apps.trading.domain.commands import CancelOrder, Command, ModifyOrder
 from apps.trading.domain.orders import OrderType, Side
 from apps.trading.models import Deal, Order, Position
@@ -36,7 +36,7 @@ def feed(holder: Holder) -> Iterator[Feed]:
 def leading(feed: Feed, lease: str = "triggers", *, armed: int = 0) -> TriggerService:
     """Start a service that leads whatever else leads."""
     service = TriggerService()
-    service._lease = Lease(lease)
+    service._lease = FeedLease(lease)
     feed.engine.services.append(service)
     service.start(feed.engine)
     return feed.leads(service, armed=armed)
