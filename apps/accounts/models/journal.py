@@ -49,7 +49,14 @@ class AccountEvent(models.Model):
     class Meta:
         ordering = ["account", "seq"]
         constraints = [models.UniqueConstraint(fields=["account", "seq"], name="event_seq_unique")]
-        indexes = [models.Index(fields=["xact", "id"], name="event_by_transaction")]
+        indexes = [
+            models.Index(fields=["xact", "id"], name="event_by_transaction"),
+            models.Index(  # what was paid in and out, found without a look at orders
+                fields=["account", "seq"],
+                name="event_money_by_account",
+                condition=models.Q(type="balance_changed"),
+            ),
+        ]
         triggers = append_only("event_append_only")
 
     def __str__(self) -> str:
