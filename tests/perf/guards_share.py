@@ -2,14 +2,18 @@
 What guards add to an order, in percent of its time: `guards_share`.
 
 The same executor, in this process, trades with its guards (B) and without (A), in turn: A B A B. Under
-load, as a web process sees it: 64 accounts, each one order at a time, 64 orders to a batch, first a buy,
+load, as a web process sees it, and prepared like one: 64 accounts, each one order at a time, first a buy,
 then a sell that flips the position, so that each of them adds exposure and is held against everything. In
 force: kill switches and open breakers elsewhere, trading hours, 20 limits of every kind, some of them per
 account and one total.
+
+`guards_share`: 64 orders to a batch; `guards_share_8` and `guards_share_1`: as many as that, where what is
+read once per batch weighs more.
 """
 
 import statistics
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from datetime import time as wall_time
 from decimal import Decimal
@@ -19,20 +23,24 @@ from uuid import uuid4
 from tests.perf.broker import Broker, NotMeasured, Say
 from tests.perf.figures import Figure
 
-NAMES = ("guards_share",)
+NAMES = ("guards_share", "guards_share_8", "guards_share_1")
 SYMBOL = "EURUSD"
 ROUNDS = 24
-BATCHES = 12  # of each kind in a round
+PASSES = {64: 12, 8: 3, 1: 1}  # orders to a batch: how often all accounts trade in a round
 WARMUP = 6
 MOST_PCT = 10.0
 
+Times = dict[str, list[float]]
+Switch = Callable[[bool], None]
+
 
 def run(broker: Broker, say: Say) -> list[Figure]:
-    """Set the controls up, then trade with and without guards in turn."""
+    """Set the controls up, then trade with and without guards in turn, in batches of each size."""
     from django.conf import settings
 
     from apps.trading.services import executor
     from apps.trading.services.guarding import Guards
+    from rtx.kernel import interpreter
 
     broker.stop("web", "stream", "engine")
     account_ids = [trader.account_id for trader in broker.traders]
@@ -43,46 +51,59 @@ def run(broker: Broker, say: Say) -> list[Figure]:
     settings.TRADING_GUARDS = paths
     runner = executor._executor._runner
     kept = runner._guards
-    spent: dict[str, list[float]] = {"A": [], "B": []}
-    cpu: dict[str, list[float]] = {"A": [], "B": []}
-    turn = 0
+    interpreter.prepare()  # as rtx/wsgi.py does
+
+    def switch(is_on: bool) -> None:
+        runner._guards = guards if is_on else none
+
     try:
-        for number in range(WARMUP + ROUNDS):
-            _quote()
-            order = "AB" if number % 2 == 0 else "BA"
-            for kind in order:
-                runner._guards = guards if kind == "B" else none
-                began, worked = time.perf_counter(), time.process_time()
-                for _ in range(BATCHES):
-                    _batch(account_ids, turn)
-                    turn += 1
-                if number >= WARMUP:
-                    orders = BATCHES * len(account_ids)
-                    spent[kind].append((time.perf_counter() - began) / orders)
-                    cpu[kind].append((time.process_time() - worked) / orders)
+        _quote()
+        _pass(account_ids, 0, size=len(account_ids))
+        figures = [_measured(account_ids, size, switch, say) for size in PASSES]
     finally:
         runner._guards = kept
         for row in rows:
             row.delete()
+    say(f"  {broker.verify()}")
+    return figures
+
+
+def _measured(account_ids: list[int], size: int, switch: Switch, say: Say) -> Figure:
+    """Measure one size of batches."""
+    spent: Times = {"A": [], "B": []}
+    cpu: Times = {"A": [], "B": []}
+    turn = 1
+    for number in range(WARMUP + ROUNDS):
+        _quote()
+        for kind in "AB" if number % 2 == 0 else "BA":
+            switch(kind == "B")
+            began, worked = time.perf_counter(), time.process_time()
+            for _ in range(PASSES[size]):
+                _pass(account_ids, turn, size=size)
+                turn += 1
+            if number >= WARMUP:
+                orders = PASSES[size] * len(account_ids)
+                spent[kind].append((time.perf_counter() - began) / orders)
+                cpu[kind].append((time.process_time() - worked) / orders)
     usual = {kind: statistics.median(found) * 1e6 for kind, found in spent.items()}
     worked_us = {kind: statistics.median(found) * 1e6 for kind, found in cpu.items()}
     share = 100 * (usual["B"] / usual["A"] - 1)
     cpu_share = 100 * (worked_us["B"] / worked_us["A"] - 1)
-    said = broker.verify()
-    say(f"  {usual['A']:.0f} us without, {usual['B']:.0f} us with guards; CPU +{cpu_share:.1f} %; {said}")
-    return [
-        Figure(
-            name="guards_share",
-            value=share,
-            unit="%",
-            target=f"<= {MOST_PCT:g}",
-            ok=share <= MOST_PCT,
-            detail=f"{usual['A']:.0f} us without, {usual['B']:.0f} us with guards, medians of {ROUNDS} "
-            f"rounds of {BATCHES} batches of {len(account_ids)} orders, in turn; CPU of the process "
-            f"{worked_us['A']:.0f} and {worked_us['B']:.0f} us (+{cpu_share:.1f} %); 20 limits, hours, "
-            "switches and breakers elsewhere",
-        )
-    ]
+    say(
+        f"  batches of {size}: {usual['A']:.0f} us without, {usual['B']:.0f} us with guards; "
+        f"CPU +{cpu_share:.1f} %"
+    )
+    return Figure(
+        name="guards_share" if size == len(account_ids) else f"guards_share_{size}",
+        value=share,
+        unit="%",
+        target=f"<= {MOST_PCT:g}",
+        ok=share <= MOST_PCT,
+        detail=f"{usual['A']:.0f} us without, {usual['B']:.0f} us with guards, medians of {ROUNDS} "
+        f"rounds of {PASSES[size] * len(account_ids)} orders, {size} to a batch, in turn; CPU of the "
+        f"process {worked_us['A']:.0f} and {worked_us['B']:.0f} us (+{cpu_share:.1f} %); 20 limits, "
+        "hours, switches and breakers elsewhere",
+    )
 
 
 def _controls(account_ids: list[int]) -> list[Any]:
@@ -180,8 +201,14 @@ def _quote() -> None:
     own_board().put(Quote(SYMBOL, Decimal("1.10000"), Decimal("1.10010"), clock.now_ms()))
 
 
+def _pass(account_ids: list[int], turn: int, *, size: int) -> None:
+    """Let every account send one order, `size` of them to a batch; the second of two flips the position."""
+    for start in range(0, len(account_ids), size):
+        _batch(account_ids[start : start + size], turn)
+
+
 def _batch(account_ids: list[int], turn: int) -> None:
-    """Let every account send one order, all in one batch; the second of two flips the position."""
+    """Let accounts send one order each, all in one batch."""
     from apps.trading.domain.commands import PlaceMarket, order_command_id
     from apps.trading.domain.orders import Side
     from apps.trading.services import executor
