@@ -5,188 +5,44 @@ Sizes may reach the limit: an order is refused when it would exceed it, and only
 larger, so that nothing that reduces it is ever refused. Loss of the day and drawdown refuse once the limit
 is reached. What cannot be measured for want of a price is refused as `off_quotes`, which leaves a working
 order waiting. Totals count other symbols at their latest price, at cost where nobody knows one.
+
+Most limits are an account's own and are asked for every order: what they measure is told apart from totals
+once, when limits are read (`steps`).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 
-from apps.groups.domain.terms import PositionMode
 from apps.risk.domain import order_exposure as exposure
-from apps.risk.domain.limits import REFUSALS, Facts, Limit, LimitKind
-from apps.risk.domain.order_exposure import NOTHING, STILL, Asked, Lots, Swing
-from apps.risk.domain.totals import View
-from apps.trading.domain.book import AccountBook
-from apps.trading.domain.orders import ContractTerms, Position, RejectReason, Side
-from apps.trading.domain.pricing import MarketView
+from apps.risk.domain.limit_cases import Case
+from apps.risk.domain.limits import REFUSALS, Limit, LimitKind
+from apps.risk.domain.order_exposure import NOTHING, STILL, Lots, Swing
+from apps.trading.domain.orders import RejectReason
 from rtx.kernel.money import ZERO
 
 HUNDRED = Decimal(100)
 OFF_QUOTES = RejectReason.OFF_QUOTES  # members are bound once: looking them up costs more than comparing
-NETTING = PositionMode.NETTING
+
+Measure = Callable[[Case, Limit], RejectReason | None]
+Step = tuple[Measure, Limit]
 
 
-class Case:
-    """
-    One order of one account held against limits. What several of them need is computed once: `before` is
-    what the account holds on the order's symbol, `after` with the order, `filled` with the order filled in
-    any case.
-    """
+def steps(limits: Iterable[Limit]) -> tuple[Step, ...]:
+    """Return what is to be measured for limits, in their order."""
+    return tuple((MEASURES[limit.kind][0 if limit.is_own else 1], limit) for limit in limits)
 
-    __slots__ = (
-        "_credit",
-        "_equity",
-        "_others",
-        "after",
-        "asked",
-        "before",
-        "book",
-        "facts",
-        "filled",
-        "is_netting",
-        "market",
-    )
 
-    def __init__(self, *, asked: Asked, book: AccountBook, market: MarketView, facts: Facts) -> None:
-        self.asked = asked
-        self.book = book
-        self.market = market
-        self.facts = facts
-        self.is_netting = book.account.position_mode is NETTING
-        self.before = exposure.lots_of(book, asked.symbol)
-        self.after = self.before.after(asked, is_netting=self.is_netting)
-        self.filled = (
-            self.after if asked.fills else self.before.after(asked, is_netting=self.is_netting, filled=True)
-        )
-        self._others: dict[str, Lots] | None = None
-        self._equity: Decimal | None = None
-        self._credit: tuple[Decimal, Decimal] | None = None
+def refusal(case: Case, steps: Iterable[Step]) -> RejectReason | None:
+    """Return the word of the first limit that refuses the order, of those that concern it."""
+    for measure, limit in steps:
+        reason = measure(case, limit)
+        if reason is not None:
+            return reason
+    return None
 
-    def refusal(self, limits: Iterable[Limit]) -> RejectReason | None:
-        """Return the word of the first limit that refuses the order, of those that concern it."""
-        for limit in limits:
-            reason = MEASURES[limit.kind](self, limit)
-            if reason is not None:
-                return reason
-        return None
 
-    # -- what is held
-
-    @property
-    def others(self) -> dict[str, Lots]:
-        """What the account holds on other symbols."""
-        if self._others is None:
-            book = self.book
-            is_all = not book.orders and self.before.positions == len(book.positions)
-            symbols = set() if is_all else exposure.symbols_of(book)
-            symbols.discard(self.asked.symbol)
-            self._others = {symbol: exposure.lots_of(book, symbol) for symbol in symbols}
-        return self._others
-
-    def counted(self, limit: Limit) -> tuple[Lots, Lots, dict[str, Lots]]:
-        """
-        Return what a limit counts of the order's symbol before and after, and of other symbols, where neither
-        changes.
-        """
-        if limit.is_own:
-            return self.before, self.after, {} if limit.symbol else self.others
-        view = self.view(limit)
-        mine = view.by_symbol.get(self.asked.symbol, NOTHING)
-        others = {name: lots for name, lots in view.by_symbol.items() if name != self.asked.symbol}
-        return mine, mine.plus(self.after, minus=self.before), others
-
-    def view(self, limit: Limit) -> View:
-        """Return what a total counts."""
-        assert self.facts.totals is not None  # read for whatever has such a limit
-        return self.facts.totals.view(group_id=limit.group_id, symbol=limit.symbol)
-
-    def lot_value(self, symbol: str, currency: str, *, at_cost: bool = False) -> Decimal | None:
-        """Return the notional of one lot, looked up once per batch and market."""
-        key = (id(self.market), symbol, currency, at_cost)
-        known = self.facts.lot_values
-        if key not in known:
-            if at_cost:
-                cost = self.facts.costs.get(symbol)
-                known[key] = exposure.lot_value_at_cost(
-                    symbol, currency=currency, market=self.market, cost=cost
-                )
-            else:
-                known[key] = exposure.lot_value(symbol, currency=currency, market=self.market)
-        return known[key]
-
-    def legs(self, symbol: str, *, at_cost: bool = False) -> exposure.Legs | None:
-        """Return what one lot bought means in currencies, looked up once per batch and market."""
-        key = (id(self.market), symbol, at_cost)
-        known = self.facts.legs
-        if key not in known:
-            cost = self.facts.costs.get(symbol) if at_cost else None
-            known[key] = exposure.legs(symbol, market=self.market, cost=cost)
-        return known[key]
-
-    # -- what money stands behind it
-
-    @property
-    def equity(self) -> Decimal | None:
-        """The account's equity now; None without a price."""
-        if self._equity is None:
-            value = self.book.valuation(self.market)
-            self._equity = None if value is None else value.equity
-        return self._equity
-
-    def used_credit(self, margin: Decimal) -> Decimal | None:
-        """Return the part of the credit that a margin, or a loss, needs."""
-        if self.equity is None:
-            return None
-        credit = self.book.account.credit
-        return min(credit, max(ZERO, margin - (self.equity - credit)))
-
-    def margin_after(self) -> Decimal | None:
-        """Return the account's margin if the order were filled; None without a price or a conversion."""
-        asked, book, market = self.asked, self.book, self.market
-        terms, quote = market.terms(asked.symbol), market.client(asked.symbol)
-        if terms is None or quote is None:
-            return None
-        rate = market.rate(
-            terms.symbol.margin_currency, book.account.currency, selling=asked.side is Side.SELL
-        )
-        if rate is None:
-            return None
-        held = book.of_symbol(asked.symbol)
-        volume = asked.volume
-        if self.is_netting and held and held[0].side is not asked.side:
-            volume, held = volume - held[0].volume, []
-        if volume > 0:
-            price = quote.ask if asked.side is Side.BUY else quote.bid
-            held.append(
-                Position(
-                    id=0,
-                    symbol=asked.symbol,
-                    side=asked.side,
-                    volume=volume,
-                    cost=price * volume,
-                    margin_rate=rate,
-                    terms=ContractTerms.of(terms, account_leverage=book.account.leverage),
-                    book="",
-                    last_deal_id=0,
-                    opened_at=self.facts.now,
-                )
-            )
-        return book.margin_with(asked.symbol, positions=held, without=asked.order_id)
-
-    def credit_use(self) -> tuple[Decimal, Decimal] | None:
-        """Return the credit in use before and after the order, in the account's currency; None: no price."""
-        if not self.book.account.credit:
-            return ZERO, ZERO
-        if self._credit is None:
-            margin = self.margin_after()
-            before = self.used_credit(self.book.account.margin)
-            after = None if margin is None else self.used_credit(margin)
-            self._credit = None if before is None or after is None else (before, after)
-        return self._credit
-
-    def told_in(self, amount: Decimal, source: str, target: str) -> Decimal | None:
-        """Return an amount in another currency, at the dearer side; None without a rate."""
-        rate = self.market.rate(source, target, selling=amount < 0)
-        return None if rate is None else amount * rate
+def _refused(limit: Limit, measured: Decimal | int) -> RejectReason | None:
+    return REFUSALS[limit.kind] if measured > limit.value else None
 
 
 def _grown(limit: Limit, before: Decimal | None, after: Decimal | None) -> RejectReason | None:
@@ -200,76 +56,122 @@ def _order_volume(case: Case, limit: Limit) -> RejectReason | None:
     return REFUSALS[limit.kind] if case.asked.volume > limit.value else None
 
 
+# -- lots, positions, orders
+
+
 def _open_volume(case: Case, limit: Limit) -> RejectReason | None:
-    is_netting = case.is_netting and limit.is_own
-    was, will = case.before.open_lots(is_netting=is_netting), case.after.open_lots(is_netting=is_netting)
+    was, will = case.open_lots()
     if will <= was:
         return None
-    if not limit.is_own:
-        will += case.view(limit).open_lots - was
-    elif limit.symbol is None:
+    if limit.symbol is None:
         for lots in case.others.values():
-            will += lots.open_lots(is_netting=is_netting)
+            will += lots.open_lots(is_netting=case.is_netting)
     return REFUSALS[limit.kind] if will > limit.value else None
 
 
+def _open_volume_together(case: Case, limit: Limit) -> RejectReason | None:
+    grows_by = case.after.open_lots(is_netting=False) - case.before.open_lots(is_netting=False)
+    return None if grows_by <= 0 else _refused(limit, case.view(limit).open_lots + grows_by)
+
+
+def _positions_added(case: Case) -> int:
+    return case.filled.positions - case.before.positions if case.asked.is_new or case.asked.fills else 0
+
+
 def _positions(case: Case, limit: Limit) -> RejectReason | None:
-    added = case.filled.positions - case.before.positions
-    if added <= 0 or not (case.asked.is_new or case.asked.fills):
+    added = _positions_added(case)
+    if added <= 0:
         return None
-    if not limit.is_own:
-        count = case.view(limit).positions
-    else:
-        count = case.before.positions if limit.symbol else len(case.book.positions)
-    return REFUSALS[limit.kind] if count + added > limit.value else None
+    return _refused(limit, added + (case.before.positions if limit.symbol else len(case.book.positions)))
+
+
+def _positions_together(case: Case, limit: Limit) -> RejectReason | None:
+    added = _positions_added(case)
+    return None if added <= 0 else _refused(limit, case.view(limit).positions + added)
 
 
 def _orders_per_minute(case: Case, limit: Limit) -> RejectReason | None:
     if not case.asked.is_new:
         return None
-    if limit.is_own:
-        orders = case.facts.placed.get(case.book.account.id)
-        placed = orders.count(case.facts.now, symbol=limit.symbol) if orders else 0
-    else:
-        placed = case.facts.placed_totals.get(limit.id, 0)
-    return REFUSALS[limit.kind] if placed + 1 > limit.value else None
+    orders = case.facts.placed.get(case.book.account.id)
+    return _refused(limit, 1 + (orders.count(case.facts.now, symbol=limit.symbol) if orders else 0))
+
+
+def _orders_per_minute_together(case: Case, limit: Limit) -> RejectReason | None:
+    return _refused(limit, 1 + case.facts.placed_totals.get(limit.id, 0)) if case.asked.is_new else None
+
+
+# -- exposure
 
 
 def _symbol_exposure(case: Case, limit: Limit) -> RejectReason | None:
-    before, after = case.before, case.after
-    if not limit.is_own:
-        held = case.view(limit).by_symbol.get(case.asked.symbol, NOTHING)
-        before, after = held, held.plus(after, minus=before)
-    worst = after.net_worst
-    if worst <= before.net_worst:
-        return None
-    value = case.lot_value(case.asked.symbol, limit.currency)
-    if value is None:
-        return OFF_QUOTES
-    return REFUSALS[limit.kind] if worst * value > limit.value else None
+    was, will = case.worst
+    return None if will <= was else _exposed(case, limit, will)
+
+
+def _symbol_exposure_together(case: Case, limit: Limit) -> RejectReason | None:
+    held = case.view(limit).by_symbol.get(case.asked.symbol, NOTHING)
+    will = held.plus(case.after, minus=case.before).net_worst
+    return None if will <= held.net_worst else _exposed(case, limit, will)
+
+
+def _exposed(case: Case, limit: Limit, lots: Decimal) -> RejectReason | None:
+    """Refuse lots of the order's symbol that are worth more than the limit."""
+    value = case.prices.lot_value(case.asked.symbol, limit.currency)
+    return OFF_QUOTES if value is None else _refused(limit, lots * value)
+
+
+def _held_together(case: Case, limit: Limit) -> tuple[Lots, Mapping[str, Lots]]:
+    """Return what a total counts of the order's symbol, and of others."""
+    view = case.view(limit)
+    mine = view.by_symbol.get(case.asked.symbol, NOTHING)
+    return mine, {name: lots for name, lots in view.by_symbol.items() if name != case.asked.symbol}
 
 
 def _currency_exposure(case: Case, limit: Limit) -> RejectReason | None:
-    touched = case.legs(case.asked.symbol)
+    if not limit.symbol and case.others:
+        return _currency_swing(case, limit, case.before, case.after, case.others)
+    return _currency_alone(case, limit, *case.worst)
+
+
+def _currency_exposure_together(case: Case, limit: Limit) -> RejectReason | None:
+    before, others = _held_together(case, limit)
+    after = before.plus(case.after, minus=case.before)
+    if not others:
+        return _currency_alone(case, limit, before.net_worst, after.net_worst)
+    return _currency_swing(case, limit, before, after, others)
+
+
+def _currency_alone(case: Case, limit: Limit, was: Decimal, will: Decimal) -> RejectReason | None:
+    """Measure where nothing but the order's symbol counts."""
+    values = case.prices.leg_values(case.asked.symbol, limit.currency, exposed=limit.exposed_currency)
+    if values is None:
+        return OFF_QUOTES
+    if will <= was:
+        return None
+    for value in values:
+        if value is None:
+            return OFF_QUOTES
+        if will * value > limit.value:
+            return REFUSALS[limit.kind]
+    return None
+
+
+def _currency_swing(
+    case: Case, limit: Limit, before: Lots, after: Lots, others: Mapping[str, Lots]
+) -> RejectReason | None:
+    touched = case.prices.legs(case.asked.symbol)
     if touched is None:
         return OFF_QUOTES
-    before, after, others = case.counted(limit)
-    if not others and after.net_worst <= before.net_worst:
-        return None
     for name, per_lot in touched:
         if limit.exposed_currency not in ("", name):
             continue
-        if others:
-            rest = _swing(case, others.items(), name, at_cost=not limit.is_own)
-            if rest is None or per_lot is None:
-                return OFF_QUOTES
-            worst = rest.plus(after, per_lot).worst
-            if worst <= rest.plus(before, per_lot).worst:
-                continue
-        elif per_lot is None:
+        rest = _swing(case, others.items(), name, at_cost=not limit.is_own)
+        if rest is None or per_lot is None:
             return OFF_QUOTES
-        else:
-            worst = after.net_worst * abs(per_lot)
+        worst = rest.plus(after, per_lot).worst
+        if worst <= rest.plus(before, per_lot).worst:
+            continue
         rate = case.market.rate(name, limit.currency, selling=False)
         if rate is None:
             return OFF_QUOTES
@@ -284,7 +186,7 @@ def _swing(case: Case, holding: Iterable[tuple[str, Lots]], currency: str, *, at
     for symbol, lots in holding:
         if lots == NOTHING:
             continue
-        for name, per_lot in case.legs(symbol, at_cost=at_cost) or ():
+        for name, per_lot in case.prices.legs(symbol, at_cost=at_cost) or ():
             if name == currency:
                 if per_lot is None:
                     return None
@@ -293,26 +195,59 @@ def _swing(case: Case, holding: Iterable[tuple[str, Lots]], currency: str, *, at
 
 
 def _correlated_exposure(case: Case, limit: Limit) -> RejectReason | None:
-    before, _, others = case.counted(limit)
-    after = case.filled if limit.is_own else before.plus(case.filled, minus=case.before)
-    if not others and abs(after.net) <= abs(before.net):
-        return None
+    before, after = case.before.net, case.filled.net
+    if not limit.symbol and case.others:
+        return _correlated(case, limit, before, after, case.others)
+    return _correlated_alone(case, limit, before, after)
+
+
+def _correlated_exposure_together(case: Case, limit: Limit) -> RejectReason | None:
+    held, others = _held_together(case, limit)
+    before, after = held.net, held.plus(case.filled, minus=case.before).net
+    if others:
+        return _correlated(case, limit, before, after, others)
+    return _correlated_alone(case, limit, before, after)
+
+
+def _correlated_alone(case: Case, limit: Limit, before: Decimal, after: Decimal) -> RejectReason | None:
+    """Measure where nothing but the order's symbol counts."""
+    return None if abs(after) <= abs(before) else _exposed(case, limit, abs(after))
+
+
+def _correlated(
+    case: Case, limit: Limit, before: Decimal, after: Decimal, others: Mapping[str, Lots]
+) -> RejectReason | None:
+    mine = case.prices.lot_value(case.asked.symbol, limit.currency)
+    if mine is None:
+        return OFF_QUOTES
     exposures = []
-    for symbol, net in ((case.asked.symbol, None), *((name, lots.net) for name, lots in others.items())):
-        if net is None or net:
-            value = case.lot_value(symbol, limit.currency, at_cost=net is not None and not limit.is_own)
+    for symbol, lots in others.items():
+        net = lots.net
+        if net:
+            value = case.prices.lot_value(symbol, limit.currency, at_cost=not limit.is_own)
             if value is None:
                 return OFF_QUOTES
-            exposures.append((symbol, value if net is None else net * value))
-    (symbol, value), *rest = exposures
+            exposures.append((symbol, net * value))
     was, will = (
-        exposure.correlated([*rest, (symbol, lots.net * value)], case.facts.correlations)
-        for lots in (before, after)
+        exposure.correlated([*exposures, (case.asked.symbol, net * mine)], case.facts.correlations)
+        for net in (before, after)
     )
     return _grown(limit, was, will)
 
 
+# -- money
+
+
 def _credit_use(case: Case, limit: Limit) -> RejectReason | None:
+    return _credit(case, limit, others=ZERO)
+
+
+def _credit_use_together(case: Case, limit: Limit) -> RejectReason | None:
+    return _credit(case, limit, others=None)
+
+
+def _credit(case: Case, limit: Limit, *, others: Decimal | None) -> RejectReason | None:
+    """Measure the credit in use; `others` None: of all accounts of the scope."""
     used = case.credit_use()
     if used is None:
         return OFF_QUOTES
@@ -322,7 +257,7 @@ def _credit_use(case: Case, limit: Limit) -> RejectReason | None:
     before, after = (case.told_in(amount, currency, limit.currency) for amount in used)
     if before is None or after is None:
         return OFF_QUOTES
-    if not limit.is_own:
+    if others is None:
         others = _marked_total(case, limit, "used_credit")
         if others is None:
             return OFF_QUOTES
@@ -345,48 +280,48 @@ def _marked_total(case: Case, limit: Limit, name: str) -> Decimal | None:
     return total
 
 
-def _stands(case: Case, limit: Limit, name: str) -> tuple[Decimal, Decimal] | None:
-    """Return a mark and the equity of an account, or of all accounts of the scope; None without a price."""
-    if limit.is_own:
-        mark = case.facts.marks.get(case.book.account.id)
-        if mark is None or case.equity is None:
-            return None
-        return getattr(mark, name), case.equity
-    start, equity = (_marked_total(case, limit, which) for which in (name, "equity"))
-    return None if start is None or equity is None else (start, equity)
-
-
 def _daily_loss(case: Case, limit: Limit) -> RejectReason | None:
-    stands = _stands(case, limit, "day_start")
-    if stands is None:
+    mark, equity = case.mark, case.equity
+    if mark is None or equity is None:
         return OFF_QUOTES
-    loss: Decimal | None = stands[0] - stands[1]
-    assert loss is not None
-    if limit.is_own:
-        loss = case.told_in(loss, case.book.account.currency, limit.currency)
-    if loss is None:
-        return OFF_QUOTES
+    loss = case.told_in(mark.day_start - equity, case.book.account.currency, limit.currency)
+    return OFF_QUOTES if loss is None else _lost(limit, loss)
+
+
+def _daily_loss_together(case: Case, limit: Limit) -> RejectReason | None:
+    start, equity = (_marked_total(case, limit, name) for name in ("day_start", "equity"))
+    return OFF_QUOTES if start is None or equity is None else _lost(limit, start - equity)
+
+
+def _lost(limit: Limit, loss: Decimal) -> RejectReason | None:
     return REFUSALS[limit.kind] if loss > 0 and loss >= limit.value else None
 
 
 def _drawdown(case: Case, limit: Limit) -> RejectReason | None:
-    stands = _stands(case, limit, "peak")
-    if stands is None:
-        return OFF_QUOTES
-    peak, equity = stands
+    mark, equity = case.mark, case.equity
+    return OFF_QUOTES if mark is None or equity is None else _fallen(limit, mark.peak, equity)
+
+
+def _drawdown_together(case: Case, limit: Limit) -> RejectReason | None:
+    peak, equity = (_marked_total(case, limit, name) for name in ("peak", "equity"))
+    return OFF_QUOTES if peak is None or equity is None else _fallen(limit, peak, equity)
+
+
+def _fallen(limit: Limit, peak: Decimal, equity: Decimal) -> RejectReason | None:
     fall = peak - equity
     return REFUSALS[limit.kind] if fall > 0 and fall * HUNDRED >= limit.value * peak else None
 
 
-MEASURES: dict[LimitKind, Callable[[Case, Limit], RejectReason | None]] = {
-    LimitKind.ORDER_VOLUME: _order_volume,
-    LimitKind.OPEN_VOLUME: _open_volume,
-    LimitKind.POSITIONS: _positions,
-    LimitKind.ORDERS_PER_MINUTE: _orders_per_minute,
-    LimitKind.SYMBOL_EXPOSURE: _symbol_exposure,
-    LimitKind.CURRENCY_EXPOSURE: _currency_exposure,
-    LimitKind.CORRELATED_EXPOSURE: _correlated_exposure,
-    LimitKind.CREDIT_USE: _credit_use,
-    LimitKind.DAILY_LOSS: _daily_loss,
-    LimitKind.DRAWDOWN: _drawdown,
+# What is measured of an account by itself, and of all accounts of a limit's scope together.
+MEASURES: dict[LimitKind, tuple[Measure, Measure]] = {
+    LimitKind.ORDER_VOLUME: (_order_volume, _order_volume),
+    LimitKind.OPEN_VOLUME: (_open_volume, _open_volume_together),
+    LimitKind.POSITIONS: (_positions, _positions_together),
+    LimitKind.ORDERS_PER_MINUTE: (_orders_per_minute, _orders_per_minute_together),
+    LimitKind.SYMBOL_EXPOSURE: (_symbol_exposure, _symbol_exposure_together),
+    LimitKind.CURRENCY_EXPOSURE: (_currency_exposure, _currency_exposure_together),
+    LimitKind.CORRELATED_EXPOSURE: (_correlated_exposure, _correlated_exposure_together),
+    LimitKind.CREDIT_USE: (_credit_use, _credit_use_together),
+    LimitKind.DAILY_LOSS: (_daily_loss, _daily_loss_together),
+    LimitKind.DRAWDOWN: (_drawdown, _drawdown_together),
 }

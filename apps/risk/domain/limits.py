@@ -5,16 +5,18 @@ A limit holds for one account by itself (scope account, or `is_per_account`), or
 together. What each kind measures and when it refuses: limit_checks.py.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
 from apps.risk.domain.minutes import LastMinute
-from apps.risk.domain.order_exposure import Correlations, Legs
+from apps.risk.domain.order_exposure import Correlations
+from apps.risk.domain.prices import Prices
 from apps.risk.domain.totals import Totals
 from apps.trading.domain.orders import RejectReason
+from apps.trading.domain.pricing import MarketView
 
 
 class LimitKind(StrEnum):
@@ -132,32 +134,11 @@ class Facts:
     credit_added: dict[tuple[int, str], Decimal] = field(default_factory=dict)
     correlations: Correlations = field(default_factory=dict)
     costs: Mapping[str, Decimal] = field(default_factory=dict)  # what totals hold and nobody has a price of
-    legs: dict[tuple[int, str, bool], Legs | None] = field(default_factory=dict)
-    lot_values: dict[tuple[int, str, str, bool], Decimal | None] = field(default_factory=dict)
+    prices: dict[int, Prices] = field(default_factory=dict)  # by the view's identity
 
-
-def lowest(limits: Iterable[Limit]) -> tuple[Limit, ...]:
-    """Return, of limits that concern the same orders, those that can refuse first; the order stays."""
-    kept: dict[tuple[object, ...], Limit] = {}
-    for limit in limits:
-        known = kept.get(limit.measure)
-        if known is None or limit.value < known.value:
-            kept[limit.measure] = limit
-    return tuple(kept.values())
-
-
-class Plan:
-    """The limits of some orders, with what they need read."""
-
-    __slots__ = ("counts_orders", "limits", "marked", "order_totals", "own_marks", "totals")
-
-    def __init__(self, limits: tuple[Limit, ...]) -> None:
-        totals = [limit for limit in limits if not limit.is_own]
-        self.limits = limits
-        self.totals = [limit for limit in totals if limit.kind in HELD]
-        self.marked = [
-            limit for limit in totals if limit.kind in MARKED or limit.kind is LimitKind.CREDIT_USE
-        ]
-        self.order_totals = [limit for limit in totals if limit.kind is LimitKind.ORDERS_PER_MINUTE]
-        self.counts_orders = any(one.is_own and one.kind is LimitKind.ORDERS_PER_MINUTE for one in limits)
-        self.own_marks = any(limit.is_own and limit.kind in MARKED for limit in limits)
+    def prices_of(self, market: MarketView) -> Prices:
+        """Return what lots are worth in a market view."""
+        found = self.prices.get(id(market))
+        if found is None:
+            found = self.prices[id(market)] = Prices(market, self.costs)
+        return found

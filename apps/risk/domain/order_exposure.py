@@ -49,9 +49,9 @@ class Asked(NamedTuple):
 def asked_of(command: Command, book: AccountBook) -> Asked | None:
     """Return what a guarded command asks for; None: it names an order that does not work any more."""
     if isinstance(command, PlaceMarket):
-        return Asked(command.symbol, command.side, command.volume, fills=True, is_new=True)
+        return Asked(command.symbol, command.side, command.volume, True, True)
     if isinstance(command, PlacePending):
-        return Asked(command.symbol, command.side, command.volume, fills=False, is_new=True)
+        return Asked(command.symbol, command.side, command.volume, False, True)
     if not isinstance(command, TriggerOrder | ModifyOrder):
         return None
     order = book.orders.get(command.order_id)
@@ -107,26 +107,27 @@ class Lots(NamedTuple):
 
     def after(self, asked: Asked, *, is_netting: bool, filled: bool | None = None) -> "Lots":
         """Return what is there once an order is done; `filled` overrides whether it fills or waits."""
-        buys, sells, positions = self.buys, self.sells, self.positions
-        waiting_buys, waiting_sells = self.waiting_buys, self.waiting_sells
-        is_buy = asked.side is BUY
-        if is_buy:
-            waiting_buys -= asked.replaced_lots
-        else:
-            waiting_sells -= asked.replaced_lots
-        if asked.fills if filled is None else filled:
+        buys, sells, positions, waiting_buys, waiting_sells = self
+        _, side, volume, fills, _, _, replaced_lots = asked
+        is_buy = side is BUY
+        if replaced_lots:
             if is_buy:
-                buys += asked.volume
+                waiting_buys -= replaced_lots
             else:
-                sells += asked.volume
+                waiting_sells -= replaced_lots
+        if fills if filled is None else filled:
+            if is_buy:
+                buys += volume
+            else:
+                sells += volume
             positions += 1
             if is_netting:
                 net = buys - sells
                 buys, sells, positions = max(net, ZERO), max(-net, ZERO), 1 if net else 0
         elif is_buy:
-            waiting_buys += asked.volume
+            waiting_buys += volume
         else:
-            waiting_sells += asked.volume
+            waiting_sells += volume
         return Lots(buys, sells, positions, waiting_buys, waiting_sells)
 
 
@@ -143,12 +144,13 @@ def lots_of(book: AccountBook, symbol: str) -> Lots:
             buys += position.volume
         else:
             sells += position.volume
-    for order in book.orders.values():
-        if order.symbol == symbol:
-            if order.side is BUY:
-                waiting_buys += order.volume
-            else:
-                waiting_sells += order.volume
+    if book.orders:
+        for order in book.orders.values():
+            if order.symbol == symbol:
+                if order.side is BUY:
+                    waiting_buys += order.volume
+                else:
+                    waiting_sells += order.volume
     return Lots(buys, sells, len(held), waiting_buys, waiting_sells)
 
 

@@ -16,7 +16,8 @@ from psycopg import Cursor
 
 from apps.market.domain.sessions import Calendar, Hours
 from apps.risk.domain.hours import Target, TradingTimes
-from apps.risk.domain.limits import Limit, LimitKind, Plan, lowest
+from apps.risk.domain.limit_plans import Plan, lowest
+from apps.risk.domain.limits import Limit, LimitKind
 from apps.risk.domain.switches import Probe, Stops
 from rtx.kernel.errors import Unavailable
 

@@ -15,43 +15,39 @@ from typing import Any
 from psycopg import Cursor
 
 from apps.risk.domain.limits import Limit, Mark, MarksTotal
-from apps.risk.domain.order_exposure import Lots
+from apps.risk.domain.order_exposure import NOTHING, Lots
 from apps.risk.domain.totals import Key, Totals
 from rtx.kernel.money import ZERO
 
 Rows = Cursor[Any]
 
 EVENTS_BACK = 5_000  # so many events of an account are looked through for its orders of the last minute
-# Added up before names are looked up, and without a look at accounts where no group is asked for.
+# What is open and what waits, in one statement. Added up before names are looked up, and without a look at
+# accounts where no group is asked for.
 ALL_HELD = """
-    SELECT %(everybody)s::bigint, y.name, h.side, h.volume, h.number FROM (
-        SELECT p.symbol_id, p.side, sum(p.volume) AS volume, count(*) AS number FROM trading_position p
+    SELECT %(everybody)s::bigint, y.name, h.side, h.volume, h.number, h.waits FROM (
+        SELECT p.symbol_id, p.side, sum(p.volume) AS volume, count(*) AS number, false AS waits
+        FROM trading_position p
         WHERE %(symbols)s::bigint[] IS NULL OR p.symbol_id = ANY(%(symbols)s) GROUP BY 1, 2
-    ) h JOIN market_symbol y ON y.id = h.symbol_id
-"""
-ALL_WAITING = """
-    SELECT %(everybody)s::bigint, y.name, w.side, w.volume FROM (
-        SELECT o.symbol_id, o.side, sum(o.volume) AS volume FROM trading_order o
+        UNION ALL
+        SELECT o.symbol_id, o.side, sum(o.volume), 0, true FROM trading_order o
         WHERE o.status IN ('working', 'partially_filled')
           AND (%(symbols)s::bigint[] IS NULL OR o.symbol_id = ANY(%(symbols)s)) GROUP BY 1, 2
-    ) w JOIN market_symbol y ON y.id = w.symbol_id
+    ) h JOIN market_symbol y ON y.id = h.symbol_id
 """
 GROUPS_HELD = """
-    SELECT h.group_id, y.name, h.side, h.volume, h.number FROM (
-        SELECT a.group_id, p.symbol_id, p.side, sum(p.volume) AS volume, count(*) AS number
+    SELECT h.group_id, y.name, h.side, h.volume, h.number, h.waits FROM (
+        SELECT a.group_id, p.symbol_id, p.side, sum(p.volume) AS volume, count(*) AS number, false AS waits
         FROM trading_position p JOIN accounts_tradingaccount a ON a.id = p.account_id
         WHERE (%(symbols)s::bigint[] IS NULL OR p.symbol_id = ANY(%(symbols)s))
           AND (%(groups)s::bigint[] IS NULL OR a.group_id = ANY(%(groups)s)) GROUP BY 1, 2, 3
-    ) h JOIN market_symbol y ON y.id = h.symbol_id
-"""
-GROUPS_WAITING = """
-    SELECT w.group_id, y.name, w.side, w.volume FROM (
-        SELECT a.group_id, o.symbol_id, o.side, sum(o.volume) AS volume
+        UNION ALL
+        SELECT a.group_id, o.symbol_id, o.side, sum(o.volume), 0, true
         FROM trading_order o JOIN accounts_tradingaccount a ON a.id = o.account_id
         WHERE o.status IN ('working', 'partially_filled')
           AND (%(symbols)s::bigint[] IS NULL OR o.symbol_id = ANY(%(symbols)s))
           AND (%(groups)s::bigint[] IS NULL OR a.group_id = ANY(%(groups)s)) GROUP BY 1, 2, 3
-    ) w JOIN market_symbol y ON y.id = w.symbol_id
+    ) h JOIN market_symbol y ON y.id = h.symbol_id
 """
 EVERYBODY = 0  # in the place of a group: all of them together
 # The average price of what is held, else of what waits.
@@ -118,13 +114,14 @@ def read_totals(
     wanted = {"symbols": symbols, "groups": groups, "everybody": EVERYBODY}
     found: dict[Key, Lots] = {}
     cursor.execute(GROUPS_HELD if by_group else ALL_HELD, wanted, prepare=True)
-    for group_id, symbol, side, volume, count in cursor.fetchall():
-        lots = Lots(buys=volume, positions=count) if side == "buy" else Lots(sells=volume, positions=count)
-        found[group_id, symbol] = found.get((group_id, symbol), Lots()).plus(lots)
-    cursor.execute(GROUPS_WAITING if by_group else ALL_WAITING, wanted, prepare=True)
-    for group_id, symbol, side, volume in cursor.fetchall():
-        lots = Lots(waiting_buys=volume) if side == "buy" else Lots(waiting_sells=volume)
-        found[group_id, symbol] = found.get((group_id, symbol), Lots()).plus(lots)
+    for group_id, symbol, side, volume, count, waits in cursor.fetchall():
+        if waits:
+            lots = Lots(waiting_buys=volume) if side == "buy" else Lots(waiting_sells=volume)
+        else:
+            lots = (
+                Lots(buys=volume, positions=count) if side == "buy" else Lots(sells=volume, positions=count)
+            )
+        found[group_id, symbol] = found.get((group_id, symbol), NOTHING).plus(lots)
     return Totals(found)
 
 

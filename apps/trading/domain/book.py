@@ -64,6 +64,7 @@ HANDLERS: dict[type[Command], Callable[..., Outcome]] = {
     StopOut: stop_out.stop_out,
     CallMargin: stop_out.call_margin,
 }
+PLACING = (PlaceMarket, PlacePending)
 TICKETS_PER_COMMAND = 4
 
 
@@ -84,7 +85,9 @@ class AccountBook(Desk):
 
     def grows_risk(self, command: Command) -> bool:
         """Say whether a command may add exposure: only then do pre-trade guards have a say."""
-        if isinstance(command, TriggerOrder | ModifyOrder):
+        if isinstance(command, PLACING):
+            symbol, side, volume = command.symbol, command.side, command.volume
+        elif isinstance(command, TriggerOrder | ModifyOrder):
             order = self.orders.get(command.order_id)
             if order is None:
                 return False
@@ -93,8 +96,6 @@ class AccountBook(Desk):
                 if command.volume is KEEP or command.volume <= volume:
                     return False
                 volume = command.volume
-        elif isinstance(command, PlaceMarket | PlacePending):
-            symbol, side, volume = command.symbol, command.side, command.volume
         else:
             return False
         held = self.net_position(symbol)

@@ -33,6 +33,7 @@ from rtx.kernel.actor import Actor, ActorKind
 from rtx.kernel.errors import Conflict, NotFound
 from rtx.kernel.money import ZERO
 
+HEDGING = PositionMode.HEDGING  # bound once: looking it up costs more than comparing
 REASONS = {
     ActorKind.CLIENT: OrderReason.CLIENT,
     ActorKind.STAFF: OrderReason.STAFF,
@@ -108,9 +109,10 @@ class Desk(Holdings):
 
     def net_position(self, symbol: str) -> Position | None:
         """Return what a netting account holds on a symbol; a hedging account nets nothing."""
-        if self.account.position_mode is PositionMode.HEDGING:
+        if self.account.position_mode is HEDGING:
             return None
-        return next(iter(self.of_symbol(symbol)), None)
+        held = self._by_symbol.get(symbol)
+        return next(iter(held.values())) if held else None
 
     def position(self, position_id: int) -> Position:
         """

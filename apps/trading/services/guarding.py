@@ -88,9 +88,11 @@ class Guards:
         """Return the first guard's refusal of a command that adds exposure."""
         if not self._guards or not isinstance(command, GUARDED) or not book.grows_risk(command):
             return None
-        return next(
-            (reason for guard in self._guards if (reason := guard.refusal(command, book, market))), None
-        )
+        for guard in self._guards:
+            reason = guard.refusal(command, book, market)
+            if reason is not None:
+                return reason
+        return None
 
     def note(self, command: Command, book: AccountBook, outcome: Outcome) -> None:
         """Tell guards what became of a guarded command, or of a balance operation."""

@@ -122,6 +122,31 @@ def test_orders_are_counted_while_no_limit_is_there(holder):
     assert buy(holder) == "rate_limit"
 
 
+def test_a_limit_of_one_account_counts_what_its_batch_brought_before(holder):
+    limit("positions", "1", is_per_account=True)
+    commands = [market_order(holder), market_order(holder)]
+
+    first, second = (future.result(10) for future in rows.together(commands))
+
+    assert (first.type, second.refusal) == ("order_filled", "limit_positions")
+
+
+def test_a_limit_of_one_account_forgets_what_its_batch_closed_before(holder):
+    limit("positions", "1", is_per_account=True)
+    held = executor.run(market_order(holder)).order
+
+    answers = rows.together([rows.close_order(holder, held.position_id), market_order(holder)])
+
+    assert [future.result(10).type for future in answers] == ["order_filled", "order_filled"]
+
+
+def test_the_limit_of_an_account_speaks_before_a_total(holder):
+    limit("open_volume", "0.05")
+    limit("positions", "0", is_per_account=True)
+
+    assert buy(holder) == "limit_positions"
+
+
 def test_a_total_over_accounts_counts_the_batch_itself(holder, other):
     limit("open_volume", "0.25", scope="symbol", symbol_id=_symbol("EURUSD"))
     commands = [market_order(one, lots="0.10") for one in (holder, other, holder, other)]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from apps.groups.domain.terms import PositionMode
-from apps.risk.domain.limit_checks import Case
+from apps.risk.domain import limit_checks
+from apps.risk.domain.limit_cases import Case
 from apps.risk.domain.limits import Facts, Limit, LimitKind, Mark, MarksTotal
 from apps.risk.domain.minutes import LastMinute
 from apps.risk.domain.order_exposure import Lots, asked_of
@@ -38,7 +39,7 @@ def refused(command, book, market, checked: Limit, facts: Facts | None = None) -
     asked = asked_of(command, book)
     assert asked is not None
     case = Case(asked=asked, book=book, market=market, facts=facts or Facts(now=NOON))
-    return case.refusal([checked])
+    return limit_checks.refusal(case, limit_checks.steps([checked]))
 
 
 def placed(*orders: tuple[int, str]) -> dict[int, LastMinute]:
@@ -276,7 +277,7 @@ def test_an_index_without_a_price_counts_at_cost(book, make_market):
     assert refused(order, book, blind, total("correlated_exposure", "111017"), facts) is None
     assert refused(order, book, blind, total("correlated_exposure", "111016.99"), facts) == "limit_exposure"
     facts.costs = {}
-    facts.lot_values.clear()
+    facts.prices.clear()
     assert refused(order, book, blind, total("correlated_exposure", "111017"), facts) == "off_quotes"
 
 
