@@ -7,7 +7,7 @@ under its lock what is closed, and whether anything is.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 from enum import StrEnum
 from typing import Any
@@ -16,7 +16,8 @@ import structlog
 from django.conf import settings
 from django.db import connection
 
-from apps.risk.services.liquidation_dispatch import TOGETHER_MAX, Dispatcher, Rank, command_id_of, seqs_of
+from apps.risk.services.liquidation_asks import TOGETHER_MAX, Facts, Rank, command_id_of, facts_of, fitting
+from apps.risk.services.liquidation_dispatch import Dispatcher
 from apps.risk.services.liquidation_records import QUEUE_LEASE, Notes, dossiers_of
 from apps.trading.domain.commands import Outcome, StopOut
 from apps.trading.domain.stop_out import StopOutStuck, StopOutVoid
@@ -120,27 +121,34 @@ def enforce(account_id: int, *, cause: str, actor: Actor) -> Enforced:
     return found[account_id]
 
 
-def enforce_all(account_ids: Sequence[int], *, cause: str, actor: Actor) -> dict[int, Enforced]:
-    """Bring accounts back above their stop-out level, in this order; what is no account is left out."""
+def enforce_all(
+    account_ids: Sequence[int], *, cause: str, actor: Actor, before_each: Callable[[], object] = bool
+) -> dict[int, Enforced]:
+    """
+    Bring accounts back above their stop-out level, in this order; what is no account is left out.
+    `before_each` is called before each submission of a few.
+    """
     found: dict[int, Enforced] = {}
-    for start in range(0, len(account_ids), TOGETHER_MAX):
-        found |= _enforced(account_ids[start : start + TOGETHER_MAX], cause=cause, actor=actor)
+    left = list(account_ids)
+    while left:
+        before_each()
+        facts = facts_of(left[:TOGETHER_MAX])
+        few, left = left[: fitting(left, facts)], left[fitting(left, facts) :]
+        known = {account_id: facts[account_id] for account_id in few if account_id in facts}
+        if known:
+            found |= _enforced(known, cause=cause, actor=actor)
     return found
 
 
-def _enforced(account_ids: Sequence[int], *, cause: str, actor: Actor) -> dict[int, Enforced]:
-    seqs = seqs_of(account_ids)
-    known = [account_id for account_id in account_ids if account_id in seqs]
-    if not known:
-        return {}
+def _enforced(known: Mapping[int, Facts], *, cause: str, actor: Actor) -> dict[int, Enforced]:
     commands = [
         StopOut(
             account_id=account_id,
-            command_id=command_id_of(account_id, seq=seqs[account_id]),
+            command_id=command_id_of(account_id, seq=facts.seq),
             actor=actor,
             cause=cause,
         )
-        for account_id in known
+        for account_id, facts in known.items()
     ]
     try:
         futures = executor.submit_all(commands, effects=(dossiers_of(""),))

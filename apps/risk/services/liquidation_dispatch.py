@@ -8,7 +8,6 @@ whether anything is closed, the account book decides under its lock.
 """
 
 import heapq
-import math
 import threading
 import time
 from collections import deque
@@ -16,13 +15,22 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, NamedTuple
-from uuid import NAMESPACE_OID, UUID, uuid5
 
 import structlog
 from django.conf import settings
 from django.db import connection
 
 from apps.market.services.leases import NotLeading
+from apps.risk.services.liquidation_asks import (
+    POSITIONS_MAX,
+    TOGETHER_MAX,
+    Ask,
+    Facts,
+    Rank,
+    command_id_of,
+    facts_of,
+    fitting,
+)
 from apps.risk.services.liquidation_records import Notes, dossiers_of
 from apps.trading.domain.commands import Command, Outcome, StopOut
 from apps.trading.domain.stop_out import StopOutStuck, StopOutVoid
@@ -36,40 +44,22 @@ log = structlog.get_logger(__name__)
 
 ACTOR = Actor.system("liquidation")
 UNDER_WAY_MAX = 96
-TOGETHER_MAX = 48
 REST_S = 30.0  # what waits for a market is the queue's, unless the account itself has changed
 LONG_SHARE = 8  # a list of more than an eighth of those who wait
 PAUSE_S = 0.2  # after a failure of the database
 STOP_WAIT_S = 5.0
-SEQS = "SELECT account_id, seq FROM accounts_accountstate WHERE account_id = ANY(%s)"
 
 Submit = Callable[[Sequence[Command], tuple[Effect, ...]], list["Future[Outcome]"]]
-
-
-class Rank(NamedTuple):
-    """Who goes first: the lower margin level, of the same the lower equity."""
-
-    level_pct: float
-    equity: float = 0.0
-
-
-WORST = Rank(-math.inf)
-
-
-class Ask(NamedTuple):
-    """One account to stop out, how badly it stands, and who asked."""
-
-    account_id: int
-    rank: Rank
-    cause: str
-    quote_time_ms: int | None
-    fence: int
-    shard: str
 
 
 class _Rest(NamedTuple):
     until: float
     seq: int
+
+
+class _UnderWay(NamedTuple):
+    since: float
+    facts: Facts
 
 
 class _Arrived(NamedTuple):
@@ -87,18 +77,6 @@ class _Arrived(NamedTuple):
         return same and not before.is_urgent and before.ranks.keys() <= self.ranks.keys()
 
 
-def command_id_of(account_id: int, *, seq: int) -> UUID:
-    """Return the one command id of stopping out an account as it stands after its event `seq`."""
-    return uuid5(NAMESPACE_OID, f"rtx:stop_out:{account_id}:{seq}")
-
-
-def seqs_of(account_ids: Sequence[int]) -> dict[int, int]:
-    """Return the number of each account's last event."""
-    with connection.cursor() as cursor:
-        cursor.execute(SEQS, [list(account_ids)])
-        return dict(cursor.fetchall())
-
-
 def _submitted(commands: Sequence[Command], effects: tuple[Effect, ...]) -> list["Future[Outcome]"]:
     return executor.submit_all(commands, effects=effects)
 
@@ -113,11 +91,11 @@ class Dispatcher:
         self._answered: deque[tuple[Ask, Future[Outcome]]] = deque()
         self._pending: dict[int, Ask] = {}
         self._heap: list[tuple[Rank, int]] = []  # accounts; an entry counts while its rank is the pending one
-        self._under_way: dict[int, float] = {}  # account id -> since when
+        self._under_way: dict[int, _UnderWay] = {}
         self._asked_again: dict[int, Ask] = {}
         self._rests: dict[int, _Rest] = {}
-        self._seqs: dict[int, int] = {}  # of what is under way: the account's event it was asked after
         self._deposed: dict[str, int] = {}  # shard -> latest fence that turned out to be no leader's
+        self._pruned_at = 0.0
         self._notes = Notes()
         self._is_held_up = False
         self._paused_until = 0.0
@@ -179,7 +157,7 @@ class Dispatcher:
     @property
     def oldest_s(self) -> float:
         """For how long the oldest account under way has waited for its answer."""
-        since = [*self._under_way.values()]
+        since = [one.since for one in [*self._under_way.values()]]
         return time.monotonic() - min(since) if since else 0.0
 
     def health(self) -> dict[str, Any]:
@@ -231,7 +209,9 @@ class Dispatcher:
         return True
 
     def _has_room(self) -> bool:
-        return not self._is_held_up and len(self._under_way) <= UNDER_WAY_MAX - TOGETHER_MAX
+        positions = sum(one.facts.positions for one in self._under_way.values())
+        is_little = len(self._under_way) <= UNDER_WAY_MAX - TOGETHER_MAX and positions <= POSITIONS_MAX
+        return is_little and not self._is_held_up
 
     def _take_in(self) -> None:
         now = time.monotonic()
@@ -279,10 +259,11 @@ class Dispatcher:
                 return
             asks = self._next()
             try:
-                seqs = seqs_of([ask.account_id for ask in asks])
-                for group in _by_effect(asks):
-                    known = [ask for ask in group if ask.account_id in seqs]
-                    self._submit_group(known, seqs)
+                facts = facts_of([ask.account_id for ask in asks])
+                fit = fitting([ask.account_id for ask in asks], facts)
+                for group in _by_effect(asks[:fit]):
+                    self._submit_group([ask for ask in group if ask.account_id in facts], facts)
+                self._give_back(asks[fit:])
             except Busy:
                 self._give_back(asks)
                 self._paused_until = time.monotonic() + PAUSE_S / 10
@@ -291,13 +272,13 @@ class Dispatcher:
                 self._give_back(asks)
                 raise
 
-    def _submit_group(self, asks: list[Ask], seqs: dict[int, int]) -> None:
+    def _submit_group(self, asks: list[Ask], facts: Mapping[int, Facts]) -> None:
         if not asks:
             return
         commands = [
             StopOut(
                 account_id=ask.account_id,
-                command_id=command_id_of(ask.account_id, seq=seqs[ask.account_id]),
+                command_id=command_id_of(ask.account_id, seq=facts[ask.account_id].seq),
                 actor=ACTOR,
                 cause=ask.cause,
                 quote_time_ms=ask.quote_time_ms,
@@ -307,8 +288,7 @@ class Dispatcher:
         ]
         futures = self._submit(commands, (dossiers_of(asks[0].shard),))
         now = time.monotonic()
-        self._under_way.update((ask.account_id, now) for ask in asks)
-        self._seqs.update((ask.account_id, seqs[ask.account_id]) for ask in asks)
+        self._under_way.update((ask.account_id, _UnderWay(now, facts[ask.account_id])) for ask in asks)
         for ask, future in zip(asks, futures, strict=True):
             future.add_done_callback(partial(self._take_answer, ask))
 
@@ -341,13 +321,13 @@ class Dispatcher:
                 if not self._answered:
                     break
                 ask, future = self._answered.popleft()
-            self._under_way.pop(ask.account_id, None)
+            under_way = self._under_way.pop(ask.account_id)
             again = self._asked_again.pop(ask.account_id, None)
             error = future.exception()
             if error is None:
                 self._deal_with_outcome(ask, future.result())
             else:
-                self._deal_with_error(ask, error, again)
+                self._deal_with_error(ask, error, again, seq=under_way.facts.seq)
         if self._is_held_up and not self._under_way:
             self._is_held_up = False
             self._paused_until = time.monotonic() + PAUSE_S
@@ -355,12 +335,11 @@ class Dispatcher:
     def _deal_with_outcome(self, ask: Ask, outcome: Outcome) -> None:
         """What else is wrong with the account is seen by the monitor when it reads the event."""
         self.counted["done"] += 1
-        self._seqs.pop(ask.account_id, None)
         if outcome.payload.get("left"):
             self._rest(ask, seq=outcome.seq)
 
-    def _deal_with_error(self, ask: Ask, error: BaseException, again: Ask | None) -> None:
-        account_id, seq = ask.account_id, self._seqs.pop(ask.account_id, 0)
+    def _deal_with_error(self, ask: Ask, error: BaseException, again: Ask | None, *, seq: int) -> None:
+        account_id = ask.account_id
         if isinstance(error, StopOutVoid):
             self.counted["void"] += 1
             self._notes.void.add(account_id)
@@ -390,7 +369,8 @@ class Dispatcher:
         """Leave an account to the queue for a while, as long as it stays as it is after its event `seq`."""
         now = time.monotonic()
         self._rests[ask.account_id] = _Rest(now + REST_S, seq)
-        if len(self._rests) > 10_000:
+        if now >= self._pruned_at + REST_S:
+            self._pruned_at = now
             self._rests = {key: rest for key, rest in self._rests.items() if rest.until > now}
 
     def _step_down(self, ask: Ask) -> None:

@@ -20,14 +20,13 @@ from apps.market.services.engine import Engine
 from apps.market.services.feed_leases import EVERY_S, FeedLease
 from apps.risk.models import QueuedLiquidation
 from apps.risk.services import liquidation
-from apps.risk.services.liquidation_dispatch import WORST, Rank
+from apps.risk.services.liquidation_asks import WORST, Rank
 from apps.risk.services.liquidation_records import PAUSE_CLOSED_MAX_S
 from apps.trading.domain.market_record import OPEN, state_of
 from apps.trading.selectors.markets import Markets, markets
 from rtx.kernel import clock
 
 LOOK_S = 0.5
-TOGETHER_MAX = 1000  # accounts tried again at one look
 PAUSE_BELIEVED = timedelta(
     seconds=PAUSE_CLOSED_MAX_S + 60
 )  # a longer one was noted by a clock that ran ahead
@@ -52,7 +51,7 @@ class Openings:
 
 
 def due(*, now: datetime, views: Markets, openings: Openings) -> dict[int, Rank]:
-    """Return the worst of the accounts to try again now: their pause is over or a market has opened."""
+    """Return the accounts to try again now: their pause is over or a market has opened."""
     rows = (
         QueuedLiquidation.objects.filter(resolved_at__isnull=True)
         .order_by(F("level_pct").asc(nulls_first=True), "id")
@@ -63,12 +62,11 @@ def due(*, now: datetime, views: Markets, openings: Openings) -> dict[int, Rank]
         for account_id, level, group_id, held, next_try_at in rows
     ]
     opened = openings.new((place for _, _, places, _ in waiting for place in places), views)
-    found = [
-        (account_id, WORST if level is None else Rank(float(level)))
+    return {
+        account_id: WORST if level is None else Rank(float(level))
         for account_id, level, places, next_try_at in waiting
         if not now < next_try_at < now + PAUSE_BELIEVED or not places.isdisjoint(opened)
-    ]
-    return dict(found[:TOGETHER_MAX])
+    }
 
 
 class LiquidationQueueService:

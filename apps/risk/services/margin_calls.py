@@ -22,7 +22,7 @@ from django.db import connection
 from apps.risk.models import MarginCall
 from apps.risk.services import liquidation
 from apps.trading.domain.commands import CallMargin, Command, Outcome
-from apps.trading.domain.stop_out import MarginCallVoid
+from apps.trading.domain.margin_calls import MarginCallVoid
 from apps.trading.services import executor
 from apps.trading.services.batch import Effect
 from apps.trading.services.executor import Busy

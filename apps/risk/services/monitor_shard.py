@@ -25,7 +25,7 @@ from apps.market.services.feed_leases import FeedLease
 from apps.market.services.leases import NotLeading
 from apps.risk.selectors import portfolio as stored
 from apps.risk.services import liquidation, marks, portfolio_rows
-from apps.risk.services.liquidation_dispatch import Rank
+from apps.risk.services.liquidation_asks import Rank
 from apps.risk.services.margin_calls import Caller
 from apps.risk.services.monitor_records import Recorder
 from apps.risk.services.monitor_status import Lags

@@ -85,10 +85,7 @@ def _run(lease: Lease) -> SweepRun:
     _look_again(plan)
     results: dict[int, Enforced] = {}
     for cause, account_ids in (("sweep", plan.below), ("queue", plan.waiting)):
-        for start in range(0, len(account_ids), liquidation.TOGETHER_MAX):
-            chunk = account_ids[start : start + liquidation.TOGETHER_MAX]
-            results |= liquidation.enforce_all(chunk, cause=cause, actor=ACTOR)
-            lease.renew()
+        results |= liquidation.enforce_all(account_ids, cause=cause, actor=ACTOR, before_each=lease.renew)
     closed = [account_id for account_id in plan.below if results.get(account_id) in DONE]
     missed = [account_id for account_id in plan.overdue if results.get(account_id) in MISSED]
     made = SweepRun.objects.create(

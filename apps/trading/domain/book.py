@@ -12,6 +12,7 @@ from datetime import datetime
 
 from apps.trading.domain import (
     closing,
+    margin_calls,
     market_orders,
     operations,
     order_triggers,
@@ -62,7 +63,7 @@ HANDLERS: dict[type[Command], Callable[..., Outcome]] = {
     ChangeAccount: operations.change_account,
     ChargeSwaps: operations.charge_swaps,
     StopOut: stop_out.stop_out,
-    CallMargin: stop_out.call_margin,
+    CallMargin: margin_calls.call,
 }
 PLACING = (PlaceMarket, PlacePending)
 TICKETS_PER_COMMAND = 4
@@ -79,7 +80,7 @@ class AccountBook(Desk):
         :raises OrderNotWorking: the command names an order that is not working.
         :raises SymbolNotOffered: the command names a symbol that the group does not trade.
         :raises TriggerVoid: what was to be set off has gone, has changed or cannot happen now.
-        :raises StopOutVoid, StopOutStuck, MarginCallVoid: see stop_out.py.
+        :raises StopOutVoid, StopOutStuck, MarginCallVoid: see stop_out.py and margin_calls.py.
         """
         return HANDLERS[type(command)](self, command, market, now)
 

@@ -23,7 +23,6 @@ from apps.trading.domain.stop_out_rules import (
     by_rule,
     first_of,
     largest_close,
-    shown,
 )
 from rtx.kernel.money import ZERO, booked, digits, quantum
 
@@ -53,10 +52,10 @@ class Smart:
         no single close is enough, the one that frees the most margin; where none frees any (positions that
         cover each other), the largest loss; once equity is gone all must go, the largest margin first.
         """
-        ranked = self._ranked(positions)
         if self.standing.equity <= -quantum(digits(self.desk.account.currency)):  # rounding cannot help
             reason = CHOSEN_BY[StopOutRule.LARGEST_MARGIN]
-            return first_of(ranked, chosen_by=reason, market=self.market)
+            return first_of(self._by_margin(positions), chosen_by=reason, market=self.market)
+        ranked = sorted(self._by_margin(positions), key=lambda candidate: candidate.rank)
         freeing: list[tuple[Candidate, Decimal]] = []
         for candidate in _leaders(ranked):
             found = self._smallest(candidate.position)
@@ -70,13 +69,11 @@ class Smart:
         losing = by_rule(StopOutRule.LARGEST_LOSS, positions, self.known)
         return first_of(losing, chosen_by=CHOSEN_BY[StopOutRule.LARGEST_LOSS], market=self.market)
 
-    def _ranked(self, positions: list[Position]) -> list[Candidate]:
+    def _by_margin(self, positions: list[Position]) -> Iterator[Candidate]:
         """Rank by the margin of what one close may take."""
-        found = []
         for position in positions:
             alone = self.known.margin_of(position) * largest_close(position, self.market) / position.volume
-            found.append(Candidate(position, (-alone, position.opened_at, position.id), shown(alone)))
-        return sorted(found, key=lambda candidate: candidate.rank)
+            yield Candidate(position, (-alone, position.opened_at, position.id), alone)
 
     def _freeing(self, position: Position) -> Iterator[tuple[Candidate, Decimal]]:
         """Yield the close of a position that frees the most margin, if any does."""
@@ -85,7 +82,7 @@ class Smart:
             for lots in self._turns(position)
         )
         if freed > 0:
-            yield Candidate(position, (-freed, position.opened_at, position.id), shown(freed)), lots
+            yield Candidate(position, (-freed, position.opened_at, position.id), freed), lots
 
     # -- how much of one position
 

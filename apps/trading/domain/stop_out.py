@@ -1,5 +1,5 @@
 """
-Stop-out, negative-balance protection and margin calls, as one account's rules. Pure.
+Stop-out and negative-balance protection, as one account's rules. Pure.
 
 A stop-out acts while the margin level is at or below the group's: working orders that hold margin are
 canceled first, largest margin first, then positions are closed in the order of the group's rule
@@ -8,7 +8,7 @@ volume at a time; the level is looked at again after every step. What cannot be 
 Its full working is the dossier.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -16,9 +16,9 @@ from decimal import Decimal
 from apps.accounts.domain import ledger
 from apps.groups.domain.terms import GroupSpec, StopOutRule
 from apps.trading.domain import checks, dossiers, journal, margin, market_record, profit
-from apps.trading.domain.commands import CallMargin, Outcome, StopOut
+from apps.trading.domain.commands import Outcome, StopOut
 from apps.trading.domain.filling import Desk, Filled
-from apps.trading.domain.orders import Order, OrderReason, OrderStatus, Position, RejectReason
+from apps.trading.domain.orders import Order, OrderReason, OrderStatus, Position, RejectReason, Side
 from apps.trading.domain.pricing import MarketView
 from apps.trading.domain.smart_stop_out import Smart
 from apps.trading.domain.stop_out_rules import (
@@ -35,9 +35,8 @@ from apps.trading.domain.stop_out_rules import (
     shown,
 )
 from rtx.kernel.errors import Conflict
-from rtx.kernel.money import ZERO, booked, plain, rounded, text
+from rtx.kernel.money import ZERO, booked, plain, text
 
-LEVEL_DIGITS = 2
 Waiting = dict[int, tuple[str, str]]
 
 
@@ -62,13 +61,6 @@ class StopOutStuck(Conflict):
         super().__init__(f"{len(waiting)} positions cannot be closed now.")
         self.waiting = waiting
         self.level_pct = level_pct
-
-
-class MarginCallVoid(Conflict):
-    """The margin level is not where the command says. Nothing is journaled."""
-
-    code = "margin_call_void"
-    title = "No margin call"
 
 
 def stop_out(desk: Desk, command: StopOut, market: MarketView, now: datetime) -> Outcome:
@@ -106,17 +98,24 @@ def _group_of(desk: Desk, market: MarketView) -> GroupSpec:
 
 
 class _Run:
-    """One stop-out under way. What a position would bring is computed once: the market does not move."""
+    """
+    One stop-out under way. The market does not move: what a position would bring, and whether it can be
+    closed, is found once, so that a step costs little however many positions there are.
+    """
 
     def __init__(
         self, desk: Desk, command: StopOut, market: MarketView, group: GroupSpec, now: datetime
     ) -> None:
         self.desk, self.command, self.market, self.group, self.now = desk, command, market, group, now
         self.results = {position.id: self._result(position) for position in desk.positions.values()}
+        self._floating = sum((self.results[key] for key in sorted(self.results)), ZERO)
         self._margins: dict[int, tuple[Decimal, Decimal]] = {}
-        self._reserves = {key: margin_of_order(order) for key, order in desk.orders.items()}
+        self._reserved = self._orders_by_margin()
         self._standing: Standing | None = None
+        self._nets = net_volumes(desk.positions.values())
+        self._states: dict[tuple[str, str], str] = {}
         self.waiting: Waiting = {}
+        self._closable = dict(self._found_closable())
         self.steps: list[journal.Payload] = []
         self.closed: list[tuple[Order, Filled]] = []
         self.canceled: list[Order] = []
@@ -130,11 +129,10 @@ class _Run:
 
     @property
     def standing(self) -> Standing:
-        """Equity and margin now; added up once for each step."""
+        """Equity and margin now; found once for each step."""
         if self._standing is None:
             account = self.desk.account
-            floating = sum((self.results[key] for key in sorted(self.results)), ZERO)
-            self._standing = Standing(account.balance + account.credit + floating, account.margin)
+            self._standing = Standing(account.balance + account.credit + self._floating, account.margin)
         return self._standing
 
     @property
@@ -154,18 +152,23 @@ class _Run:
         while self.is_below and (self._cancel_next() or self._close_next()):
             pass
 
+    def _orders_by_margin(self) -> list[tuple[Order, Decimal]]:
+        """Return the working orders that hold margin by themselves, the largest first."""
+        held = [(order, margin_of_order(order)) for order in self.desk.orders.values()]
+        return sorted(
+            ((order, alone) for order, alone in held if alone > 0),
+            key=lambda one: (-one[1], one[0].created_at, one[0].id),
+        )
+
     def _cancel_next(self) -> bool:
         """Cancel the working order with the largest margin; False: none holds margin."""
-        ranked = sorted(
-            (order for order in self.desk.orders.values() if self._reserves[order.id] > 0),
-            key=lambda order: (-self._reserves[order.id], order.created_at, order.id),
-        )
-        while ranked and not frees_margin(self.desk, ranked[0]):
-            ranked.pop(0)
-        if not ranked:
+        reserved = self._reserved
+        place = next((i for i, (order, _) in enumerate(reserved) if frees_margin(self.desk, order)), None)
+        if place is None:
             return False
         before = self.standing
-        order, second = ranked[0], ranked[1] if len(ranked) > 1 else None
+        order, alone = reserved.pop(place)
+        second = reserved[place] if place < len(reserved) else None
         ended = replace(order, deals=[])
         self.desk.drop_order(order.id)
         self._standing = None
@@ -179,8 +182,8 @@ class _Run:
                 "side": order.side.value,
                 "volume": plain(order.volume),
                 "chosen_by": "largest margin",
-                "value": shown(self._reserves[order.id]),
-                "runner_up": {"id": second.id, "value": shown(self._reserves[second.id])} if second else None,
+                "value": shown(alone),
+                "runner_up": {"id": second[0].id, "value": shown(second[1])} if second else None,
                 "before": dossiers.standing(before),
                 "after": dossiers.standing(self.standing),
             }
@@ -189,21 +192,21 @@ class _Run:
 
     def _close_next(self) -> bool:
         """Close what the rule names next; False: nothing can be closed (any more)."""
-        while closable := list(self._closable()):
-            choice = self._choice(closable)
+        while self._closable:
+            choice = self._choice(list(self._closable.values()))
             before = self.standing
             held = choice.candidate.position
             result = self._closed_lots(held, choice.lots, before)
             if isinstance(result, RejectReason):
                 self.waiting[held.id] = (held.symbol, result.value)
+                del self._closable[held.id]
                 continue
             self._tell(choice, result, before)
             return True
         return False
 
     def _choice(self, closable: list[Position]) -> Choice:
-        rule, nets = self.group.stop_out_rule, net_volumes(self.desk.positions.values())
-        known = Known(self._known_result, self._margin_of, nets)
+        rule, known = self.group.stop_out_rule, Known(self._known_result, self._margin_of, self._nets)
         if rule is not StopOutRule.SMART:
             return first_of(by_rule(rule, closable, known), chosen_by=CHOSEN_BY[rule], market=self.market)
         smart = Smart(
@@ -222,19 +225,25 @@ class _Run:
     def _known_result(self, position: Position) -> Decimal:
         return self.results[position.id]
 
-    def _closable(self) -> Iterable[Position]:
+    def _found_closable(self) -> Iterator[tuple[int, Position]]:
         """Yield the positions that can be closed now; the others wait, with the reason."""
         for position in self.desk.positions.values():
-            if position.id in self.waiting:
-                continue
             state = self._state_of(position)
             if state == market_record.OPEN:
-                yield position
+                yield position.id, position
             else:
                 self.waiting[position.id] = (position.symbol, state)
 
     def _state_of(self, position: Position) -> str:
-        """Return `open` when a position can be closed now; its deal needs fresh conversions as well."""
+        """Return `open` when a position can be closed now, else why not."""
+        kind = (position.symbol, position.terms.profit_currency)
+        state = self._states.get(kind)
+        if state is None:
+            state = self._states[kind] = self._found_state(position)
+        return state
+
+    def _found_state(self, position: Position) -> str:
+        """Look at a position's market; its deal needs fresh conversions as well."""
         market, currency = self.market, self.desk.account.currency
         state = market_record.state_of(market, position.symbol)
         terms = market.terms(position.symbol)
@@ -260,10 +269,13 @@ class _Run:
             self.desk.made.discard(order.id)  # no order comes of it
             return result
         self._standing = None
-        if result.position is None:
-            del self.results[held.id]
-        else:
+        self._floating -= self.results.pop(held.id)
+        del self._closable[held.id]
+        self._nets[held.symbol] -= result.deal.volume if held.side is Side.BUY else -result.deal.volume
+        if result.position is not None:
+            self._closable[held.id] = result.position
             self.results[held.id] = self._result(result.position)
+            self._floating += self.results[held.id]
         self.closed.append((order, result))
         return order, result
 
@@ -312,7 +324,7 @@ class _Run:
             "orders": [journal.order_payload(order) for order, _ in self.closed],
             "canceled": [journal.order_payload(order) for order in self.canceled],
             "left": left,
-            "margin_level": _level_text(before) or None,
+            "margin_level": before.level_text or None,
             "credit_used": text(credit_used),
             "compensation": text(compensation),
             **desk.money(),
@@ -348,39 +360,6 @@ def _named(runner_up: Candidate | None) -> journal.Payload | None:
 
 def _comment(standing: Standing, currency: str) -> str:
     """Return what the orders of a step are commented with, as MetaTrader does: level, equity, margin."""
-    level = _level_text(standing)
+    level = standing.level_text
     equity = text(booked(standing.equity, currency))
     return f"so: {level}%/{equity}/{text(standing.margin)}" if level else f"so: equity {equity}, no margin"
-
-
-def _level_text(standing: Standing) -> str:
-    level = standing.level_pct
-    return "" if level is None else text(rounded(level, LEVEL_DIGITS))
-
-
-def call_margin(desk: Desk, command: CallMargin, market: MarketView, now: datetime) -> Outcome:
-    """
-    Tell the client that the margin level has come to the margin-call level, or has recovered from it.
-
-    :raises MarginCallVoid: the level is elsewhere by now, or cannot be told: no price, or an old one.
-    """
-    group = _group_of(desk, market)
-    value = desk.valuation(market)
-    symbols = {position.symbol for position in desk.positions.values()}
-    is_stale = any(market.in_session(symbol) and not market.is_usable(symbol) for symbol in symbols)
-    if value is None or is_stale:
-        raise MarginCallVoid(f"Account {desk.account.login} cannot be valued now.")
-    standing = Standing(value.equity, desk.account.margin)
-    level = group.margin_call_ends_pct if command.ends else group.margin_call_pct
-    if standing.is_at_most(level, is_exposed=bool(desk.positions)) is command.ends:
-        raise MarginCallVoid(f"Account {desk.account.login} has a margin level of {_level_text(standing)} %.")
-    currency = desk.account.currency
-    payload: journal.Payload = {
-        "margin_level": _level_text(standing) or None,
-        "margin_call_level": plain(group.margin_call_pct),
-        "stop_out_level": plain(group.stop_out_pct),
-        "equity": text(booked(value.equity, currency)),
-        "free_margin": text(booked(value.free_margin, currency)),
-        **desk.money(),
-    }
-    return desk.outcome("margin_call_ended" if command.ends else "margin_called", payload)

@@ -5,19 +5,23 @@ Source: MetaTrader 5 help ("Stop Out": the order with the largest margin, then t
 loss).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import heapq
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from apps.groups.domain.terms import StopOutRule
 from apps.trading.domain import margin
 from apps.trading.domain.filling import Desk
 from apps.trading.domain.orders import Order, Position, Side
 from apps.trading.domain.pricing import MarketView
-from rtx.kernel.money import ZERO, plain, rounded
+from rtx.kernel.money import ZERO, plain, rounded, text
 
 HUNDRED = Decimal(100)
+LEVEL_DIGITS = 2
 SHOWN_DIGITS = 8  # of unrounded amounts in a dossier
 
 CHOSEN_BY = {
@@ -40,6 +44,12 @@ class Standing:
         """Equity / margin x 100; None without margin."""
         return margin.level_pct(equity=self.equity, margin=self.margin)
 
+    @property
+    def level_text(self) -> str:
+        """The level as clients are told it, in percent; empty without margin."""
+        level = self.level_pct
+        return "" if level is None else text(rounded(level, LEVEL_DIGITS))
+
     def is_at_most(self, level_pct: Decimal, *, is_exposed: bool) -> bool:
         """
         Say whether the margin level is at or below a level.
@@ -52,13 +62,17 @@ class Standing:
         return is_exposed and self.equity <= 0
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A position that could be closed, with what the rule ranks it by; `value` is for the dossier."""
+class Candidate(NamedTuple):
+    """A position that could be closed, with what the rule ranks it by and, of that, what a dossier shows."""
 
     position: Position
     rank: tuple[Any, ...]
-    value: str
+    measure: Decimal | datetime
+
+    @property
+    def value(self) -> str:
+        """What the rule ranks by, for the dossier."""
+        return shown(self.measure) if isinstance(self.measure, Decimal) else self.measure.isoformat()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +102,17 @@ def net_volumes(positions: Iterable[Position]) -> dict[str, Decimal]:
     return nets
 
 
-def by_rule(rule: StopOutRule, positions: Iterable[Position], known: Known) -> list[Candidate]:
-    """Return positions in the order in which a rule closes them; equals by age."""
-    found = []
+def by_rule(rule: StopOutRule, positions: Iterable[Position], known: Known) -> Iterator[Candidate]:
+    """Yield positions with their places in the order of a rule: the lowest rank goes first, equals by age."""
     for position in positions:
+        age = (position.opened_at, position.id)
         if rule is StopOutRule.FIFO:
-            found.append(Candidate(position, (position.opened_at,), position.opened_at.isoformat()))
+            yield Candidate(position, age, position.opened_at)
         elif rule is StopOutRule.LARGEST_LOSS:
             result = known.result_of(position)
-            found.append(Candidate(position, (result,), shown(result)))
+            yield Candidate(position, (result, *age), result)
         else:
-            found.append(_by_margin(position, known))
-    return sorted(found, key=lambda one: (*one.rank, one.position.opened_at, one.position.id))
+            yield _by_margin(position, known)
 
 
 def _by_margin(position: Position, known: Known) -> Candidate:
@@ -110,7 +123,8 @@ def _by_margin(position: Position, known: Known) -> Candidate:
     alone = known.margin_of(position)
     lots = min(position.volume, max(known.net_beside(position), ZERO))
     held = alone * lots / position.volume
-    return Candidate(position, (-held, position.volume - lots if lots else ZERO, -alone), shown(held))
+    even = position.volume - lots if lots else ZERO
+    return Candidate(position, (-held, even, -alone, position.opened_at, position.id), held)
 
 
 def margin_of_order(order: Order) -> Decimal:
@@ -144,14 +158,14 @@ class Choice:
     runner_up: Candidate | None
 
 
-def first_of(ranked: list[Candidate], *, chosen_by: str, market: MarketView) -> Choice:
-    """Return the close of the first of a ranking, as much as one close may take."""
-    first = ranked[0]
-    return Choice(first, largest_close(first.position, market), chosen_by, _second(ranked))
+def first_of(candidates: Iterable[Candidate], *, chosen_by: str, market: MarketView) -> Choice:
+    """Return the close of the first by rank, as much as one close may take; there is one at least."""
+    first, *following = heapq.nsmallest(2, candidates, key=_rank)
+    lots = largest_close(first.position, market)
+    return Choice(first, lots, chosen_by, following[0] if following else None)
 
 
-def _second(ranked: list[Candidate]) -> Candidate | None:
-    return ranked[1] if len(ranked) > 1 else None
+_rank = operator.attrgetter("rank")
 
 
 def shown(amount: Decimal) -> str:

@@ -12,7 +12,8 @@ from apps.groups.models import TradingGroup
 from apps.market.models import Symbol, TradingSession
 from apps.market.services.leases import Lease
 from apps.risk.services import liquidation, liquidation_dispatch, liquidation_queue
-from apps.risk.services.liquidation_dispatch import WORST, Dispatcher, Rank
+from apps.risk.services.liquidation_asks import WORST, Facts, Rank
+from apps.risk.services.liquidation_dispatch import Dispatcher
 from apps.risk.services.liquidation_queue import LiquidationQueueService, Openings, due
 from apps.trading.domain.commands import Command, Outcome
 from apps.trading.domain.stop_out import StopOutVoid
@@ -231,14 +232,14 @@ def test_a_lost_database_is_waited_for(real: Dispatcher, group: TradingGroup, mo
     holder = exposed(group=group)
     crash()
     failures = iter([True, True])
-    read = liquidation_dispatch.seqs_of
+    read = liquidation_dispatch.facts_of
 
-    def breaks(account_ids: Sequence[int]) -> dict[int, int]:
+    def breaks(account_ids: Sequence[int]) -> dict[int, Facts]:
         if next(failures, False):
             raise connection.Database.OperationalError("gone")
         return read(account_ids)
 
-    monkeypatch.setattr(liquidation_dispatch, "seqs_of", breaks)
+    monkeypatch.setattr(liquidation_dispatch, "facts_of", breaks)
     offer(real, holder)
 
     eventually(lambda: len(liquidations(holder)) == 1)

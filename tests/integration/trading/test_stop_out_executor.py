@@ -18,9 +18,10 @@ from apps.market.models import Symbol, TradingSession
 from apps.trading.domain import dossiers, stop_out
 from apps.trading.domain.commands import CallMargin, Outcome, StopOut
 from apps.trading.domain.holdings import Account, Holdings
+from apps.trading.domain.margin_calls import MarginCallVoid
 from apps.trading.domain.orders import Side
 from apps.trading.domain.replaying import Replay
-from apps.trading.domain.stop_out import MarginCallVoid, StopOutStuck, StopOutVoid
+from apps.trading.domain.stop_out import StopOutStuck, StopOutVoid
 from apps.trading.models import Deal, Order, Position
 from apps.trading.services import balances, executor
 from rtx.kernel import clock

@@ -12,8 +12,9 @@ from apps.groups.domain.terms import Commission, CommissionCharge, CommissionMod
 from apps.trading.domain import dossiers, stop_out
 from apps.trading.domain.book import AccountBook
 from apps.trading.domain.holdings import Holdings
+from apps.trading.domain.margin_calls import MarginCallVoid
 from apps.trading.domain.orders import OrderReason, OrderStatus
-from apps.trading.domain.stop_out import MarginCallVoid, StopOutStuck, StopOutVoid
+from apps.trading.domain.stop_out import StopOutStuck, StopOutVoid
 from tests.factories import books
 from tests.factories.books import NEVER, NOON, buy, buy_limit, call_margin, sell
 
