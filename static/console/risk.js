@@ -20,7 +20,9 @@
   const units = (value) => (missing(value) ? "–" : Math.abs(Number(value)) < 1000 ? few.format(Number(value)) : rounded(value));
 
   for (const link of root.querySelectorAll(".rtx-pages a")) {
-    if (link.getAttribute("href") === window.location.pathname) link.setAttribute("aria-current", "page");
+    if (link.getAttribute("href") !== window.location.pathname) continue;
+    link.setAttribute("aria-current", "page");
+    link.scrollIntoView({ block: "nearest", inline: "nearest" }); // on a phone the last pages are out of sight
   }
   for (const node of root.querySelectorAll("[data-amount]")) {
     node.textContent = money(node.dataset.amount);

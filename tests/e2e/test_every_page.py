@@ -3,11 +3,13 @@ Every list, form and detail page of the admin, on a desktop and on a phone: it o
 """
 
 from collections.abc import Callable
+from uuid import uuid4
 
+import httpx
 import pytest
 from playwright.sync_api import Page
 
-from tests.e2e.conftest import DESKTOP, PHONE, NewPage, Watch
+from tests.e2e.conftest import DESKTOP, PHONE, Demo, NewPage, Watch
 
 pytestmark = pytest.mark.serial
 
@@ -82,6 +84,18 @@ LISTS = (
 WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
+def ask_by_key(demo: Demo) -> None:
+    """Stop a symbol and let it go on, over the API: makes a kill switch, an alarm and requests by key."""
+    login = {"email": demo.operator["email"], "password": demo.operator["password"]}
+    with httpx.Client(base_url=demo.url, timeout=30) as api:
+        access = api.post("/api/auth/login", json=login).json()["access"]
+        for action in ("engage", "release"):
+            asked = {"action": action, "scope": "symbol", "symbol": "EURGBP", "reason": "to be seen"}
+            headers = {"Authorization": f"Bearer {access}", "Idempotency-Key": str(uuid4())}
+            answer = api.post("/api/admin/risk/kill-switch", json=asked, headers=headers)
+            assert answer.status_code == 200, answer.text
+
+
 def visit(page: Page, path: str, problems: list[str]) -> None:
     """Open a page and note what is wrong with it."""
     answer = page.goto(path)
@@ -94,8 +108,9 @@ def visit(page: Page, path: str, problems: list[str]) -> None:
 
 @pytest.mark.parametrize(("width", "viewport"), [("1440", DESKTOP), ("390", PHONE)])
 def test_every_page_opens_and_fits(
-    width: str, viewport: dict[str, int], signed_in: NewPage, picture: Picture
+    width: str, viewport: dict[str, int], demo: Demo, signed_in: NewPage, picture: Picture
 ) -> None:
+    ask_by_key(demo)
     page = signed_in(viewport)
     watch = Watch(page)
     problems: list[str] = []

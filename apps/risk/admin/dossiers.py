@@ -104,7 +104,7 @@ def _positions(told: Told) -> dict[str, Any]:
             _money(one["profit"]),
             _money(one["swap"]),
             _money(one["margin"]),
-            one["opened_at"],
+            one["opened_at"][:19].replace("T", " "),
         ]
         for one in told["positions"]
     ]
@@ -118,7 +118,7 @@ def _positions(told: Told) -> dict[str, Any]:
         "Profit",
         "Swap",
         "Margin",
-        "Opened",
+        "Opened (UTC)",
     ]
     return _section("Positions before", headers, rows, "None was open.")
 

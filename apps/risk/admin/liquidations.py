@@ -21,6 +21,7 @@ from rtx.kernel.admin import OperatedModelAdmin
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import EMPTY, amount, badge, instant, link
 from rtx.kernel.admin_filters import ReachableGroupFilter
+from rtx.kernel.clock import from_ms
 
 SAID = {
     Enforced.CLOSED: "closed; it is above its stop-out level or nothing is left",
@@ -78,9 +79,9 @@ class LiquidationAdmin(OfAccount):
     fields = [
         ("number_", "event_link", "state"),
         ("account_link", "group", "rule"),
-        ("at_", "cause_", "quote_time_ms", "fence"),
+        ("at_", "cause_", "quoted_", "fence"),
     ]
-    readonly_fields = ["number_", "event_link", "state", "account_link", "at_", "cause_"]
+    readonly_fields = ["number_", "event_link", "state", "account_link", "at_", "cause_", "quoted_"]
 
     def change_view(
         self,
@@ -106,6 +107,11 @@ class LiquidationAdmin(OfAccount):
     def at_(self, row: Liquidation) -> SafeString:
         """When it was booked."""
         return instant(row.at)
+
+    @admin.display(description="Quote that set it off (UTC)")
+    def quoted_(self, row: Liquidation) -> SafeString:
+        """When the price was made that the monitor acted on; none where it was no price."""
+        return instant(None if row.quote_time_ms is None else from_ms(row.quote_time_ms))
 
     @admin.display(description="Event")
     def event_link(self, row: Liquidation) -> SafeString:

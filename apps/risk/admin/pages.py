@@ -184,7 +184,7 @@ def _cell(cell: Any, is_self: bool) -> dict[str, Any]:
     if cell.override is not None:
         told = f"override: {cell.reason}; {told}"
     return {
-        "text": f"{cell.value:.2f}",
+        "text": f"{cell.value:z.2f}",
         "heat": f"{'pos' if cell.value >= 0 else 'neg'}-{step}",
         "url": reverse("admin:risk_correlation_change", args=[cell.pk]),
         "told": told,

@@ -73,7 +73,7 @@ def _monitor(reach: Reach) -> list[Card]:
     worst = max(row.lag_max_ms for row in rows)
     value = "late" if late else f"{worst} ms"
     watched = "" if reach is not None else f", {sum(row.positions for row in rows)} positions"
-    note = f"{len(rows)} shards{watched}"
+    note = f"{len(rows)} shard{'' if len(rows) == 1 else 's'}{watched}"
     tone = "loss" if late else "gain"
     return [_card("Margin monitor", value, note, "risk_monitorstatus_changelist", tone)]
 
