@@ -69,6 +69,16 @@ class TriggerVoid(Conflict):
     title = "Nothing to set off"
 
 
+class TriggerHeld(TriggerVoid):
+    """
+    Trading was stopped for a while. What waits goes on waiting, and no price that passed meanwhile counts for
+    it: else whoever waits could choose, after the stop, among prices that nobody could trade.
+    """
+
+    code = "trigger_held"
+    title = "Trading is stopped for now"
+
+
 @dataclass(frozen=True, slots=True)
 class Filled:
     """What one fill brought."""

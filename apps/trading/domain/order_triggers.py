@@ -13,7 +13,7 @@ from apps.market.domain.quotes import Quote
 from apps.market.domain.symbols import TradeMode
 from apps.trading.domain import checks, journal
 from apps.trading.domain.commands import ExpireOrder, Outcome, TriggerOrder
-from apps.trading.domain.filling import Desk, TriggerVoid
+from apps.trading.domain.filling import Desk, TriggerHeld, TriggerVoid
 from apps.trading.domain.orders import Order, OrderStatus, OrderType, RejectReason, Side
 from apps.trading.domain.pending_orders import end, reserve
 from apps.trading.domain.pricing import MarketView
@@ -56,8 +56,9 @@ def trigger(
     `refusal`, a guard's word against the fill, which counts only when there would be one. A word that passes
     with time (`WAITS_OUT`) leaves the order waiting.
 
-    :raises TriggerVoid: the order has gone or waits for something else, the quote does not reach it, or the
-        symbol cannot be traded now.
+    :raises TriggerHeld: a guard's word that passes with time, or the symbol is closed or switched off.
+    :raises TriggerVoid: the order has gone or waits for something else, the quote does not reach it, or there
+        is no fresh quote.
     """
     known = _still_working(desk, command.order_id)
     if known.waits_for != command.armed_price:
@@ -99,7 +100,7 @@ def _enter(
 ) -> Outcome:
     """Fill an order that has been reached, or reject it for good."""
     if refusal in WAITS_OUT:
-        raise TriggerVoid(f"Order {order.id} cannot be filled now: {refusal}.")
+        raise TriggerHeld(f"Order {order.id} cannot be filled now: {refusal}.")
     assert order.waits_for is not None
     terms = desk.terms_of(order.symbol, market, is_held=True)
     order.trigger = trigger_told(
@@ -123,12 +124,14 @@ def usable_quote(symbol: str, market: MarketView) -> Quote:
     """
     Return the client's quote of a symbol that can be traded now.
 
-    :raises TriggerVoid: it cannot: closed, without a fresh quote, or switched off.
+    :raises TriggerHeld: it is closed or switched off.
+    :raises TriggerVoid: it has no fresh quote.
     """
     reason = checks.tradable(symbol, market=market)
     terms, quote = market.terms(symbol), market.client(symbol)
     if reason or terms is None or quote is None or terms.trade_mode is TradeMode.DISABLED:
-        raise TriggerVoid(f"{symbol} cannot be traded now: {reason or RejectReason.TRADE_DISABLED}.")
+        kind = TriggerVoid if reason is RejectReason.OFF_QUOTES else TriggerHeld
+        raise kind(f"{symbol} cannot be traded now: {reason or RejectReason.TRADE_DISABLED}.")
     return quote
 
 

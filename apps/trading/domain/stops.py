@@ -109,8 +109,9 @@ def trigger(desk: Desk, command: TriggerStop, market: MarketView, now: datetime)
     """
     Close a position whose stop loss or take profit a quote reached, at that quote. No rule refuses it.
 
-    :raises TriggerVoid: the position has gone or waits for another price, the quote does not reach it, or the
-        symbol cannot be traded now.
+    :raises TriggerHeld: the symbol is closed or switched off.
+    :raises TriggerVoid: the position has gone or waits for another price, the quote does not reach it, or
+        there is no fresh quote.
     """
     held = _still_open(desk, command.position_id)
     level = held.stop_loss if command.kind is OrderReason.STOP_LOSS else held.take_profit

@@ -28,6 +28,7 @@ from apps.trading.domain.commands import (
     TriggerStop,
     trigger_command_id,
 )
+from apps.trading.domain.filling import TriggerHeld
 from apps.trading.domain.orders import OrderReason
 from apps.trading.domain.triggers import Key, Waiting
 from apps.trading.services import executor
@@ -108,7 +109,7 @@ class Dispatcher:
         self._changed = threading.Condition()
         self._pending: list[tuple[int, Hit]] = []
         self._answered: deque[tuple[Hit, Future[Outcome]]] = deque()
-        self._later: list[tuple[float, int, Hit]] = []
+        self._later: list[tuple[float, int, Hit, bool]] = []  # True: trading was stopped
         self._tries: dict[Key, int] = {}
         self._under_way = 0
         self._is_held_up = False
@@ -265,7 +266,8 @@ class Dispatcher:
             if not isinstance(error, RtxError):
                 log.error("trigger failed: %s", hit.entry.key, exc_info=error)
         self._ask(hit.entry.account_id)
-        same, hits = self._watch.settle(hit, is_done=False)
+        is_held = isinstance(error, TriggerHeld)
+        same, hits = self._watch.settle(hit, is_done=False, is_held=is_held)
         if not same:
             self._tries.pop(hit.entry.key, None)
             self.offer(hits)
@@ -273,7 +275,7 @@ class Dispatcher:
         with self._changed:
             tries = self._tries[hit.entry.key] = self._tries.get(hit.entry.key, 0) + 1
             pause_s = min(RETRY_LAST_S, RETRY_FIRST_S * 2 ** min(tries - 1, 3))
-            heapq.heappush(self._later, (time.monotonic() + pause_s, hit.number, hit))
+            heapq.heappush(self._later, (time.monotonic() + pause_s, hit.number, hit, is_held))
 
     def _take_up_again(self) -> None:
         now = time.monotonic()
@@ -281,5 +283,5 @@ class Dispatcher:
             with self._changed:
                 if not self._later or self._later[0][0] > now:
                     return
-                _, _, hit = heapq.heappop(self._later)
-            self.offer(self._watch.rearm(hit))
+                _, _, hit, is_held = heapq.heappop(self._later)
+            self.offer(self._watch.rearm(hit, is_held=is_held))

@@ -282,9 +282,9 @@ class Watch:
 
     # -- outcomes
 
-    def settle(self, hit: Hit, *, is_done: bool) -> tuple[bool, list[Hit]]:
+    def settle(self, hit: Hit, *, is_done: bool, is_held: bool = False) -> tuple[bool, list[Hit]]:
         """
-        Let go of an answered hit.
+        Let go of an answered hit. `is_held`: trading was stopped (see `rearm`).
 
         Returns whether its entry waits for the same as before (then nothing is armed: `rearm` does that when
         it may be tried again), and what was reached when what has changed meanwhile was armed.
@@ -306,14 +306,15 @@ class Watch:
                 if not wanted:
                     del self._wanted[hit.entry.account_id]
             else:
-                self._arm(present, change, hits)
+                self._arm(present, UNKNOWN if is_held else change, hits)
             return False, hits
 
-    def rearm(self, hit: Hit) -> list[Hit]:
+    def rearm(self, hit: Hit, *, is_held: bool = False) -> list[Hit]:
         """
         Let an entry wait again after an attempt that did not come to anything.
 
-        What came after the tick that was tried in vain counts: it is held against all of it.
+        What came after the tick that was tried in vain counts: it is held against all of it. `is_held`:
+        trading was stopped, so that only the present price counts, whatever came and was changed meanwhile.
         """
         hits: list[Hit] = []
         with self._lock:
@@ -321,8 +322,9 @@ class Watch:
                 change = self._held.pop(hit.entry.key)
                 present = self._wanted.get(hit.entry.account_id, {}).get(hit.entry.key)
                 if present is not None:
-                    again = Change(hit.received_ms) if present == hit.entry else change
-                    self._arm(present, again, hits)
+                    if present == hit.entry:
+                        change = Change(hit.received_ms)
+                    self._arm(present, UNKNOWN if is_held else change, hits)
         return hits
 
     def counts(self) -> dict[str, int]:

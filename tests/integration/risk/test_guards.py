@@ -22,7 +22,7 @@ from apps.risk.selectors.controls import ControlsMissing
 from apps.risk.services import kill_switch
 from apps.risk.services.kill_switch import Target
 from apps.trading.domain.commands import ModifyOrder
-from apps.trading.domain.filling import TriggerVoid
+from apps.trading.domain.filling import TriggerHeld
 from apps.trading.domain.orders import OrderType, Side
 from apps.trading.models import Order, Position
 from apps.trading.services import executor
@@ -157,7 +157,7 @@ def test_an_order_outlives_the_breaker_that_stops_it(holder, symbols):
     state = BreakerState.objects.create(
         breaker=breaker, subject="EURUSD", symbol=symbols["EURUSD"], state="open", since=clock.now()
     )
-    with pytest.raises(TriggerVoid, match="circuit_breaker"):
+    with pytest.raises(TriggerHeld, match="circuit_breaker"):
         executor.run(trigger_of(holder, order.id))
     assert Order.objects.get(pk=order.id).status == "working"
 
@@ -172,7 +172,7 @@ def test_an_order_outlives_the_hours_in_which_it_is_reached(holder):
     hours = TradingHours.objects.create(
         scope="platform", weekday=weekday, opens_at=time(0), closes_at=time(0), timezone="UTC"
     )
-    with pytest.raises(TriggerVoid, match="market_closed"):
+    with pytest.raises(TriggerHeld, match="market_closed"):
         executor.run(trigger_of(holder, order.id))
     assert Order.objects.get(pk=order.id).status == "working"
 

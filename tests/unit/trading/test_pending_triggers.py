@@ -7,7 +7,7 @@ import pytest
 
 from apps.groups.domain.terms import PositionMode
 from apps.market.domain.symbols import TradeMode
-from apps.trading.domain.filling import TriggerVoid
+from apps.trading.domain.filling import TriggerHeld, TriggerVoid
 from apps.trading.domain.orders import Entry, RejectReason, Side
 from tests.factories.books import (
     NEVER,
@@ -115,22 +115,22 @@ def test_the_groups_own_price_decides(make_book, make_market):
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "code"),
     [
-        {"symbols": {"EURUSD": {"calendar": NEVER}}},
-        {"symbols": {"EURUSD": {"trade_mode": TradeMode.DISABLED}}},
-        {"symbols": {"EURUSD": {"quote_age_max_ms": -1}}},
+        ({"symbols": {"EURUSD": {"calendar": NEVER}}}, "trigger_held"),
+        ({"symbols": {"EURUSD": {"trade_mode": TradeMode.DISABLED}}}, "trigger_held"),
+        ({"symbols": {"EURUSD": {"quote_age_max_ms": -1}}}, "trigger_void"),
     ],
     ids=["closed", "disabled", "stale"],
 )
-def test_what_cannot_be_traded_now_waits_on_untouched(place, make_market, changes):
+def test_what_cannot_be_traded_now_waits_on_untouched(place, make_market, changes, code):
     book = place(buy_stop("1.10500"))
     before = deepcopy((book.account, book.orders))
 
-    with pytest.raises(TriggerVoid):
+    with pytest.raises(TriggerVoid) as caught:
         book.apply(trigger(1, "1.10500", at("1.10500", "1.10517")), market=make_market(**changes), now=NOON)
 
-    assert (book.account, book.orders) == before
+    assert (book.account, book.orders, caught.value.code) == (*before, code)
 
 
 def test_an_old_quote_sets_nothing_off(place, market):
@@ -282,6 +282,16 @@ def test_a_guard_has_no_say_where_nothing_would_happen(place, market, armed, quo
         book.refuse(trigger(1, armed, quote), RejectReason.CLOSE_ONLY, market=market, now=NOON)
 
     assert book.orders[1].status == "working"
+
+
+@pytest.mark.parametrize("word", [RejectReason.MARKET_CLOSED, RejectReason.CIRCUIT_BREAKER])
+def test_a_guards_word_that_passes_with_time_holds_the_order(place, market, word):
+    book = place(buy_stop("1.10500"))
+
+    with pytest.raises(TriggerHeld) as caught:
+        book.refuse(trigger(1, "1.10500", at("1.10500", "1.10517")), word, market=market, now=NOON)
+
+    assert (caught.value.code, book.orders[1].status, book.account.seq) == ("trigger_held", "working", 2)
 
 
 def test_a_guard_does_not_stand_in_the_way_of_an_activation(place, market):

@@ -23,13 +23,14 @@ from apps.trading.domain.commands import (
     TriggerOrder,
     TriggerStop,
 )
-from apps.trading.domain.filling import TriggerVoid
+from apps.trading.domain.filling import TriggerHeld, TriggerVoid
 from apps.trading.domain.orders import OrderReason, OrderType, Side
 from apps.trading.domain.triggers import Entry, GuardedPosition, Key, Waiting, WaitingOrder
 from apps.trading.services import trigger_dispatch
 from apps.trading.services.executor import Busy
 from apps.trading.services.trigger_dispatch import Dispatcher, command_of
-from apps.trading.services.trigger_watch import Hit, Watch
+from apps.trading.services.trigger_watch import Change, Hit, Watch
+from rtx.kernel import clock
 from rtx.kernel.errors import Unavailable
 from tests.factories.books import GROUP, SYMBOLS
 
@@ -240,6 +241,27 @@ def test_void_trigger_rests_and_its_account_is_read_again(dispatcher, watch, exc
     assert dispatcher.health()["void"] == 1
 
 
+@pytest.mark.parametrize("present", ["1.09900", "1.09400"], ids=["recovered", "still there"])
+def test_an_order_held_by_a_breaker_is_tried_at_the_present_price_alone(
+    dispatcher, watch, exchange, monkeypatch, present
+):
+    now_ms = [1_000_000]
+    monkeypatch.setattr(clock, "now_ms", lambda: now_ms[0])
+    armed(watch, sell_stop(1))
+    dispatcher.offer(watch.on_ticks([QUOTE]))
+    eventually(lambda: exchange.taken)
+    passed, latest = (Quote("EURUSD", D(bid), D(bid), 2) for bid in ("1.09300", present))
+    for quote in (passed, latest):
+        now_ms[0] += 100
+        assert watch.on_ticks([quote]) == []  # it is under way
+
+    exchange.taken[0][1].set_exception(TriggerHeld())
+
+    eventually(lambda: watch.counts()["armed"] or len(exchange.taken) == 2)
+    tried = [command.raw for command, _ in exchange.taken]
+    assert tried == ([QUOTE] if present == "1.09900" else [QUOTE, latest])
+
+
 def test_void_trigger_whose_order_changed_meanwhile_waits_for_the_new_price_at_once(
     dispatcher, watch, exchange
 ):
@@ -292,6 +314,60 @@ def test_what_was_tried_in_vain_is_held_against_the_ticks_that_came_while_it_res
         (again,) = watch.rearm(hit)
 
     assert again.quote == Quote("EURUSD", D("1.09300"), D("1.09300"), 2)
+
+
+@pytest.mark.parametrize("price", ["1.09500", "1.09600"], ids=["unchanged", "changed meanwhile"])
+def test_prices_that_passed_while_trading_was_stopped_do_not_count_for_what_waited(watch, price):
+    def tick(bid: str, time_ms: int) -> list[Hit]:
+        return watch.on_ticks([Quote("EURUSD", D(bid), D(bid), time_ms)])
+
+    armed(watch, sell_stop(1))
+    with time_machine.travel(LONG_AGO, tick=False) as clock_now:
+        (hit,) = tick("1.09400", 1)
+        assert watch.settle(hit, is_done=False, is_held=True) == (True, [])
+        changed_at = Change(clock.now_ms())
+        watch.update({7: {hit.entry.key: sell_stop(1, price)}}, changes={7: lambda entry: changed_at})
+        clock_now.shift(0.3)
+        assert tick("1.09300", 2) == []
+        clock_now.shift(0.3)
+        assert tick("1.09900", 3) == []
+        clock_now.shift(0.4)
+
+        assert watch.rearm(hit, is_held=True) == []
+        assert watch.counts()["armed"] == 1
+        (later,) = tick("1.09500", 4)
+
+    assert (later.quote.time_ms, later.entry.price) == (4, D(price))
+
+
+def test_what_trading_was_stopped_for_is_tried_at_once_when_the_present_price_still_reaches_it(watch):
+    armed(watch, sell_stop(1))
+    with time_machine.travel(LONG_AGO, tick=False) as clock_now:
+        (hit,) = watch.on_ticks([QUOTE])
+        watch.settle(hit, is_done=False, is_held=True)
+        for time_ms, bid in ((2, "1.09300"), (3, "1.09450")):
+            clock_now.shift(0.3)
+            assert watch.on_ticks([Quote("EURUSD", D(bid), D(bid), time_ms)]) == []
+
+        (again,) = watch.rearm(hit, is_held=True)
+
+    assert again.quote == Quote("EURUSD", D("1.09450"), D("1.09450"), 3)
+
+
+def test_an_order_changed_before_the_stop_is_told_waits_for_prices_yet_to_come(watch):
+    armed(watch, sell_stop(1))
+    with time_machine.travel(LONG_AGO, tick=False) as clock_now:
+        (hit,) = watch.on_ticks([QUOTE])
+        changed_at = Change(clock.now_ms())
+        changed = {hit.entry.key: sell_stop(1, "1.09600")}
+        watch.update({7: changed}, changes={7: lambda entry: changed_at})
+        for time_ms, bid in ((2, "1.09300"), (3, "1.09900")):
+            clock_now.shift(0.3)
+            watch.on_ticks([Quote("EURUSD", D(bid), D(bid), time_ms)])
+
+        assert watch.settle(hit, is_done=False, is_held=True) == (False, [])
+
+    assert watch.counts()["armed"] == 1
 
 
 def test_rows_read_before_an_order_was_filled_do_not_bring_it_back(watch):
