@@ -159,7 +159,7 @@ class LimitOut(Struct):
         "id": 21,
         "kind": "kill_switch",
         "severity": "critical",
-        "subject": "#8 symbol EURUSD",
+        "subject": "kill_switch:8",
         "account": None,
         "message": "Trading was stopped (symbol EURUSD): the feed prints nonsense",
         "raised_at": "2026-11-20T14:30:00.250Z",

@@ -171,14 +171,14 @@ def _write_change(
 
 
 def _tell(row: BreakerState, name: str) -> None:
-    """Raise the alarm of an open breaker; it is cleared once the breaker is closed."""
-    subject = f"{name} {row.subject}".strip()
+    """Raise the alarm of an open breaker; it is cleared once the breaker is closed, whatever its name is then."""
+    subject = f"breaker:{row.pk}"
     if row.state == State.OPEN:
         alarms.raise_alarm(
             kind=RiskAlarm.Kind.BREAKER_OPEN,
             severity=RiskAlarm.Severity.CRITICAL,
             subject=subject,
-            message=f"Circuit breaker {subject} opened: {row.reason}",
+            message=f"Circuit breaker {f'{name} {row.subject}'.strip()} opened: {row.reason}",
             account_id=row.account_id,
             detail={"state": row.pk, "value": None if row.value is None else plain(row.value)},
         )

@@ -160,8 +160,8 @@ def release(*, switch_id: int, reason: str, actor: Actor, may: May) -> KillSwitc
 
 
 def subject(switch: KillSwitch) -> str:
-    """Return what a switch's alarm is about."""
-    return f"#{switch.pk} {switch}"
+    """Return what a switch's alarm is about: what it names may be renamed, so its number alone."""
+    return f"kill_switch:{switch.pk}"
 
 
 def _reason(text: str) -> str:

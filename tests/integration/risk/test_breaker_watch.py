@@ -99,7 +99,8 @@ def test_a_price_move_opens_cools_probes_and_closes(scene, holder):
     assert buy(holder) == "circuit_breaker"
     assert buy(holder, "GBPUSD") == "order_filled"
     alarm = RiskAlarm.objects.get()
-    assert (alarm.kind, alarm.subject, alarm.cleared_at) == ("breaker_open", "price-move EURUSD", None)
+    assert (alarm.kind, alarm.cleared_at) == ("breaker_open", None)
+    assert alarm.message == "Circuit breaker price-move EURUSD opened: price_move 1 reached 1"
 
     play.tick(20, "1.11100", "1.11110")
     play.at(32.9)
@@ -162,6 +163,18 @@ def test_one_that_staff_reset_never_leaves_open_by_itself(scene, holder):
     assert (last.actor, last.reason, last.after) == ("staff:user:7", "checked with the LP", "closed")
     with pytest.raises(NotTripped):
         breakers.reset(state_id=row.pk, actor=STAFF, reason="again")
+
+
+def test_the_alarm_of_a_breaker_that_was_renamed_while_open_ends_with_its_reset(scene):
+    rule = breaker("spread", "50", reset="manual")
+    play = scene()
+    play.tick(1, "1.10000", "1.10090")
+    assert RiskAlarm.objects.get().cleared_at is None
+    Breaker.objects.filter(pk=rule.pk).update(name="wide spreads")
+
+    breakers.reset(state_id=BreakerState.objects.get().pk, actor=STAFF, reason="checked with the LP")
+
+    assert RiskAlarm.objects.get().cleared_at is not None
 
 
 def test_a_reset_price_move_is_measured_from_then_on(scene):

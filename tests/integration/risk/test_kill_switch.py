@@ -12,6 +12,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from apps.groups.models import TradingGroup
 from apps.market.models import TradingSession
 from apps.risk.models import ControlsVersion, KillSwitch, RiskAlarm
 from apps.risk.services import kill_switch, kill_switch_work
@@ -84,6 +85,16 @@ def test_a_switch_tells_who_when_and_why_and_raises_an_alarm(holder):
     assert alarm.cleared_at is not None
     switch.refresh_from_db()
     assert (switch.released_by, switch.release_reason, switch.is_on) == ("staff:user:7", "over", False)
+
+
+def test_the_alarm_of_a_group_that_was_renamed_meanwhile_ends_with_the_release(group):
+    switch = engage(Target(scope="group", group_id=group.pk))
+    assert RiskAlarm.objects.get().message == f"Trading was stopped (group {group.name}): test"
+    TradingGroup.objects.filter(pk=group.pk).update(name="renamed")
+
+    kill_switch.release(switch_id=switch.pk, reason="over", actor=STAFF, may=anything)
+
+    assert RiskAlarm.objects.get().cleared_at is not None
 
 
 def test_a_scope_is_stopped_once(holder):

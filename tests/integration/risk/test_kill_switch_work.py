@@ -136,7 +136,7 @@ def test_one_broken_account_holds_nobody_up_and_is_told(busy, monkeypatch):
     assert (switch.orders_canceled, switch.positions_closed, held()) == (2, 2, (2, 2))
     assert (switch.failures, switch.last_failure) == (4, "4 ZeroDivisionError")
     assert len(tried) == 4  # two orders, two symbols: the second pass lets the account be
-    told = RiskAlarm.objects.get(subject__startswith="#").message
+    told = RiskAlarm.objects.get(subject__startswith="kill_switch:").message
     assert "2 orders cannot be canceled yet: 2 ZeroDivisionError. 2 positions cannot be closed yet" in told
 
 

@@ -100,13 +100,16 @@ def test_alarms_of_another_group_are_not_there(house: House, pages: Any, dealer:
         last_at=clock.now(),
     )  # fmt: skip
 
-    listed = [row["subject"] for row in get(dealer, "alarms").json()["results"]]
+    listed = [row["message"] for row in get(dealer, "alarms").json()["results"]]
     shown = pages.get(reverse("admin:risk_riskalarm_changelist")).context["cl"].result_list
     card = next(card for card in cards(reach=frozenset({house.usd.pk}), may=lambda right: True)
                 if card["title"] == "Open alarms")  # fmt: skip
 
-    assert [subject.split(" ", 1)[1] for subject in listed] == ["platform", "group usd"]
-    assert [row.subject for row in shown] == listed
+    assert [message.partition(":")[0] for message in listed] == [
+        "Trading was stopped (platform)",
+        "Trading was stopped (group usd)",
+    ]
+    assert [row.message for row in shown] == listed
     assert card["value"] == "2"
 
 
