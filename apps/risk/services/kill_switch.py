@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import IntegrityError, transaction
 
 from apps.risk.models import KillSwitch, RiskAlarm
@@ -102,11 +103,16 @@ def engage(
     try:
         with transaction.atomic():
             switch.save(force_insert=True)
-    except IntegrityError as error:
+            _alarm(switch)  # no release, which clears it, can come before it
+    except (IntegrityError, ObjectDoesNotExist) as error:  # keys are checked at the commit
         if "kill_switch_on_once" in str(error):
             raise AlreadyEngaged("Trading is stopped there already.") from None
         raise TargetInvalid("There is no such target.") from error
     log.warning("kill_switch_engaged", switch=switch.pk, scope=switch.scope, by=switch.engaged_by)
+    return switch
+
+
+def _alarm(switch: KillSwitch) -> None:
     alarms.raise_alarm(
         kind=RiskAlarm.Kind.KILL_SWITCH,
         severity=RiskAlarm.Severity.CRITICAL,
@@ -116,7 +122,6 @@ def engage(
         group_id=switch.group_id,
         detail={"switch": switch.pk, "by": switch.engaged_by},
     )
-    return switch
 
 
 def add_work(
@@ -154,8 +159,8 @@ def release(*, switch_id: int, reason: str, actor: Actor, may: May) -> KillSwitc
         switch.released_at, switch.released_by = clock.now(), actor.as_text()
         switch.release_reason = _reason(reason)
         switch.save(update_fields=["released_at", "released_by", "release_reason"])
+        alarms.clear(kind=RiskAlarm.Kind.KILL_SWITCH, subject=subject(switch))
     log.warning("kill_switch_released", switch=switch.pk, scope=switch.scope, by=switch.released_by)
-    alarms.clear(kind=RiskAlarm.Kind.KILL_SWITCH, subject=subject(switch))
     return switch
 
 

@@ -15,7 +15,7 @@ from django.db import connection
 from apps.groups.models import TradingGroup
 from apps.market.models import TradingSession
 from apps.risk.models import ControlsVersion, KillSwitch, RiskAlarm
-from apps.risk.services import kill_switch, kill_switch_work
+from apps.risk.services import alarms, kill_switch, kill_switch_work
 from apps.risk.services.kill_switch import AlreadyEngaged, NotEngaged, Target, TargetInvalid
 from apps.trading.domain.orders import OrderType, Side
 from apps.trading.models import Deal, Order, Position
@@ -85,6 +85,21 @@ def test_a_switch_tells_who_when_and_why_and_raises_an_alarm(holder):
     assert alarm.cleared_at is not None
     switch.refresh_from_db()
     assert (switch.released_by, switch.release_reason, switch.is_on) == ("staff:user:7", "over", False)
+
+
+def test_a_switch_and_its_alarm_come_together_so_that_no_release_comes_between(owner, monkeypatch):
+    raised = alarms.raise_alarm
+    seen_by_others: list[int] = []
+
+    def look_and_raise(**told: Any) -> bool:
+        seen_by_others.append(owner.execute("SELECT count(*) FROM risk_killswitch").fetchone()[0])
+        return raised(**told)
+
+    monkeypatch.setattr(alarms, "raise_alarm", look_and_raise)
+
+    engage()
+
+    assert (seen_by_others, KillSwitch.objects.count(), RiskAlarm.objects.count()) == ([0], 1, 1)
 
 
 def test_the_alarm_of_a_group_that_was_renamed_meanwhile_ends_with_the_release(group):
