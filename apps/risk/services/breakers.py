@@ -171,7 +171,7 @@ def _write_change(
 
 
 def _tell(row: BreakerState, name: str) -> None:
-    """Raise the alarm of an open breaker; it is cleared once the breaker is closed, whatever its name is then."""
+    """Raise the alarm of an open breaker; it is cleared once it is closed, whatever its name is by then."""
     subject = f"breaker:{row.pk}"
     if row.state == State.OPEN:
         alarms.raise_alarm(
