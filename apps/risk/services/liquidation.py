@@ -94,9 +94,9 @@ def backlog() -> int:
     return _dispatcher.backlog
 
 
-def has(account_id: int) -> bool:
-    """Tell whether an account is queued in this process or under way."""
-    return _dispatcher.has(account_id)
+def has(account_id: int, seq: int) -> bool:
+    """Tell whether an account is being stopped out in this process, or was after its event `seq`."""
+    return _dispatcher.has(account_id, seq=seq)
 
 
 def oldest_s() -> float:

@@ -38,6 +38,23 @@ class Ask(NamedTuple):
     shard: str
 
 
+class Arrived(NamedTuple):
+    """A list of accounts as it was offered."""
+
+    ranks: Mapping[int, Rank]
+    cause: str
+    quote_time_ms: int | None
+    fence: int
+    shard: str
+    is_urgent: bool
+    seqs: Mapping[int, int]
+
+    def overrules(self, before: "Arrived") -> bool:
+        """Say whether an earlier list of the same asker need not be looked at any more."""
+        same = (self.cause, self.fence, self.shard) == (before.cause, before.fence, before.shard)
+        return same and not before.is_urgent and before.ranks.keys() <= self.ranks.keys()
+
+
 def command_id_of(account_id: int, *, seq: int) -> UUID:
     """Return the one command id of stopping out an account as it stands after its event `seq`."""
     return uuid5(NAMESPACE_OID, f"rtx:stop_out:{account_id}:{seq}")

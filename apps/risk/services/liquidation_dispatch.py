@@ -24,6 +24,7 @@ from apps.market.services.leases import NotLeading
 from apps.risk.services.liquidation_asks import (
     POSITIONS_MAX,
     TOGETHER_MAX,
+    Arrived,
     Ask,
     Facts,
     Rank,
@@ -62,21 +63,6 @@ class _UnderWay(NamedTuple):
     facts: Facts
 
 
-class _Arrived(NamedTuple):
-    ranks: Mapping[int, Rank]
-    cause: str
-    quote_time_ms: int | None
-    fence: int
-    shard: str
-    is_urgent: bool
-    seqs: Mapping[int, int]
-
-    def overrules(self, before: "_Arrived") -> bool:
-        """Say whether an earlier list of the same asker need not be looked at any more."""
-        same = (self.cause, self.fence, self.shard) == (before.cause, before.fence, before.shard)
-        return same and not before.is_urgent and before.ranks.keys() <= self.ranks.keys()
-
-
 def _submitted(commands: Sequence[Command], effects: tuple[Effect, ...]) -> list["Future[Outcome]"]:
     return executor.submit_all(commands, effects=effects)
 
@@ -87,13 +73,14 @@ class Dispatcher:
     def __init__(self, *, submit: Submit = _submitted) -> None:
         self._submit = submit
         self._changed = threading.Condition()
-        self._arrived: deque[_Arrived] = deque()
+        self._arrived: deque[Arrived] = deque()
         self._answered: deque[tuple[Ask, Future[Outcome]]] = deque()
         self._pending: dict[int, Ask] = {}
         self._heap: list[tuple[Rank, int]] = []  # accounts; an entry counts while its rank is the pending one
         self._under_way: dict[int, _UnderWay] = {}
         self._asked_again: dict[int, Ask] = {}
         self._rests: dict[int, _Rest] = {}
+        self._booked: dict[int, _Rest] = {}  # what was stopped out of late: its event
         self._deposed: dict[str, int] = {}  # shard -> latest fence that turned out to be no leader's
         self._pruned_at = 0.0
         self._notes = Notes()
@@ -101,7 +88,7 @@ class Dispatcher:
         self._paused_until = 0.0
         self._stopping = False
         self._thread: threading.Thread | None = None
-        counted = ("asked", "done", "void", "stuck", "failed", "retried", "deposed")
+        counted = ("asked", "late", "done", "void", "stuck", "failed", "retried", "deposed")
         self.counted = dict.fromkeys(counted, 0)
         self.last_error = ""
 
@@ -125,7 +112,7 @@ class Dispatcher:
         """
         if not ranks:
             return
-        arrived = _Arrived(ranks, cause, quote_time_ms, fence, shard, is_urgent, seqs or {})
+        arrived = Arrived(ranks, cause, quote_time_ms, fence, shard, is_urgent, seqs or {})
         with self._changed:
             if self._arrived and arrived.overrules(self._arrived[-1]):
                 self._arrived.pop()  # nobody has looked yet, and the newer one names who is below now
@@ -150,9 +137,12 @@ class Dispatcher:
         """How many accounts are queued or under way."""
         return len(self._pending) + len(self._under_way) + sum(len(one.ranks) for one in [*self._arrived])
 
-    def has(self, account_id: int) -> bool:
-        """Tell whether an account is queued or under way."""
-        return account_id in self._pending or account_id in self._under_way
+    def has(self, account_id: int, *, seq: int) -> bool:
+        """
+        Tell whether an account is queued or under way, or was stopped out after its event `seq`: whoever
+        knows no later one does not know how it stands.
+        """
+        return account_id in self._pending or account_id in self._under_way or self._is_past(account_id, seq)
 
     @property
     def oldest_s(self) -> float:
@@ -178,6 +168,7 @@ class Dispatcher:
                 try:
                     self._take_in()
                     self._deal_with_answers()
+                    self._prune()
                     self._notes.write()
                     self._submit_what_may()
                 except Exception as error:
@@ -224,18 +215,24 @@ class Dispatcher:
             if not arrived.fence or arrived.fence > self._deposed.get(arrived.shard, 0):
                 self._queue(arrived, now)
 
-    def _queue(self, arrived: _Arrived, now: float) -> None:
+    def _queue(self, arrived: Arrived, now: float) -> None:
         """Give a list its places; a long one orders everybody anew instead of each on its own."""
         is_long = len(arrived.ranks) * LONG_SHARE > len(self._pending)
         for account_id, rank in arrived.ranks.items():
-            ask = Ask(account_id, rank, *arrived[1:5])
-            if account_id in self._under_way:
+            ask, seq = Ask(account_id, rank, *arrived[1:5]), arrived.seqs.get(account_id)
+            if seq is not None and self._is_past(account_id, seq):
+                self.counted["late"] += 1
+            elif account_id in self._under_way:
                 self._asked_again[account_id] = ask
-            elif arrived.is_urgent or not self._rests_still(account_id, now, arrived.seqs.get(account_id, 0)):
+            elif arrived.is_urgent or not self._rests_still(account_id, now, seq or 0):
                 self._push(ask, is_ordered=not is_long)
         if is_long:
             self._heap = [(ask.rank, account_id) for account_id, ask in self._pending.items()]
             heapq.heapify(self._heap)
+
+    def _is_past(self, account_id: int, seq: int) -> bool:
+        booked = self._booked.get(account_id)
+        return booked is not None and booked.seq > seq
 
     def _rests_still(self, account_id: int, now: float, seq: int) -> bool:
         rest = self._rests.get(account_id)
@@ -335,6 +332,7 @@ class Dispatcher:
     def _deal_with_outcome(self, ask: Ask, outcome: Outcome) -> None:
         """What else is wrong with the account is seen by the monitor when it reads the event."""
         self.counted["done"] += 1
+        self._booked[ask.account_id] = _Rest(time.monotonic() + REST_S, outcome.seq)
         if outcome.payload.get("left"):
             self._rest(ask, seq=outcome.seq)
 
@@ -367,11 +365,15 @@ class Dispatcher:
 
     def _rest(self, ask: Ask, *, seq: int) -> None:
         """Leave an account to the queue for a while, as long as it stays as it is after its event `seq`."""
+        self._rests[ask.account_id] = _Rest(time.monotonic() + REST_S, seq)
+
+    def _prune(self) -> None:
+        """Forget, now and then, what rested or was booked long ago."""
         now = time.monotonic()
-        self._rests[ask.account_id] = _Rest(now + REST_S, seq)
         if now >= self._pruned_at + REST_S:
             self._pruned_at = now
             self._rests = {key: rest for key, rest in self._rests.items() if rest.until > now}
+            self._booked = {key: rest for key, rest in self._booked.items() if rest.until > now}
 
     def _step_down(self, ask: Ask) -> None:
         """Another one leads the shard: what this leadership asked for is not ours to do."""

@@ -34,38 +34,31 @@ WAITS, BROKE = RiskAlarm.Kind.LIQUIDATION_WAITS.value, RiskAlarm.Kind.LIQUIDATIO
 PAUSE_CLOSED_MAX_S = 300  # between tries of what waits for its market alone: the opening wakes it up
 PAUSE_MAX_S = 30
 
-COLUMNS = {
-    "command_id": "uuid",
-    "account_id": "bigint",
-    "group_id": "bigint",
-    "at": "timestamptz",
-    "rule": "text",
-    "cause": "text",
-    "stop_out_pct": "numeric",
-    "equity_before": "numeric",
-    "margin_before": "numeric",
-    "level_before_pct": "numeric",
-    "equity_after": "numeric",
-    "margin_after": "numeric",
-    "level_after_pct": "numeric",
-    "orders_canceled": "int",
-    "positions_closed": "int",
-    "profit": "numeric",
-    "credit_used": "numeric",
-    "compensation": "numeric",
-    "is_complete": "boolean",
-    "quote_time_ms": "bigint",
-    "fence": "bigint",
-    "dossier": "text",
-}
-KEPT = [name for name in COLUMNS if name != "command_id"]
-INSERT = f"""
-    INSERT INTO risk_liquidation (event_id, {", ".join(KEPT)})
-    SELECT e.id, {", ".join(f"r.{name}" for name in KEPT)}
-    FROM json_to_recordset(%s) AS r({", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())})
-    JOIN accounts_accountevent e ON e.command_id = r.command_id
-    ORDER BY e.id
-"""  # noqa: S608 - built from fixed names
+COLUMNS = [
+    "event_id",
+    "account_id",
+    "group_id",
+    "at",
+    "rule",
+    "cause",
+    "stop_out_pct",
+    "equity_before",
+    "margin_before",
+    "level_before_pct",
+    "equity_after",
+    "margin_after",
+    "level_after_pct",
+    "orders_canceled",
+    "positions_closed",
+    "profit",
+    "credit_used",
+    "compensation",
+    "is_complete",
+    "quote_time_ms",
+    "fence",
+    "dossier",
+]
+EVENTS = "SELECT command_id, id FROM accounts_accountevent WHERE command_id = ANY(%s)"
 LOCK = """
     SELECT 1 FROM risk_queuedliquidation WHERE account_id = ANY(%s) AND resolved_at IS NULL
     ORDER BY account_id FOR UPDATE
@@ -186,11 +179,11 @@ def _keep(answered: list[tuple[Command, Outcome]]) -> None:
     ]
     if not told:
         return
-    rows = [_row(command, dossier) for command, dossier in told]
     with connection.cursor() as cursor:
-        cursor.execute(INSERT, [bulk.rows_as_json(list(COLUMNS), rows)])
-        if cursor.rowcount != len(rows):
-            raise AssertionError(f"{len(rows)} stop-outs have {cursor.rowcount} events")
+        cursor.execute(EVENTS, [[command.command_id for command, _ in told]])
+        event_ids = dict(cursor.fetchall())
+        rows = [_row(event_ids[command.command_id], command, dossier) for command, dossier in told]
+        bulk.copy(cursor.cursor, "risk_liquidation", COLUMNS, sorted(rows))
     _lock(dossier["account"]["id"] for _, dossier in told)
     left = [_left(dossier) for _, dossier in told if dossier["left"]]
     _queue(left, failed={})
@@ -198,12 +191,12 @@ def _keep(answered: list[tuple[Command, Outcome]]) -> None:
     _resolve(finished, resolution="closed")
 
 
-def _row(command: StopOut, dossier: dict[str, Any]) -> tuple[Any, ...]:
+def _row(event_id: int, command: StopOut, dossier: dict[str, Any]) -> tuple[Any, ...]:
     before, after, steps = dossier["before"], dossier["after"], dossier["steps"]
     closed = [step for step in steps if step["action"] == "close"]
     profit = sum((Decimal(step[name]) for step in closed for name in ("profit", "swap", "commission")), ZERO)
     return (
-        str(command.command_id),
+        event_id,
         dossier["account"]["id"],
         dossier["account"]["group_id"],
         dossier["at"],

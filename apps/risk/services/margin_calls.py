@@ -103,7 +103,7 @@ class Caller:
         *,
         submit: Submit = _submitted,
         backlog: Callable[[], int] = liquidation.backlog,
-        is_closed_first: Callable[[int], bool] = liquidation.has,
+        is_closed_first: Callable[[int, int], bool] = liquidation.has,
         in_call: InCall = in_call,
     ) -> None:
         self._submit, self._backlog, self._in_call = submit, backlog, in_call
@@ -208,7 +208,7 @@ class Caller:
         with self._changed:
             while self._pending and len(self._under_way) + len(taken) < UNDER_WAY_MAX:
                 account_id, crossing = self._pending.popitem()
-                if not self._is_closed_first(account_id):
+                if not self._is_closed_first(account_id, crossing[0]):
                     taken[account_id] = crossing
             now = time.monotonic()
             self._under_way.update(dict.fromkeys(taken, now))

@@ -124,6 +124,24 @@ def test_a_void_answer_to_an_older_ask_is_asked_again(
     eventually(lambda: len(taking.taken) == 2)
 
 
+def test_who_knows_no_more_than_before_the_stop_out_is_not_heard(
+    dispatcher: Dispatcher, taking: Executor, holders: list[Holder]
+) -> None:
+    holder = holders[0]
+    offer(dispatcher, holder, seqs={holder.id: 6})
+    eventually(lambda: len(taking.taken) == 1)
+    taking.taken[0][1].set_result(Outcome(seq=7, type="stopped_out", payload={}))
+    eventually(lambda: dispatcher.health()["done"] == 1)
+    assert (dispatcher.has(holder.id, seq=6), dispatcher.has(holder.id, seq=7)) == (True, False)
+
+    offer(dispatcher, holder, seqs={holder.id: 6})
+    eventually(lambda: dispatcher.health()["late"] == 1)
+    assert len(taking.taken) == 1
+
+    offer(dispatcher, holder, seqs={holder.id: 7})
+    eventually(lambda: len(taking.taken) == 2)
+
+
 @pytest.mark.parametrize("refusal", ["busy", "unavailable"])
 def test_what_was_not_done_is_tried_again_under_the_same_id(
     dispatcher: Dispatcher, taking: Executor, holders: list[Holder], refusal: str

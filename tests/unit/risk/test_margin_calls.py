@@ -41,7 +41,10 @@ def test_only_what_is_not_so_already_is_submitted_and_not_who_is_closed_first() 
         return [Future() for _ in commands]
 
     caller = Caller(
-        submit=submit, backlog=lambda: 0, is_closed_first=lambda id_: id_ == 5, in_call=lambda ids: {2, 3}
+        submit=submit,
+        backlog=lambda: 0,
+        is_closed_first=lambda id_, seq: id_ == 5,
+        in_call=lambda ids: {2, 3},
     )
     caller.offer({1: 9, 2: 9, 5: 9}, {3: 9, 4: 9})
 
