@@ -122,7 +122,10 @@ class TradingGroup(models.Model):
     protects_balance = models.BooleanField(
         "negative balance protection",
         default=True,
-        help_text="The house makes good what a closed-out account owes.",
+        help_text=(
+            "The house makes good what an account owes once nothing is open there, whatever made the debt, "
+            "corrections by staff included. Switching this on pays the debts that its accounts have already."
+        ),
     )
     markup_bid_points = ExactDecimalField(default=Decimal(0), validators=[NOT_NEGATIVE])
     markup_ask_points = ExactDecimalField(default=Decimal(0), validators=[NOT_NEGATIVE])

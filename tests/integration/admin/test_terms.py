@@ -74,6 +74,13 @@ def test_a_swap_that_does_not_fit_is_explained(
 # ---------------------------------------------------------------------------------------------------------
 
 
+def test_a_groups_page_warns_of_the_debts_that_its_protection_pays(house: House, admin_client: Any) -> None:
+    page = admin_client.get(reverse("admin:groups_tradinggroup_change", args=[house.usd.pk])).content.decode()
+
+    assert "whatever made the debt, corrections by staff included" in page
+    assert "Switching this on pays the debts that its accounts have already." in page
+
+
 def save_group(house: House, admin_client: Any, **changes: Any) -> Any:
     url = reverse("admin:groups_tradinggroup_change", args=[house.usd.pk])
     return admin_client.post(url, group_fields(house.usd, **changes))
