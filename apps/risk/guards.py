@@ -136,12 +136,19 @@ class BreakerGuard(ControlsGuard):
         self._counted: set[int] = set()
 
     def begin(self, cursor: Cursor[Any], asked: Sequence[Asked], views: Markets, now: datetime) -> None:
-        """Count how many probes half-open breakers still let through."""
+        """Count how many probes half-open breakers still let through, of those that these orders meet."""
         super().begin(cursor, asked, views, now)
-        self._left = {
-            one.probe.state_id: one.probe.orders - stored.probed(cursor, one)
-            for one in self.controls.half_open
-        }
+        self._left = {}
+        if not self.controls.half_open:
+            return
+        symbols = [(symbol_of(command, book), book) for command, book in asked]
+        is_unclear = any(
+            symbol is None for symbol, _ in symbols
+        )  # of an order this batch places
+        met = {probe.state_id for symbol, book in symbols if symbol for probe in self._probes(symbol, book)}
+        for one in self.controls.half_open:
+            if is_unclear or one.probe.state_id in met:
+                self._left[one.probe.state_id] = one.probe.orders - stored.probed(cursor, one)
 
     def refusal(self, command: Command, book: AccountBook, market: MarketView) -> RejectReason | None:
         """Refuse `circuit_breaker`."""
@@ -150,7 +157,7 @@ class BreakerGuard(ControlsGuard):
             return None
         if self.controls.broken.stops(account_id=account.id, group_id=account.group_id, symbol=symbol):
             return RejectReason.CIRCUIT_BREAKER
-        if self._left and any(self._left[probe.state_id] <= 0 for probe in self._probes(symbol, book)):
+        if self._left and any(self._left.get(probe.state_id, 0) <= 0 for probe in self._probes(symbol, book)):
             return RejectReason.CIRCUIT_BREAKER
         return None
 
@@ -159,7 +166,7 @@ class BreakerGuard(ControlsGuard):
         is_probe = isinstance(command, PASSING) and outcome.refusal is None
         if self._left and is_probe and outcome.orders:
             for probe in self._probes(outcome.orders[0].symbol, book):
-                self._left[probe.state_id] -= 1
+                self._left[probe.state_id] = self._left.get(probe.state_id, 0) - 1
 
     def _probes(self, symbol: str, book: AccountBook) -> list[Probe]:
         return [

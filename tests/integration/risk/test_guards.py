@@ -11,6 +11,7 @@ import time_machine
 
 from apps.accounts.selectors import tokens
 from apps.market.models import FeedStatus
+from apps.risk import guards
 from apps.risk.models import (
     Breaker,
     BreakerState,
@@ -286,3 +287,19 @@ def test_a_half_open_breaker_lets_its_probes_through_and_no_more(holder, symbols
     assert [outcome.type for outcome in answers] == ["order_filled", "order_filled", "order_rejected"]
     assert answers[2].refusal == "circuit_breaker"
     assert buy(holder) == "circuit_breaker"
+
+
+def test_probes_are_counted_only_for_orders_that_meet_the_breaker(holder, symbols, monkeypatch):
+    breaker = Breaker.objects.create(
+        name="spread", scope="symbol", kind="spread", threshold=D(50), probe_orders=2
+    )
+    BreakerState.objects.create(
+        breaker=breaker, subject="EURUSD", symbol=symbols["EURUSD"], state="half_open", since=clock.now()
+    )
+    counted = []
+    monkeypatch.setattr(guards.stored, "probed", lambda cursor, one: counted.append(one.probe.symbols) or 0)
+
+    assert buy(holder, symbol="GBPUSD") == "order_filled"
+    assert counted == []
+    assert buy(holder) == "order_filled"
+    assert counted == [frozenset({"EURUSD"})]
