@@ -35,6 +35,10 @@ LOST_CONNECTION = (  # Django's for its own statements, the driver's for those o
     psycopg.OperationalError,
     psycopg.InterfaceError,
 )
+ENDED_BY_SERVER = (  # the connection is gone and nothing was committed; the driver calls them internal errors
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    psycopg.errors.TransactionTimeout,
+)
 
 
 class Busy(Unavailable):
@@ -155,16 +159,17 @@ class Executor:
         while waiting:
             try:
                 written = self._runner.run(waiting)
-            except LOST_CONNECTION as error:
+            except Exception as error:  # noqa: BLE001 - it becomes the answer of the command at fault
                 if _is_deadlock(error) and deadlocks < DEADLOCKS_MAX:
                     deadlocks += 1  # rolled back whole, and the other one has gone on
                     continue
-                commit_tried = commit_tried or self._runner.committing
+                is_ended = isinstance(error.__cause__ or error, ENDED_BY_SERVER)
+                if not is_ended and not isinstance(error, LOST_CONNECTION):
+                    connection.close()
+                    self._after_rollback(waiting, error)
+                    return
+                commit_tried = commit_tried or (self._runner.committing and not is_ended)
                 waiting = self._after_lost_connection(waiting, error, unknown=commit_tried)
-            except Exception as error:  # noqa: BLE001 - it becomes the answer of the command at fault
-                connection.close()
-                self._after_rollback(waiting, error)
-                return
             else:
                 for submission, failure in written.failures:
                     submission.future.set_exception(failure)

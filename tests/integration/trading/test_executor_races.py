@@ -1,6 +1,7 @@
 """Threads and processes race on one account, and connections break: money and ids stay exact."""
 
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -9,6 +10,7 @@ from multiprocessing.connection import Connection
 import psycopg
 import pytest
 from django.db import OperationalError, connection
+from psycopg.errors import IdleInTransactionSessionTimeout
 
 from apps.accounts.models import AccountEvent, AccountState
 from apps.trading.domain.commands import Command, Outcome
@@ -222,6 +224,41 @@ def test_a_connection_lost_before_the_commit_books_once(holder, testbed):
     assert _seqs(holder) == [1, 2, 3]
 
 
+@pytest.mark.parametrize("asks_on", [False, True], ids=["at the commit", "at the next statement"])
+def test_a_transaction_that_the_server_ended_for_idleness_runs_again(holder, owner, asks_on):
+    """A process that was frozen, for example: its accounts were let go, so nothing of the batch is booked."""
+    calls = []
+
+    def freeze_once(answered: list[tuple[Command, Outcome]]) -> None:
+        calls.append([outcome.seq for _, outcome in answered])
+        if len(calls) == 1:
+            _wait_to_be_ended(owner)
+            if asks_on:
+                Order.objects.count()
+
+    commands = [market_order(holder), market_order(holder)]
+    first, second = (future.result(10) for future in executor.submit_all(commands, effects=(freeze_once,)))
+
+    connection.close()
+    assert calls == [[3, 4], [3, 4]]  # together again, not one by one
+    assert (first.repeated, second.repeated, Order.objects.count()) == (False, False, 2)
+    assert _seqs(holder) == [1, 2, 3, 4]
+    _verified()
+
+
+def _wait_to_be_ended(owner: psycopg.Connection) -> None:
+    """Do nothing within this thread's transaction until the server ends it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_backend_pid(), set_config('idle_in_transaction_session_timeout', '1ms', true)"
+        )
+        pid = cursor.fetchone()[0]
+    deadline = time.monotonic() + 10
+    while owner.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", [pid]).fetchone() != (0,):
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.002)
+
+
 def test_a_connection_lost_after_the_commit_answers_what_was_booked(monkeypatch, holder, testbed):
     run = BatchRunner.run
     lost = []
@@ -268,12 +305,19 @@ def test_a_commit_whose_answer_is_lost_and_a_database_that_stays_away_is_an_unkn
     assert Order.objects.count() == 1
 
 
-def test_a_database_that_stays_away_before_any_commit_is_unavailable(settings, monkeypatch, holder):
+@pytest.mark.parametrize(
+    ("error", "committing"),
+    [(OperationalError("connection refused"), False), (IdleInTransactionSessionTimeout("idle"), True)],
+    ids=["refused", "ended for idleness"],
+)
+def test_a_database_that_stays_away_before_any_commit_is_unavailable(
+    settings, monkeypatch, holder, error, committing
+):
     settings.EXECUTOR_RESULT_TIMEOUT_S = 1
 
     def away(self: BatchRunner, submissions):
-        self.committing = False
-        raise OperationalError("connection refused")
+        self.committing = committing
+        raise error
 
     monkeypatch.setattr(BatchRunner, "run", away)
     with pytest.raises(Unavailable) as refused:
