@@ -142,9 +142,7 @@ class BreakerGuard(ControlsGuard):
         if not self.controls.half_open:
             return
         symbols = [(symbol_of(command, book), book) for command, book in asked]
-        is_unclear = any(
-            symbol is None for symbol, _ in symbols
-        )  # of an order this batch places
+        is_unclear = any(symbol is None for symbol, _ in symbols)  # of an order this batch places
         met = {probe.state_id for symbol, book in symbols if symbol for probe in self._probes(symbol, book)}
         for one in self.controls.half_open:
             if is_unclear or one.probe.state_id in met:

@@ -24,12 +24,13 @@ from apps.market.domain.quotes import Quote
 from apps.trading.domain import commands as c
 from apps.trading.domain.book import AccountBook
 from apps.trading.domain.closing import PositionsDoNotMatch
-from apps.trading.domain.filling import OrderNotWorking, PositionNotFound, TriggerVoid
+from apps.trading.domain.filling import OrderNotWorking, PositionNotFound
 from apps.trading.domain.holdings import Account
 from apps.trading.domain.operations import AmountInvalid
 from apps.trading.domain.orders import Order, OrderReason, OrderType, Side, TimeInForce
 from apps.trading.domain.pending_orders import OrderTypeInvalid, TimeInForceInvalid
 from apps.trading.domain.pricing import ConversionTable, MarketView
+from apps.trading.domain.triggers import TriggerVoid
 from rtx.kernel.actor import Actor
 from rtx.kernel.money import booked
 from tests.factories.books import GROUP, NOON, QUOTES, SYMBOLS, TRADER

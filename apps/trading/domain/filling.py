@@ -62,23 +62,6 @@ class OrderNotWorking(Conflict):
     title = "The order is not working"
 
 
-class TriggerVoid(Conflict):
-    """What was to be set off has gone, has changed, or cannot happen now. Nothing is journaled."""
-
-    code = "trigger_void"
-    title = "Nothing to set off"
-
-
-class TriggerHeld(TriggerVoid):
-    """
-    Trading was stopped for a while. What waits goes on waiting, and no price that passed meanwhile counts for
-    it: else whoever waits could choose, after the stop, among prices that nobody could trade.
-    """
-
-    code = "trigger_held"
-    title = "Trading is stopped for now"
-
-
 @dataclass(frozen=True, slots=True)
 class Filled:
     """What one fill brought."""

@@ -13,10 +13,11 @@ from apps.market.domain.quotes import Quote
 from apps.market.domain.symbols import TradeMode
 from apps.trading.domain import checks, journal
 from apps.trading.domain.commands import ExpireOrder, Outcome, TriggerOrder
-from apps.trading.domain.filling import Desk, TriggerHeld, TriggerVoid
+from apps.trading.domain.filling import Desk
 from apps.trading.domain.orders import Order, OrderStatus, OrderType, RejectReason, Side
 from apps.trading.domain.pending_orders import end, reserve
 from apps.trading.domain.pricing import MarketView
+from apps.trading.domain.triggers import TriggerHeld, TriggerVoid
 from rtx.kernel.money import text
 
 # Refusals of guards that say "not now": hours and circuit breakers end nobody's order.

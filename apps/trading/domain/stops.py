@@ -5,10 +5,11 @@ from datetime import datetime
 from apps.market.domain.quotes import Quote
 from apps.trading.domain import checks, journal
 from apps.trading.domain.commands import KEEP, ModifyPosition, Outcome, TrailStop, TriggerStop
-from apps.trading.domain.filling import Desk, TriggerVoid
+from apps.trading.domain.filling import Desk
 from apps.trading.domain.order_triggers import trigger_told, usable_quote
 from apps.trading.domain.orders import OrderReason, Position, RejectReason
 from apps.trading.domain.pricing import MarketView
+from apps.trading.domain.triggers import TriggerVoid
 from rtx.kernel.actor import ActorKind
 
 

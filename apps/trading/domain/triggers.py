@@ -17,11 +17,29 @@ from typing import NamedTuple
 from apps.groups.domain.terms import Terms
 from apps.market.domain.quotes import Quote
 from apps.trading.domain.orders import OrderType, Side
+from rtx.kernel.errors import Conflict
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ALWAYS = Decimal("-Infinity")
 NEVER = Decimal("Infinity")
 SPARE_MAX = 64  # so many empty prices a side keeps before it looks whether they are too many
+
+
+class TriggerVoid(Conflict):
+    """What was to be set off has gone, has changed, or cannot happen now. Nothing is journaled."""
+
+    code = "trigger_void"
+    title = "Nothing to set off"
+
+
+class TriggerHeld(TriggerVoid):
+    """
+    Trading was stopped for a while. What waits goes on waiting, and no price that passed meanwhile counts for
+    it: else whoever waits could choose, after the stop, among prices that nobody could trade.
+    """
+
+    code = "trigger_held"
+    title = "Trading is stopped for now"
 
 
 class Waiting(StrEnum):

@@ -28,9 +28,8 @@ from apps.trading.domain.commands import (
     TriggerStop,
     trigger_command_id,
 )
-from apps.trading.domain.filling import TriggerHeld
 from apps.trading.domain.orders import OrderReason
-from apps.trading.domain.triggers import Key, Waiting
+from apps.trading.domain.triggers import Key, TriggerHeld, Waiting
 from apps.trading.services import executor
 from apps.trading.services.executor import Busy
 from apps.trading.services.trigger_watch import Hit, Watch

@@ -1,7 +1,7 @@
 """Circuit breakers in the engine: from a tick to a refused order, probing, resetting, restarting, fencing."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,56 +10,27 @@ import time_machine
 
 from apps.market.domain.quotes import Quote
 from apps.market.models import FeedStatus
-from apps.market.services.board import own_board
 from apps.market.services.engine import Engine, TickBatch
 from apps.market.services.leases import NotLeading
 from apps.risk.models import Breaker, BreakerChange, BreakerState, RiskAlarm
 from apps.risk.services import breakers
-from apps.risk.services.breaker_watch import Watch
 from apps.risk.services.breakers import NotTripped
 from apps.risk.services.control_work import ControlService
 from apps.trading.services import executor
 from rtx.kernel import clock
 from rtx.kernel.actor import Actor, ActorKind
 from tests.factories import rows
+from tests.factories.breaking import START, Scene, ms
 from tests.factories.rows import Holder, close_order, market_order
 from tests.factories.triggering import eventually
 
 D = Decimal
 STAFF = Actor(kind=ActorKind.STAFF, name="user:7")
-START = datetime(2026, 11, 18, 12, 0, tzinfo=UTC)
 
 
 def breaker(kind: str, threshold: str, **more: Any) -> Breaker:
     values: dict[str, Any] = {"name": kind.replace("_", "-"), "scope": "symbol", "cooldown_s": 30, **more}
     return Breaker.objects.create(kind=kind, threshold=D(threshold), **values)
-
-
-def ms(seconds: float) -> int:  # as quotes tell an instant of the scene
-    return int((START + timedelta(seconds=seconds)).timestamp() * 1000)
-
-
-class Scene:
-    """A watch whose clock and ticks the test makes."""
-
-    def __init__(self, travel: Callable[[datetime], None]) -> None:
-        self.travel = travel
-        self.watch = Watch(verify=lambda: None)
-        self.watch.begin()
-        self.at(0)
-
-    def at(self, seconds: float) -> None:
-        """Go to an instant and look once; everything that is read now and then is read."""
-        self.travel(START + timedelta(seconds=seconds))
-        self.watch._read_at = self.watch._world_at = self.watch._losses_at = -1e9
-        self.watch.run()
-
-    def tick(self, seconds: float, bid: str, ask: str, symbol: str = "EURUSD") -> None:
-        """Let one tick pass, and look."""
-        quote = Quote(symbol, D(bid), D(ask), ms(seconds))
-        own_board().put(quote)
-        self.watch.offer([quote])
-        self.at(seconds)
 
 
 @pytest.fixture

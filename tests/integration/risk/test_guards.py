@@ -23,8 +23,8 @@ from apps.risk.selectors.controls import ControlsMissing
 from apps.risk.services import kill_switch
 from apps.risk.services.kill_switch import Target
 from apps.trading.domain.commands import ModifyOrder
-from apps.trading.domain.filling import TriggerHeld
 from apps.trading.domain.orders import OrderType, Side
+from apps.trading.domain.triggers import TriggerHeld
 from apps.trading.models import Order, Position
 from apps.trading.services import executor
 from rtx.kernel import clock

@@ -9,8 +9,9 @@ import pytest
 from apps.groups.models import TradingGroup
 from apps.market.models import Symbol
 from apps.trading.domain.book import AccountBook
-from apps.trading.domain.filling import OrderNotWorking, TriggerVoid
+from apps.trading.domain.filling import OrderNotWorking
 from apps.trading.domain.orders import OrderReason, Side, TimeInForce
+from apps.trading.domain.triggers import TriggerVoid
 from apps.trading.models import Deal, Order, Position
 from apps.trading.services import executor
 from rtx.kernel import clock

@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from apps.trading.domain.filling import TriggerVoid
 from apps.trading.domain.orders import RejectReason, TimeInForce
+from apps.trading.domain.triggers import TriggerVoid
 from apps.trading.models import Deal, Order, Position
 from apps.trading.services import executor
 from apps.trading.services.batch import ClientOrderIdReused

@@ -6,9 +6,10 @@ from decimal import Decimal
 import pytest
 
 from apps.groups.domain.terms import Rollover
-from apps.trading.domain.filling import OrderNotWorking, TriggerVoid
+from apps.trading.domain.filling import OrderNotWorking
 from apps.trading.domain.orders import OrderType, Side, TimeInForce
 from apps.trading.domain.pending_orders import TimeInForceInvalid
+from apps.trading.domain.triggers import TriggerVoid
 from tests.factories.books import (
     NOON,
     at,

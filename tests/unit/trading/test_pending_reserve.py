@@ -6,8 +6,8 @@ import pytest
 
 from apps.market.domain.symbols import MarginMode
 from apps.trading.domain.commands import ChangeAccount
-from apps.trading.domain.filling import TriggerVoid
 from apps.trading.domain.orders import Side
+from apps.trading.domain.triggers import TriggerVoid
 from tests.factories.books import (
     DEALER,
     NOON,

@@ -7,8 +7,8 @@ import pytest
 
 from apps.groups.domain.terms import PositionMode
 from apps.market.domain.symbols import TradeMode
-from apps.trading.domain.filling import TriggerHeld, TriggerVoid
 from apps.trading.domain.orders import Entry, RejectReason, Side
+from apps.trading.domain.triggers import TriggerHeld, TriggerVoid
 from tests.factories.books import (
     NEVER,
     NOON,

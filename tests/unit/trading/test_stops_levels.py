@@ -7,8 +7,9 @@ import pytest
 
 from apps.groups.domain.terms import PositionMode
 from apps.market.domain.symbols import TradeMode
-from apps.trading.domain.filling import PositionNotFound, TriggerVoid
+from apps.trading.domain.filling import PositionNotFound
 from apps.trading.domain.orders import Entry, OrderReason
+from apps.trading.domain.triggers import TriggerVoid
 from tests.factories.books import (
     DEALER,
     ENGINE,

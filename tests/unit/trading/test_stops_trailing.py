@@ -6,7 +6,7 @@ import pytest
 
 from apps.groups.domain.terms import PositionMode
 from apps.market.domain.symbols import TradeMode
-from apps.trading.domain.filling import TriggerVoid
+from apps.trading.domain.triggers import TriggerVoid
 from tests.factories.books import (
     NEVER,
     NOON,

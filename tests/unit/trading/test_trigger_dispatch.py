@@ -23,9 +23,16 @@ from apps.trading.domain.commands import (
     TriggerOrder,
     TriggerStop,
 )
-from apps.trading.domain.filling import TriggerHeld, TriggerVoid
 from apps.trading.domain.orders import OrderReason, OrderType, Side
-from apps.trading.domain.triggers import Entry, GuardedPosition, Key, Waiting, WaitingOrder
+from apps.trading.domain.triggers import (
+    Entry,
+    GuardedPosition,
+    Key,
+    TriggerHeld,
+    TriggerVoid,
+    Waiting,
+    WaitingOrder,
+)
 from apps.trading.services import trigger_dispatch
 from apps.trading.services.executor import Busy
 from apps.trading.services.trigger_dispatch import Dispatcher, command_of
