@@ -6,6 +6,8 @@ PostgreSQL; ticks go on five times a second. Measured is from the tick until the
 meanwhile another thread sends orders of other clients through the same executor, which they share with the
 stop-outs. Afterwards the database must hold one liquidation per account, worst first, nobody below stop-out
 and no debt; the books must verify.
+
+Then the price falls on, and one account with as many positions as a group allows goes: `stop_out_500_s`.
 """
 
 import threading
@@ -21,7 +23,7 @@ from tests.perf import copies
 from tests.perf.broker import Broker, NotMeasured, Say
 from tests.perf.figures import Figure
 
-NAMES = ("crash_5000_s", "crash_clients_p99_ms")
+NAMES = ("crash_5000_s", "crash_clients_p99_ms", "stop_out_500_s")
 ACCOUNTS = 5_000
 TARGET_S = 15.0
 CLIENTS_P99_MS = 500.0
@@ -30,6 +32,7 @@ TICK_S = 0.2
 ORDERS_PER_S = 50
 CLIENTS = 20
 SPREAD = Decimal(400)  # deposits differ by as much, so that levels do
+LARGE, LARGE_FUNDS, LARGE_S = 500, "60000", 2.0  # one account's positions of 0.01 lots, what it has, target
 RANK_SLACK = 256  # as many may be under way or arrive together
 PRICES = {
     "EURUSD": (Decimal("1.10000"), Decimal("1.10010")),
@@ -37,11 +40,13 @@ PRICES = {
     "USDJPY": (Decimal("150.000"), Decimal("150.010")),
 }
 FALLEN = {"EURUSD": (Decimal("1.03500"), Decimal("1.03510"))}
+FALLEN_ON = {"EURUSD": (Decimal("0.95000"), Decimal("0.95010"))}
 
 COUNTED = """
     SELECT count(*) FROM risk_liquidation l
     JOIN accounts_tradingaccount a ON a.id = l.account_id WHERE a.group_id = %s
 """
+OF_ACCOUNT = "SELECT coalesce(sum(positions_closed), 0) FROM risk_liquidation WHERE account_id = %s"
 RANKS = """
     SELECT row_number() OVER (ORDER BY l.level_before_pct, l.id) - row_number() OVER (ORDER BY l.id)
     FROM risk_liquidation l JOIN accounts_tradingaccount a ON a.id = l.account_id WHERE a.group_id = %s
@@ -62,10 +67,10 @@ def run(broker: Broker, say: Say) -> list[Figure]:
     market = _Market()
     group = _group()
     _house(broker, group, say)
-    clients = _clients()
+    clients, large = _clients(), _large()
     market.start_engine()
     try:
-        market.wait_for_monitor(3 * ACCOUNTS)
+        market.wait_for_monitor(3 * ACCOUNTS + LARGE)
         load = _Orders(clients)
         load.start()
         started = time.perf_counter()
@@ -73,9 +78,13 @@ def run(broker: Broker, say: Say) -> list[Figure]:
         _wait(lambda: _scalar(COUNTED, group.pk) >= ACCOUNTS, market)
         seconds = time.perf_counter() - started
         latencies = load.finish()
+        slack = _check(group, market)
+        started = time.perf_counter()
+        market.move(FALLEN_ON)
+        _wait(lambda: _scalar(OF_ACCOUNT, large) >= LARGE, market)
+        large_s = time.perf_counter() - started
     finally:
         market.stop()
-    slack = _check(group, market)
     said = broker.verify()
     p99 = latencies[int(len(latencies) * 0.99)] * 1000
     say(f"  {ACCOUNTS} accounts in {seconds:.2f} s, {len(latencies)} orders p99 {p99:.0f} ms; {said}")
@@ -96,6 +105,14 @@ def run(broker: Broker, say: Say) -> list[Figure]:
             target=f"<= {CLIENTS_P99_MS:.0f}",
             ok=p99 <= CLIENTS_P99_MS,
             detail=f"{len(latencies)} orders of other clients through the same executor meanwhile",
+        ),
+        Figure(
+            name="stop_out_500_s",
+            value=large_s,
+            unit="s",
+            target=f"<= {LARGE_S:.0f}",
+            ok=large_s <= LARGE_S,
+            detail=f"tick to commit of one account that loses all of its {LARGE} positions",
         ),
     ]
 
@@ -246,6 +263,19 @@ def _clients() -> list[int]:
 
     group = TradingGroup.objects.create(name=f"others-{uuid4().hex[:6]}")
     return [_account(group, "1000000") for _ in range(CLIENTS)]
+
+
+def _large() -> int:
+    from apps.groups.models import TradingGroup
+    from apps.trading.services import executor
+
+    group = TradingGroup.objects.create(
+        name=f"large-{uuid4().hex[:6]}", position_mode=TradingGroup.PositionMode.HEDGING
+    )
+    account = _account(group, LARGE_FUNDS)
+    for future in [executor.submit(_market(account, "EURUSD", "0.01")) for _ in range(LARGE)]:
+        _done(future.result(60))
+    return account
 
 
 def _account(group: Any, amount: str) -> int:

@@ -9,7 +9,7 @@ from itertools import count
 import pytest
 
 from apps.groups.domain.terms import Commission, CommissionCharge, CommissionMode, Override, StopOutRule
-from apps.trading.domain import dossiers, stop_out
+from apps.trading.domain import dossiers, market_record, stop_out
 from apps.trading.domain.book import AccountBook
 from apps.trading.domain.holdings import Holdings
 from apps.trading.domain.margin_calls import MarginCallVoid
@@ -341,3 +341,20 @@ def test_a_book_takes_as_many_numbers_as_it_needs(make_book, make_market):
 
     assert len(outcome.orders) == 100
     assert isinstance(book, AccountBook)
+
+
+def test_markets_are_looked_at_once_however_many_positions_there_are(make_book, make_market, monkeypatch):
+    orders = [buy(symbol, lots="0.01") for symbol in ("EURUSD", "GBPUSD") for _ in range(20)]
+    book = holding(make_book, make_market(), *orders, balance="100000", after="-100000")
+    looked, state_of = [], market_record.state_of
+
+    def looks(market, symbol):
+        looked.append(symbol)
+        return state_of(market, symbol)
+
+    monkeypatch.setattr(market_record, "state_of", looks)
+
+    outcome = run(book, make_market())
+
+    assert len(closed(outcome)) == 40
+    assert sorted(looked) == ["EURUSD", "EURUSD", "GBPUSD", "GBPUSD"]  # to close, and for the dossier
