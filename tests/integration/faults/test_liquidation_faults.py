@@ -9,7 +9,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -18,6 +20,7 @@ from rtx.local.home import REPOSITORY
 from rtx.local.process import Process
 from rtx.local.stack import Stack
 from tests.integration.faults.clients import Caller, eventually
+from tests.integration.faults.stepped import step
 
 pytestmark = pytest.mark.serial
 
@@ -45,6 +48,11 @@ QUEUED = """
     SELECT count(*) FROM risk_queuedliquidation q
     JOIN accounts_tradingaccount a ON a.id = q.account_id JOIN groups_tradinggroup g ON g.id = a.group_id
     WHERE g.name = %s AND q.resolved_at IS NULL
+"""
+IS_AHEAD = """
+    SELECT max(e.at) > now() + interval '30 seconds' FROM accounts_accountevent e
+    JOIN accounts_tradingaccount a ON a.id = e.account_id JOIN groups_tradinggroup g ON g.id = a.group_id
+    WHERE g.name = %s
 """
 SWEEP = "import django; django.setup(); from apps.risk.services import sweep; print(sweep.run())"
 
@@ -198,3 +206,51 @@ def test_a_leader_that_was_asleep_closes_nothing_after_another_took_over(stack: 
         house.check_that_all_is_closed_once()
     finally:
         second.stop()
+
+
+@contextmanager
+def stepped_engine(stack: Stack) -> Iterator[Path]:
+    """Run an engine in place of the usual one whose clock goes by the file that this gives."""
+    offset = stack.home.path / "clock-offset"
+    step(offset, seconds=0)
+    command = [sys.executable, "-m", "tests.integration.faults.stepped", str(offset), "run_engine"]
+    env = stack.process("engine").env
+    stack.stop("engine")
+    stepped = Process(name="engine-stepped", command=command, env=env, home=stack.home)
+    try:
+        stepped.start()
+        yield offset
+    finally:
+        stepped.stop()
+        stack.start("engine")
+
+
+def test_a_clock_that_is_set_back_in_mid_liquidation_and_forward_again_repeats_and_misses_nothing(
+    stack: Stack, trading: list[Caller]
+):
+    house = House(stack, "clock-back")
+    with stepped_engine(stack) as offset:
+        house.crash()
+        house.wait(lambda: house.open < POSITIONS, "the first to be closed")
+        step(offset, seconds=-60)  # by that clock all prices lie ahead and no tick is due
+        left = house.open
+        house.wait(lambda: house.ask(QUEUED) != (0,) or not house.open, "the others to wait for ticks")
+        step(offset, seconds=0)
+
+        house.check_that_all_is_closed_once()
+    assert left > 0  # it was in the middle
+
+
+def test_a_clock_that_leaps_ahead_in_mid_liquidation_repeats_and_misses_nothing(
+    stack: Stack, trading: list[Caller]
+):
+    house = House(stack, "clock-ahead")
+    with stepped_engine(stack) as offset:
+        house.crash()
+        house.wait(lambda: house.open < POSITIONS, "the first to be closed")
+        step(offset, seconds=60)
+        left = house.open
+
+        house.check_that_all_is_closed_once()
+    assert left > 0  # it was in the middle
+    assert house.ask(IS_AHEAD) == (True,)
