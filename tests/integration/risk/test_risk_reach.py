@@ -82,8 +82,8 @@ def test_cards_tell_no_numbers_of_the_platform(watched: None, house: House) -> N
         for reach in (frozenset({house.usd.pk}), None)
     )
 
-    assert (part["Margin monitor"], part["Sweep"]) == (("7 ms", "1 shards"), ("missed some", "5 ms"))
-    assert whole["Margin monitor"] == ("7 ms", "1 shards, 42 positions")
+    assert (part["Margin monitor"], part["Sweep"]) == (("7 ms", "1 shard"), ("missed some", "5 ms"))
+    assert whole["Margin monitor"] == ("7 ms", "1 shard, 42 positions")
     assert whole["Sweep"] == ("45", "missed by the monitor, 5 ms")
 
 
