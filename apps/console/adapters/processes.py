@@ -19,10 +19,8 @@ from django.conf import settings
 PROBE_EVERY_S = 5.0
 REDIS_TIMEOUT_S = 0.5
 WORKER_TIMEOUT_S = 1.0
-BROKER_OPTIONS = {
-    "socket_timeout": 3.0,
-    "socket_connect_timeout": REDIS_TIMEOUT_S,
-}  # a read for answers lasts 1 s
+BROKER_TIMEOUT_S = 3.0  # a read for answers lasts WORKER_TIMEOUT_S
+BROKER_OPTIONS = {"socket_timeout": BROKER_TIMEOUT_S, "socket_connect_timeout": REDIS_TIMEOUT_S}
 
 log = structlog.get_logger(__name__)
 
