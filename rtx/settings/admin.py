@@ -52,6 +52,7 @@ NAVIGATION = [
             _page("What-if", "science", "risk_what_if", "risk.view_accountrisk"),
             _page("Value at risk", "query_stats", "risk_value_at_risk", "risk.view_valueatrisk"),
             _page("Correlations", "grid_on", "risk_heat_map", "risk.view_correlation"),
+            _page("Open markets", "storefront", "risk_market_open", "market.view_symbol"),
             _item("Near margin call", "speed", "risk_accountrisk"),
             _item("Margin calls", "campaign", "risk_margincall"),
             _item("Liquidations", "gavel", "risk_liquidation"),

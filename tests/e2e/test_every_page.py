@@ -64,6 +64,7 @@ LISTS = (
     "risk/killswitch",
     "risk/liquidation",
     "risk/margincall",
+    "risk/marketopen",
     "risk/monitorstatus",
     "risk/overview",
     "risk/queuedliquidation",

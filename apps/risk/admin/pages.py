@@ -1,5 +1,6 @@
 """
-Pages of risk that are no table: overview, live exposure, what-if, value at risk, heat map of correlations.
+Pages of risk that are no table: overview, live exposure, what-if, value at risk, heat map of correlations,
+open markets.
 
 Each needs a right; figures of accounts are those within reach. A what-if changes nothing; the only thing
 these pages write is an estimate of value at risk, asked for by hand.
@@ -23,6 +24,7 @@ from apps.risk.models import ValueAtRisk
 from apps.risk.selectors import overview
 from apps.risk.selectors.correlations import cells
 from apps.risk.selectors.exposure import exposure_view
+from apps.risk.selectors.market_open import market_open
 from apps.risk.selectors.record_views import value_at_risk_view
 from apps.risk.selectors.shocks import shock_of
 from apps.risk.selectors.what_if import what_if
@@ -35,6 +37,17 @@ View = Callable[[HttpRequest], HttpResponse]
 LIVE_EVERY_MS = 1000
 HISTORY_SHOWN = 120
 SYMBOLS_SHOWN_MAX = 60
+IN_THE_WAY = {
+    "session": "outside its session",
+    "holiday": "holiday",
+    "trade_disabled": "trading disabled",
+    "close_only": "close only",
+    "no_price": "no price",
+    "stale_price": "old price",
+    "kill_switch": "kill switch",
+    "circuit_breaker": "circuit breaker",
+    "trading_hours": "trading hours",
+}
 
 
 def needs(right: str) -> Callable[[View], View]:
@@ -192,6 +205,26 @@ def _cell(cell: Any, is_self: bool) -> dict[str, Any]:
     }
 
 
+@require_GET
+@needs("market.view_symbol")
+def market_open_page(request: HttpRequest) -> HttpResponse:
+    """Show which symbols trade now, until when, and what is in the way of the others."""
+    now = clock.now()
+    rows = [{**row, "why": [IN_THE_WAY[reason] for reason in row["reasons"]]} for row in market_open(now=now)]
+    return _fresh(
+        _page(
+            request,
+            "market_open",
+            "Open markets",
+            rows=rows,
+            at=now,
+            tradable=sum(row["tradable"] for row in rows),
+            in_session=sum(row["session_open"] for row in rows),
+            held_up=sum(row["session_open"] and not row["tradable"] for row in rows),
+        )
+    )
+
+
 def urls() -> list[URLPattern]:
     """Return the routes of these pages below the admin's own address."""
     view = admin.site.admin_view
@@ -202,4 +235,5 @@ def urls() -> list[URLPattern]:
         path("risk/whatif/", view(what_if_page), name="risk_what_if"),
         path("risk/var/", view(value_at_risk_page), name="risk_value_at_risk"),
         path("risk/heatmap/", view(heat_map_page), name="risk_heat_map"),
+        path("risk/marketopen/", view(market_open_page), name="risk_market_open"),
     ]

@@ -26,8 +26,9 @@ PAGES = {
     "risk_what_if": "risk.view_accountrisk",
     "risk_value_at_risk": "risk.view_valueatrisk",
     "risk_heat_map": "risk.view_correlation",
+    "risk_market_open": "market.view_symbol",
 }
-SUPPORT_OPENS = {"risk_exposure", "risk_exposure_live"}
+SUPPORT_OPENS = {"risk_exposure", "risk_exposure_live", "risk_market_open"}
 
 
 @pytest.fixture(autouse=True)
@@ -158,6 +159,20 @@ def test_only_those_with_the_right_run_value_at_risk(house: House) -> None:
 
     assert http.post(reverse("admin:risk_value_at_risk"), body).status_code == 403
     assert not ValueAtRisk.objects.exists()
+
+
+def test_open_markets_tell_what_is_in_the_way(house: House, boss: Client) -> None:
+    KillSwitch.objects.create(
+        scope="symbol", symbol=house.usdjpy, engaged_at=clock.now(), engaged_by="user:1", reason="a drill"
+    )
+    Symbol.objects.filter(pk=house.usdjpy.pk).update(trade_mode="close_only")
+
+    page = boss.get(reverse("admin:risk_market_open"))
+
+    rows = {row["symbol"]: (row["tradable"], row["why"]) for row in page.context["rows"]}
+    assert rows["EURUSD"] == (True, [])
+    assert rows["USDJPY"] == (False, ["close only", "kill switch"])
+    assert (page.context["tradable"], page.context["held_up"]) == (len(rows) - 1, 1)
 
 
 def pair(house: House) -> Correlation:
