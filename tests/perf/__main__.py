@@ -51,12 +51,12 @@ def scenarios() -> list[Scenario]:
         ("ticks that reach nothing", trigger_check.NAMES, trigger_check.run),
         ("orders beside many positions", many_positions.NAMES, many_positions.run),
         ("a burst of triggers", trigger_burst.NAMES, trigger_burst.run),
+        ("what guards add to an order", guards_share.NAMES, guards_share.run),  # before the large houses
         ("rollover of 100,000 positions", rollover.NAMES, rollover.run),
         ("sweep of 500,000 positions", sweep.NAMES, sweep.run),
         ("a crash that stops out 5,000 accounts", crash.NAMES, crash.run),
         ("revaluation of 500,000 positions", revalue.NAMES, revalue.run),
         ("stop-out of one account", stop_out.NAMES, stop_out.run),
-        ("what guards add to an order", guards_share.NAMES, guards_share.run),
         ("quotes to 500 sockets", ("fanout_per_s", "fanout_vs_group_send"), quotes),
         ("what-if on 100,000 accounts", what_if.NAMES, what_if.run),  # the last: a house without journal
     ]

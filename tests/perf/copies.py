@@ -13,7 +13,7 @@ import orjson
 from psycopg import Connection, Cursor
 
 TICKETS_FROM = 7_000_000_000  # no other number of a journal looks like these
-TICKET = re.compile(r"(7000\d{6})(?!\d)")
+SERIES = 1_000_000  # tickets of one house, its copies included
 TABLES = (
     "accounts_tradingaccount",
     "accounts_accountstate",
@@ -32,8 +32,11 @@ DEFAULTED = {("accounts_ledgerline", "id"), ("accounts_accountevent", "xact")}
 
 
 def number_tickets(owner: Connection[Any]) -> None:
-    """Begin tickets at numbers that are found again in the text of a payload."""
-    owner.execute("SELECT setval('trading_ticket', %s)", [TICKETS_FROM])
+    """Begin a series of tickets that are found again in the text of a payload, beyond all that were given."""
+    with owner.cursor() as cursor:
+        cursor.execute("SELECT last_value FROM trading_ticket")
+        first = max(TICKETS_FROM, (_one(cursor) // SERIES + 1) * SERIES)
+        cursor.execute("SELECT setval('trading_ticket', %s)", [first])
     owner.commit()
 
 
@@ -42,8 +45,9 @@ def copy_account(owner: Connection[Any], account_id: int, *, count: int) -> None
     with owner.transaction(), owner.cursor() as cursor:
         found = {table: _rows(cursor, table, account_id) for table in TABLES}
         cursor.execute("SELECT last_value FROM trading_ticket")
-        stride = _one(cursor) - TICKETS_FROM
-        cursor.execute("SELECT setval('trading_ticket', %s)", [TICKETS_FROM + stride * (count + 1) + 1])
+        series = min(row["id"] for row in found["trading_order"]) // SERIES
+        stride = _one(cursor) - series * SERIES
+        cursor.execute("SELECT setval('trading_ticket', %s)", [series * SERIES + stride * (count + 1) + 1])
         events = [row["id"] for row in found["accounts_accountevent"]]
         numbers = _Numbers(
             account=_reserve(cursor, "accounts_tradingaccount_id_seq", count),
@@ -51,6 +55,7 @@ def copy_account(owner: Connection[Any], account_id: int, *, count: int) -> None
             event=_reserve(cursor, "accounts_accountevent_id_seq", count * len(events)),
             events=events,
             stride=stride,
+            ticket=re.compile(rf"({series}\d{{6}})(?!\d)"),
         )
         for table, rows in found.items():
             names = [name for name in rows[0] if (table, name) not in DEFAULTED]
@@ -85,10 +90,19 @@ def _reserve(cursor: Cursor[Any], sequence: str, count: int) -> int:
 class _Numbers:
     """The numbers of each copy: account, login, events and tickets move, nothing else does."""
 
-    def __init__(self, *, account: int, login: int, event: int, events: list[int], stride: int) -> None:
+    def __init__(
+        self,
+        *,
+        account: int,
+        login: int,
+        event: int,
+        events: list[int],
+        stride: int,
+        ticket: re.Pattern[str],
+    ) -> None:
         self._account, self._login, self._event = account, login, event
         self._events = {event_id: position for position, event_id in enumerate(events)}
-        self._stride = stride
+        self._stride, self._ticket = stride, ticket
         self._texts: dict[int, list[str]] = {}
 
     def of(self, table: str, column: str, value: Any, number: int) -> Any:
@@ -111,7 +125,7 @@ class _Numbers:
         """Return an event's text with the copy's tickets and login; every odd part is a ticket."""
         parts = self._texts.get(id(value))
         if parts is None:
-            parts = self._texts[id(value)] = TICKET.split(orjson.dumps(value).decode())
+            parts = self._texts[id(value)] = self._ticket.split(orjson.dumps(value).decode())
         moved = (number + 1) * self._stride
         told = "".join(str(int(part) + moved) if odd % 2 else part for odd, part in enumerate(parts))
         if "login" in value:
