@@ -15,12 +15,22 @@ class ActorKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """One person or part of RTX. `name` never holds personal data: a user id or a component's name."""
+    """
+    One person or part of RTX. `name` never holds personal data: a user id or a component's name. `reason` is
+    what a member of staff gave for what they do; it goes into the staff log.
+    """
 
     kind: ActorKind
     name: str
     ip: str = ""
     request_id: str = ""
+    reason: str = ""
+
+    @property
+    def user_id(self) -> int | None:
+        """The id of the user who acts; None for a part of RTX."""
+        kind, _, number = self.name.partition(":")
+        return int(number) if kind == "user" else None
 
     @classmethod
     def system(cls, component: str) -> "Actor":
@@ -28,7 +38,7 @@ class Actor:
         return cls(kind=ActorKind.SYSTEM, name=component)
 
     @classmethod
-    def of(cls, request: Any) -> "Actor":
+    def of(cls, request: Any, *, reason: str = "") -> "Actor":
         """Return the actor of a Django or DRF request with an authenticated user."""
         user = request.user
         kind = ActorKind.STAFF if user.is_staff else ActorKind.CLIENT
@@ -38,6 +48,7 @@ class Actor:
             name=f"user:{user.pk}",
             ip=meta.get("REMOTE_ADDR", "") or "",
             request_id=meta.get("rtx.request_id", ""),
+            reason=reason,
         )
 
     def as_text(self) -> str:

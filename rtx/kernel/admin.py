@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from django.contrib import messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.paginator import Paginator
-from django.db import DataError, IntegrityError
+from django.db import DataError, IntegrityError, transaction
 from django.db.models import Model, ProtectedError, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.functional import cached_property
@@ -21,6 +21,8 @@ from django.utils.text import capfirst
 from guardian.shortcuts import get_objects_for_user
 from unfold.admin import ModelAdmin, TabularInline
 
+from rtx.kernel import staff_log
+from rtx.kernel.actor import Actor
 from rtx.kernel.errors import RtxError
 from rtx.kernel.fields import ExactDecimalField
 
@@ -90,6 +92,7 @@ class RtxModelAdmin(ModelAdmin):
     reach_path: ClassVar[str] = (
         ""  # lookup of the trading group, such as "account__group"; empty: not limited
     )
+    unlogged_fields: ClassVar[frozenset[str]] = frozenset()  # masked in the staff log
     paginator = CappedPaginator
     show_full_result_count = False
     list_per_page = 50
@@ -145,6 +148,53 @@ class RtxModelAdmin(ModelAdmin):
         if not changelist.query and not changelist.has_active_filters:
             changelist.full_result_count = changelist.result_count
         return changelist
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Delete chosen rows together with their entries in the staff log, or not at all."""
+        offered: dict[str, Any] = super().get_actions(request)
+        if "delete_selected" in offered:
+            delete, *rest = offered["delete_selected"]
+            offered["delete_selected"] = (transaction.atomic(delete), *rest)
+        return offered
+
+    def construct_change_message(
+        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
+    ) -> Any:
+        """Keep what changes for the staff log."""
+        staff_log.note_change(request, form, formsets, self.unlogged_fields)
+        return super().construct_change_message(request, form, formsets, add)
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Write into the staff log that a row was added, in the transaction that adds it."""
+        return self._log(request, obj, "add", changes=staff_log.noted_change(request))
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Write into the staff log how a row changed, in the transaction that changes it."""
+        detail = message if isinstance(message, str) else ""
+        return self._log(request, obj, "change", changes=staff_log.noted_change(request), detail=detail)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        """Write into the staff log which rows were deleted, in the transaction that deletes them."""
+        return [self._log(request, row, "delete") for row in queryset]
+
+    def _log(
+        self,
+        request: HttpRequest,
+        row: Any,
+        deed: str,
+        *,
+        changes: tuple[dict[str, Any], dict[str, Any], str] = ({}, {}, ""),
+        detail: str = "",
+    ) -> Any:
+        before, after, reason = changes
+        return staff_log.record(
+            actor=Actor.of(request, reason=reason),
+            operation=f"{self.opts.app_label}.{deed}_{self.opts.model_name}",
+            before=before,
+            after=after,
+            detail=detail,
+            **staff_log.about(row, self.reach_path),
+        )
 
     def _get_obj_does_not_exist_redirect(
         self, request: HttpRequest, opts: Any, object_id: str

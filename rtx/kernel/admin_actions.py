@@ -4,7 +4,8 @@ shown.
 
 The decorated method makes the service call and returns a sentence about its result (or None). A typed error
 of the service becomes a message. The same method serves the list (`actions`) and the detail page
-(`actions_detail`). Must not run inside a transaction: services wait for the executor.
+(`actions_detail`). It runs in one transaction with its entry in the staff log; an action that `runs_commands`
+waits for the executor, which must not happen inside a transaction and writes the entry itself.
 """
 
 import uuid
@@ -18,12 +19,14 @@ from django.contrib import messages
 from django.contrib.admin import helpers
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from rtx.kernel import staff_log
 from rtx.kernel.actor import Actor
 from rtx.kernel.errors import RtxError
 
@@ -89,6 +92,7 @@ def operator_action(
     icon: str = "",
     form: type[OperatorForm] = OperatorForm,
     variant: ActionVariant = ActionVariant.DANGER,
+    runs_commands: bool = False,
 ) -> Callable[[Callable[..., str | None]], Callable[..., HttpResponse]]:
     """
     Turn `method(self, row, operation) -> sentence` into an action of a list and of a detail page.
@@ -110,16 +114,17 @@ def operator_action(
             initial = {"request_key": uuid.uuid4(), **(form.initial_of(row) if row is not None else {})}
             asked = form(data, row=row, asks_reason=asks_reason, initial=initial)
             if is_confirmed and asked.is_valid():
+                reason = asked.cleaned_data.get("reason", "")
                 operation = Operation(
-                    actor=Actor.of(request),
+                    actor=Actor.of(request, reason=reason),
                     may=request.user.has_perm,
-                    reason=asked.cleaned_data.get("reason", ""),
+                    reason=reason,
                     request_key=asked.cleaned_data["request_key"],
                     values=asked.values,
                 )
                 for note in asked.notes:
                     messages.warning(request, note)
-                _perform(model_admin, request, rows, method, operation, label)
+                _perform(model_admin, request, rows, method, operation, runs_commands=runs_commands)
                 return HttpResponseRedirect(_url_after(model_admin, request, object_id))
             shown_as = {"name": method.__name__, "label": label, "warning": warning, "variant": variant}
             return _ask(model_admin, request, rows, asked, back=object_id, **shown_as)
@@ -157,22 +162,36 @@ def _perform(
     rows: list[Any],
     method: Callable[..., str | None],
     operation: Operation,
-    label: str,
+    *,
+    runs_commands: bool,
 ) -> None:
     if not rows:
         messages.warning(request, "Nothing was done: the selected rows are no longer there.")
     for row in rows:
         name = str(row)
+        entry = {
+            "actor": operation.actor,
+            "operation": f"{model_admin.opts.app_label}.{method.__name__}",
+            **staff_log.about(row, model_admin.reach_path),
+        }
         try:
-            said = method(model_admin, row, operation)
+            if runs_commands:
+                said = method(model_admin, row, operation)
+            else:
+                with transaction.atomic():
+                    said = method(model_admin, row, operation)
+                    staff_log.record(**entry, after=_asked(operation), detail=said or "done")
         except RtxError as error:
             messages.error(request, f"{name}: {error.detail}")
-            outcome = f"refused: {error.detail}"
+            if not error.is_logged:
+                staff_log.record_refusal(**entry, after=_asked(operation), detail=error.detail)
         else:
-            outcome = said or "done"
-            messages.success(request, f"{name}: {outcome}")
-        reason = f" Reason: {operation.reason}" if operation.reason else ""
-        model_admin.log_change(request, row, f"{label}: {outcome}.{reason}")
+            messages.success(request, f"{name}: {said or 'done'}")
+
+
+def _asked(operation: Operation) -> dict[str, Any]:
+    """Return what the action's form asked for, as text."""
+    return {name: str(value) for name, value in operation.values.items() if value not in (None, "")}
 
 
 def _ask(

@@ -10,11 +10,15 @@ from typing import Any
 
 
 class RtxError(Exception):
-    """Base of every error that an interface may show. `detail` must never hold a secret."""
+    """
+    Base of every error that an interface may show. `detail` must never hold a secret. `is_logged` says that
+    the staff log tells of it already: the executor wrote down what the book refused.
+    """
 
     status = HTTPStatus.BAD_REQUEST
     code = "error"
     title = "Request failed"
+    is_logged = False
 
     def __init__(
         self, detail: str = "", *, code: str | None = None, errors: dict[str, Any] | None = None

@@ -35,7 +35,7 @@ from rtx.local.process import Process, describe_exit
 from rtx.local.programs import NAMES, Sizes, programs
 from rtx.local.redis import Redis
 
-QUEUES = "default,market,trading,risk,crm"
+QUEUES = "default,audit,market,trading,risk,crm"
 
 Server = TypeVar("Server")
 

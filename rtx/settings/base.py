@@ -230,15 +230,17 @@ CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {"visibility_timeout": 3600}
 CELERY_VISIBILITY_TIMEOUT = 3600
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
+    "apps.audit.tasks.*": {"queue": "audit"},
     "apps.market.tasks.*": {"queue": "market"},
     "apps.trading.tasks.*": {"queue": "trading"},
     "apps.risk.tasks.*": {"queue": "risk"},
     "apps.crm.tasks.*": {"queue": "crm"},
 }
-CELERY_TASK_QUEUES_NAMES = ["default", "market", "trading", "risk", "crm"]
+CELERY_TASK_QUEUES_NAMES = ["default", "audit", "market", "trading", "risk", "crm"]
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"  # editable in the admin
 # What runs daily or less runs at a time of day: an interval would begin anew with each restart of beat.
 CELERY_BEAT_SCHEDULE = {
+    "audit-expire-approvals": {"task": "apps.audit.tasks.expire_approvals", "schedule": 30.0},
     "market-build-candles": {"task": "apps.market.tasks.build_candles", "schedule": 30.0},
     "market-partitions": {"task": "apps.market.tasks.maintain_tick_partitions", "schedule": 3600.0},
     "market-sync-holidays": {
@@ -275,6 +277,11 @@ TRADING_GUARDS: list[str] = [
     "apps.risk.guards.TradingHoursGuard",
     "apps.risk.guards.LimitsGuard",
 ]
+
+# Where staff actions are written, what carries out an approval (by kind): the upper app implements.
+STAFF_LOG = "apps.audit.services.actions"
+APPROVAL_HANDLERS: dict[str, str] = {}
+APPROVAL_LIFETIME_S = env.int("RTX_APPROVAL_LIFETIME_S", default=86_400)
 
 # Market data. One provider per symbol: `simulated`, or `replay` of recorded ticks in RTX_TICKS_DIR.
 TICKS_DIR = env.str("RTX_TICKS_DIR", default="")

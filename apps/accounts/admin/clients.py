@@ -30,6 +30,7 @@ class ClientAdmin(ConfiguredModelAdmin):
     """Clients are opened together with their user and never deleted; erasing drops their key."""
 
     reach_path = "trading_accounts__group"
+    unlogged_fields = frozenset({*Client.PERSONAL, "birth_date"})
     is_deletable = False
     form = ClientForm
     list_display = ["number", "name", "email_", "country", "kyc", "user_state", "created"]

@@ -11,6 +11,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -41,6 +42,7 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
     """Everybody who logs in. Users are disabled, never deleted."""
 
     reach_path = "client__trading_accounts__group"
+    unlogged_fields = frozenset({"email"})
     is_deletable = False
     form = UserForm
     add_form = NewUserForm
@@ -77,6 +79,11 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
     add_fieldsets = [
         (None, {"fields": [("email", "display_name"), "role", "password1", "password2"]}),
     ]
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:
+        """Set a user's password in one transaction with its entry in the staff log."""
+        with transaction.atomic():
+            return super().user_change_password(request, id, form_url)
 
     def limit_to(self, rows: QuerySet[User], groups: frozenset[int], request: HttpRequest) -> QuerySet[User]:
         """Keep the traders with an account in these groups, and the person's own record."""

@@ -5,10 +5,9 @@ Outside reach the answer is 404, whatever the right; within reach and without th
 token opens nothing here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.db.models import Model
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
@@ -17,8 +16,10 @@ from rest_framework.views import APIView
 from apps.accounts.api.authentication import caller
 from apps.accounts.models import TradingAccount, User
 from apps.accounts.selectors.accounts import AccountNotFound
+from apps.audit.services import actions
 from apps.groups.models import TradingGroup
 from rtx.kernel import openapi
+from rtx.kernel.actor import Actor
 from rtx.kernel.admin import reachable_groups
 from rtx.kernel.errors import Forbidden, NotFound
 
@@ -35,10 +36,14 @@ class GroupNotFound(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Staff:
-    """A member of staff who calls: `reach` are the ids of the trading groups they operate, None: all."""
+    """
+    A member of staff who calls: `reach` are the ids of the trading groups they operate, None: all. `origin`
+    says who and from where, without a reason.
+    """
 
     user: User
     reach: Reach
+    origin: Actor
 
     def may(self, right: str) -> bool:
         """Tell whether they have a right such as `risk.view_liquidation`."""
@@ -53,10 +58,13 @@ class Staff:
         if not self.may(right):
             raise Forbidden(f"This needs the right {right}.")
 
-    def log(self, row: Model, message: str, *, is_new: bool = False) -> None:
-        """Write what they did into the staff log, as the admin does."""
-        flag = ADDITION if is_new else CHANGE
-        LogEntry.objects.log_actions(self.user.pk, [row], flag, change_message=message, single_object=True)
+    def acting(self, reason: str = "") -> Actor:
+        """Return them as the actor of what they do, with the reason they gave."""
+        return replace(self.origin, reason=reason)
+
+    def record(self, operation: str, *, target: Model | None = None, reason: str = "", **entry: Any) -> None:
+        """Write what they did into the staff log, in the transaction that does it (see `actions.record`)."""
+        actions.record(actor=self.acting(reason), operation=operation, target=target, **entry)
 
     def reaches(self, group_id: int) -> bool:
         """Tell whether a trading group is within reach."""
@@ -116,7 +124,7 @@ class StaffView(APIView):
         user = User.objects.filter(pk=caller(request).pk, is_active=True, is_staff=True).first()
         if user is None:
             raise Forbidden("This is for staff.")
-        self.staff = Staff(user, reachable_groups(user))
+        self.staff = Staff(user, reachable_groups(user), Actor.of(request))
         method = "GET" if request.method == "HEAD" else request.method  # answered by `get`
         right = self.rights.get(method or "")
         if right is not None:

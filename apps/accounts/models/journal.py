@@ -2,30 +2,10 @@
 
 import pgtrigger
 from django.db import models
-from django.db.models import Func
 
 from apps.accounts.models.accounts import TradingAccount
+from rtx.kernel.append_only import CurrentTransactionId, append_only
 from rtx.kernel.fields import ExactDecimalField, TransactionIdField
-
-
-class CurrentTransactionId(Func):
-    """The database's id of the present transaction."""
-
-    function = "pg_current_xact_id"
-    template = "%(function)s()"
-
-
-def append_only(name: str) -> list[pgtrigger.Trigger]:
-    """Return the trigger that refuses every update, delete and truncate statement on a table."""
-    return [
-        pgtrigger.Trigger(
-            name=name,
-            level=pgtrigger.Statement,
-            when=pgtrigger.Before,
-            operation=pgtrigger.Update | pgtrigger.Delete | pgtrigger.Truncate,
-            func="RAISE EXCEPTION 'table % is append-only', TG_TABLE_NAME;",
-        )
-    ]
 
 
 class AccountEvent(models.Model):

@@ -7,7 +7,7 @@ from apps.risk.admin.controls import KillSwitchAdmin, RiskLimitAdmin, TradingHou
 from apps.risk.admin.estimates import CorrelationAdmin, ValueAtRiskAdmin
 from apps.risk.admin.liquidations import LiquidationAdmin, QueuedLiquidationAdmin
 from apps.risk.admin.monitor import MarginCallAdmin, MonitorStatusAdmin
-from apps.risk.admin.versions import ControlsVersionAdmin, StaffRequestAdmin
+from apps.risk.admin.versions import ControlsVersionAdmin
 
 __all__ = [
     "AccountRiskAdmin",
@@ -24,7 +24,6 @@ __all__ = [
     "QueuedLiquidationAdmin",
     "RiskAlarmAdmin",
     "RiskLimitAdmin",
-    "StaffRequestAdmin",
     "SweepRunAdmin",
     "TradingHoursAdmin",
     "ValueAtRiskAdmin",

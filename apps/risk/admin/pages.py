@@ -12,13 +12,14 @@ from functools import wraps
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.models import ADDITION, LogEntry
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
+from apps.audit.services import actions
 from apps.risk.admin.page_forms import ValueAtRiskForm, WhatIfForm
 from apps.risk.models import ValueAtRisk
 from apps.risk.selectors import overview
@@ -30,6 +31,7 @@ from apps.risk.selectors.shocks import shock_of
 from apps.risk.selectors.what_if import what_if
 from apps.risk.services import value_at_risk
 from rtx.kernel import clock
+from rtx.kernel.actor import Actor
 from rtx.kernel.admin import reachable_groups
 from rtx.kernel.errors import RtxError
 
@@ -136,7 +138,7 @@ def value_at_risk_page(request: HttpRequest) -> HttpResponse:
         if not may_run:
             raise PermissionDenied
         if form.is_valid():
-            row = _estimate(form, user)
+            row = _estimate(form, request)
             amount = value_at_risk_view(row)["amount"]
             told = f"{amount} {row.currency}" if amount else "everything was left out"
             messages.success(request, f"{row.get_method_display()}: {told}.")
@@ -157,11 +159,10 @@ def value_at_risk_page(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _estimate(form: ValueAtRiskForm, user: Any) -> ValueAtRisk:
-    row = value_at_risk.run(**form.cleaned_data, now=clock.now())
-    LogEntry.objects.log_actions(
-        user.pk, [row], ADDITION, change_message="Estimated by hand", single_object=True
-    )
+def _estimate(form: ValueAtRiskForm, request: HttpRequest) -> ValueAtRisk:
+    with transaction.atomic():
+        row = value_at_risk.run(**form.cleaned_data, now=clock.now())
+        actions.record(actor=Actor.of(request), operation="risk.estimate_value_at_risk", target=row)
     return row
 
 

@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts.api.staff import FORBIDDEN, Staff, StaffView
+from apps.audit.services import requests
 from apps.market.models import Symbol
 from apps.risk.api.control_outputs import BreakerOut, BreakerStateOut, KillSwitchOut
 from apps.risk.api.inputs import KillSwitchIn, ReasonIn
@@ -16,7 +17,7 @@ from apps.risk.models import KillSwitch
 from apps.risk.permissions import RELEASE_KILL_SWITCH, right_to_engage, rights_to_reset
 from apps.risk.selectors import record_views
 from apps.risk.selectors.analytics import breaker_view
-from apps.risk.services import breakers, kill_switch, staff_requests
+from apps.risk.services import breakers, kill_switch
 from apps.risk.services.kill_switch import Target
 from apps.trading.api.queries import KEY, KEY_MAX_CHARS, integer
 from rtx.kernel import openapi
@@ -102,7 +103,7 @@ class KillSwitchView(StaffView):
             return record_views.kill_switch_view(found)
 
         content = msgspec.to_builtins(given)
-        return Response(staff_requests.once(user_id=self.staff.user.pk, key=key, content=content, act=act))
+        return Response(requests.once(user_id=self.staff.user.pk, key=key, content=content, act=act))
 
 
 def _checked(staff: Staff, given: KillSwitchIn) -> Target | None:

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from django.db import transaction
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -114,14 +115,15 @@ class ValueAtRiskView(StaffView):
     def post(self, request: Request) -> Response:
         """Estimate now and keep it."""
         given = ValueAtRiskIn.validated(request.data)
-        row = value_at_risk.run(
-            method=given.method,
-            confidence_pct=Decimal(given.confidence_pct),
-            horizon_days=given.horizon_days,
-            interval=given.interval,
-            now=clock.now(),
-        )
-        self.staff.log(row, "Estimated on demand", is_new=True)
+        with transaction.atomic():
+            row = value_at_risk.run(
+                method=given.method,
+                confidence_pct=Decimal(given.confidence_pct),
+                horizon_days=given.horizon_days,
+                interval=given.interval,
+                now=clock.now(),
+            )
+            self.staff.record("risk.estimate_value_at_risk", target=row)
         return Response(value_at_risk_view(row), status=201)
 
 
@@ -155,14 +157,19 @@ class CorrelationsView(StaffView):
     def put(self, request: Request) -> Response:
         """Set a value instead of the estimate, or with null take it away again."""
         given = CorrelationIn.validated(request.data)
-        row = correlations.pair(first=given.first, second=given.second)
-        if given.value is None:
-            correlations.clear(correlation_id=row.pk)
-            self.staff.log(row, f"Override removed. Reason: {given.reason}")
-        else:
-            value = Decimal(given.value)
-            correlations.override(correlation_id=row.pk, value=value, reason=given.reason)
-            self.staff.log(row, f"Overridden: {value}. Reason: {given.reason}")
+        with transaction.atomic():
+            row = correlations.pair(first=given.first, second=given.second)
+            if given.value is None:
+                correlations.clear(correlation_id=row.pk)
+            else:
+                value = Decimal(given.value)
+                correlations.override(correlation_id=row.pk, value=value, reason=given.reason)
+            self.staff.record(
+                "risk.override_correlation",
+                target=row,
+                reason=given.reason,
+                after={"value": given.value},
+            )
         return Response(correlation_rows.shown(correlation_rows.pairs().get(pk=row.pk)))
 
 

@@ -5,7 +5,6 @@ from apps.risk.models.breakers import Breaker, BreakerChange, BreakerState
 from apps.risk.models.controls import ControlsVersion, KillSwitch, RiskLimit, TradingHours
 from apps.risk.models.liquidations import Liquidation, MarginCall, QueuedLiquidation
 from apps.risk.models.marks import AccountRisk, AccountRiskDay, Correlation, ValueAtRisk
-from apps.risk.models.requests import StaffRequest
 
 __all__ = [
     "AccountRisk",
@@ -22,7 +21,6 @@ __all__ = [
     "QueuedLiquidation",
     "RiskAlarm",
     "RiskLimit",
-    "StaffRequest",
     "SweepRun",
     "TradingHours",
     "ValueAtRisk",

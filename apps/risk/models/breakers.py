@@ -5,9 +5,9 @@ from django.db import models
 from django.db.models import Q
 
 from apps.accounts.models import TradingAccount
-from apps.accounts.models.journal import append_only
 from apps.market.models import Symbol
 from apps.risk.models.controls import bumps_controls_version
+from rtx.kernel.append_only import append_only
 from rtx.kernel.fields import ExactDecimalField
 
 

@@ -4,8 +4,8 @@ from django.db import models
 from django.db.models import Q
 
 from apps.accounts.models import AccountEvent, TradingAccount
-from apps.accounts.models.journal import append_only
 from apps.groups.models import StopOutRule, TradingGroup
+from rtx.kernel.append_only import append_only
 from rtx.kernel.fields import ExactDecimalField
 
 

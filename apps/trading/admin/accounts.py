@@ -88,6 +88,7 @@ class TradingAccountAdmin(StatementDownload):
         warning="Every position is closed at the client's present price. This cannot be undone.",
         icon="close",
         form=CloseAllForm,
+        runs_commands=True,
     )
     def close_all(self, account: TradingAccount, operation: Operation) -> str:
         """Close all positions of the account, or of one symbol; what stays open is named."""
@@ -104,19 +105,32 @@ class TradingAccountAdmin(StatementDownload):
             said += f", still open: {left}"
         return said
 
-    @operator_action("Activate", permission=CHANGE_ACCOUNT, warning="The account may trade again.")
+    @operator_action(
+        "Activate",
+        permission=CHANGE_ACCOUNT,
+        warning="The account may trade again.",
+        runs_commands=True,
+    )
     def activate(self, account: TradingAccount, operation: Operation) -> str:
         """Let the account trade."""
         return self._set_status(account, TradingAccount.Status.ACTIVE, operation)
 
     @operator_action(
-        "Close only", permission=CHANGE_ACCOUNT, warning="The account may close positions, no more."
+        "Close only",
+        permission=CHANGE_ACCOUNT,
+        warning="The account may close positions, no more.",
+        runs_commands=True,
     )
     def close_only(self, account: TradingAccount, operation: Operation) -> str:
         """Let the account close positions only."""
         return self._set_status(account, TradingAccount.Status.CLOSE_ONLY, operation)
 
-    @operator_action("Disable", permission=CHANGE_ACCOUNT, warning="The account may do nothing any more.")
+    @operator_action(
+        "Disable",
+        permission=CHANGE_ACCOUNT,
+        warning="The account may do nothing any more.",
+        runs_commands=True,
+    )
     def disable(self, account: TradingAccount, operation: Operation) -> str:
         """Let the account do nothing."""
         return self._set_status(account, TradingAccount.Status.DISABLED, operation)

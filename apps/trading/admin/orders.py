@@ -144,6 +144,7 @@ class OrderAdmin(TicketAdmin):
         permission=CANCEL_ORDER,
         warning="Each order is taken back for good.",
         icon="close",
+        runs_commands=True,
     )
     def cancel(self, order: Order, operation: Operation) -> str:
         """Take one order back; the same submission again finds the first outcome."""
@@ -162,6 +163,7 @@ class OrderAdmin(TicketAdmin):
         icon="edit",
         form=OrderChangeForm,
         variant=ActionVariant.DEFAULT,
+        runs_commands=True,
     )
     def modify(self, order: Order, operation: Operation) -> str:
         """Change one order's price, volume, stops or expiry."""

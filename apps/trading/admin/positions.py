@@ -70,16 +70,22 @@ def as_domain(row: Position) -> domain.Position:
     )
 
 
+class CloseRefused(Conflict):
+    """The book refused to close a position; the journal and the staff log tell of it."""
+
+    is_logged = True
+
+
 def filled(outcome: Outcome) -> dict[str, Any]:
     """
     Return the closing order of an outcome, the first one when it came again.
 
-    :raises Conflict: the book refused to close.
+    :raises CloseRefused: the book refused to close.
     """
     order: dict[str, Any] = outcome.payload["order"]
     reason = order["reject_reason"]
     if reason:
-        raise Conflict(f"the book refused to close it ({reason})", code=reason)
+        raise CloseRefused(f"the book refused to close it ({reason})", code=reason)
     return order
 
 
@@ -155,6 +161,7 @@ class PositionAdmin(TicketAdmin):
         permission=CLOSE_POSITION,
         warning="Each position is closed in full at the client's present price. This cannot be undone.",
         icon="close",
+        runs_commands=True,
     )
     def close_at_market(self, position: Position, operation: Operation) -> str:
         """Close one position; the same submission again finds the first outcome."""
@@ -173,6 +180,7 @@ class PositionAdmin(TicketAdmin):
         icon="edit",
         form=PositionChangeForm,
         variant=ActionVariant.DEFAULT,
+        runs_commands=True,
     )
     def modify(self, position: Position, operation: Operation) -> str:
         """Change stop loss, take profit or trailing distance."""
@@ -191,6 +199,7 @@ class PositionAdmin(TicketAdmin):
         warning="These lots are closed at the client's present price. This cannot be undone.",
         icon="content_cut",
         form=PartialCloseForm,
+        runs_commands=True,
     )
     def close_part(self, position: Position, operation: Operation) -> str:
         """Close some lots at the market."""
@@ -210,6 +219,7 @@ class PositionAdmin(TicketAdmin):
         warning="The smaller volume of both positions leaves, without a spread. This cannot be undone.",
         icon="swap_horiz",
         form=CloseByForm,
+        runs_commands=True,
     )
     def close_by(self, position: Position, operation: Operation) -> str:
         """Close one position by an opposite one."""

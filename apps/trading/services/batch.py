@@ -23,7 +23,7 @@ from apps.trading.domain.commands import ChangeAccount, Command, Outcome
 from apps.trading.domain.orders import Order
 from apps.trading.selectors import rows as loaded
 from apps.trading.selectors.markets import Markets, markets
-from apps.trading.services import order_rows, rows
+from apps.trading.services import order_rows, rows, staff_log
 from apps.trading.services.guarding import Guards
 from apps.trading.services.rows import EventRow
 from rtx.kernel import bulk, clock
@@ -112,6 +112,7 @@ class _Written:
     answers: list[tuple[Submission, Outcome]] = field(default_factory=list)
     failures: list[tuple[Submission, RtxError]] = field(default_factory=list)
     changed_facts: set[int] = field(default_factory=set)
+    actions: list[tuple[Any, ...]] = field(default_factory=list)
     effects: dict[Effect, list[tuple[Command, Outcome]]] = field(default_factory=dict)
     symbol_ids: dict[str, int] = field(default_factory=dict)
 
@@ -225,12 +226,13 @@ class BatchRunner:
         if book is None:
             raise AccountNotFound
         fingerprint = command.fingerprint
-        before = known.get(command.command_id)
-        if before is not None:
-            if before.fingerprint != fingerprint:
+        first = known.get(command.command_id)
+        if first is not None:
+            if first.fingerprint != fingerprint:
                 raise ClientOrderIdReused("This id already names a request with other content.")
-            return Outcome(seq=before.seq, type=before.type, payload=before.payload, repeated=True)
+            return Outcome(seq=first.seq, type=first.type, payload=first.payload, repeated=True)
         view = views.of_group(book.account.group_id)
+        before = staff_log.state_before(command, book)
         reason = self._guards.refusal(command, book, view)
         outcome = (
             book.refuse(command, reason, market=view, now=views.now)
@@ -242,6 +244,8 @@ class BatchRunner:
         )
         self._guards.note(command, book, outcome)
         self._collect(command, fingerprint, outcome, book, views, written)
+        if before is not None:
+            written.actions.append(staff_log.action_row(command, outcome, book, before=before, now=views.now))
         for effect in submission.effects:
             written.effects.setdefault(effect, []).append((command, outcome))
         return outcome
@@ -298,6 +302,8 @@ class BatchRunner:
             bulk.copy(cursor, "trading_swapcharge", order_rows.SWAP_COLUMNS, written.swaps)
         if written.lines:
             bulk.copy(cursor, "accounts_ledgerline", rows.LINE_COLUMNS, written.lines)
+        if written.actions:
+            bulk.copy(cursor, staff_log.TABLE, staff_log.COLUMNS, written.actions)
         changed = {event.account_id for event in written.events}
         rows.write_states(cursor, (used[account_id].account for account_id in changed), now=written.now)
         for account_id in written.changed_facts:

@@ -25,6 +25,8 @@ REFUSED_CHANGES = frozenset({"order_change_rejected", "position_change_rejected"
 class ChangeRefused(Conflict):
     """A rule refused to change an order or a position; the code is the rule's reason."""
 
+    is_logged = True
+
     title = "Change refused"
 
 

@@ -5,12 +5,12 @@ Who sees and may do what: rights are permissions, reach is a trading group, pers
 from typing import Any
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.urls import reverse
 
 from apps.accounts.models import Client, RefreshToken, User
 from apps.accounts.services import tokens
+from apps.audit.models import StaffAction
 from apps.groups.models import CommissionTier, GroupSymbol, TradingGroup
 from apps.market.models import ConfigurationChange
 from tests.factories.house import PASSWORD, House, buy, staff
@@ -326,6 +326,7 @@ def test_staff_actions_are_logged_with_their_reason(house: House, admin_client: 
         },
     )
 
-    entry = LogEntry.objects.get()
-    assert "client called" in entry.get_change_message()
-    assert entry.object_id == str(position.pk)
+    entry = StaffAction.objects.get()
+    assert (entry.reason, entry.outcome) == ("client called", "done")
+    assert (entry.target_type, entry.target_id) == ("trading.position", str(position.pk))
+    assert entry.group_id == house.anna.group_id

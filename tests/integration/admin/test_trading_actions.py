@@ -8,9 +8,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.contrib.admin.models import LogEntry
 
 from apps.accounts.models import AccountEvent
+from apps.audit.models import StaffAction
 from apps.trading.domain.orders import OrderType, Side
 from apps.trading.models import Order, Position
 from apps.trading.services import orders, positions
@@ -30,8 +30,8 @@ def texts(response: Any) -> list[str]:
     return [str(message) for message in response.context["messages"]]
 
 
-def logged() -> str:
-    return LogEntry.objects.latest("id").get_change_message()
+def logged() -> StaffAction:
+    return StaffAction.objects.latest("id")
 
 
 @pytest.fixture
@@ -104,7 +104,10 @@ def test_an_order_is_canceled_from_the_list(order: Order, admin_client: Any, ope
     assert (
         AccountEvent.objects.filter(account=order.account).latest("seq").actor == f"staff:user:{operator.pk}"
     )
-    assert logged() == f"Cancel: canceled. Reason: {REASON}"
+    entry = logged()
+    assert (entry.operation, entry.outcome, entry.reason) == ("trading.cancel_order", "done", REASON)
+    assert (entry.user_id, entry.account_id) == (operator.pk, order.account_id)
+    assert (entry.before["order"]["status"], entry.after["orders"][0]["status"]) == ("working", "canceled")
 
 
 def test_an_order_is_changed_where_it_was_edited(order: Order, admin_client: Any) -> None:
@@ -119,7 +122,9 @@ def test_an_order_is_changed_where_it_was_edited(order: Order, admin_client: Any
     assert (order.price, order.volume, order.take_profit) == (Decimal("1.0910"), Decimal("0.10"), None)
     assert (order.time_in_force, order.expires_at.isoformat()) == ("gtd", "2099-01-05T21:00:00+00:00")
     assert done.redirect_chain[-1][0] == f"{ORDERS}{order.pk}/change/"
-    assert "price is now 1.0910, take profit removed" in logged()
+    was, becomes = logged().before["order"], logged().after["orders"][0]
+    assert (becomes["price"], becomes["take_profit"]) == ("1.0910", None)
+    assert (was["price"], was["take_profit"]) != ("1.0910", None)
 
 
 def test_the_same_submission_twice_changes_once(order: Order, admin_client: Any) -> None:
@@ -169,7 +174,9 @@ def test_a_refusal_of_the_book_is_shown_and_logged(
     done = admin_client.post(f"{ORDERS}{order.pk}/modify/", order_form(**changes), follow=True)
 
     assert message in texts(done)[0]
-    assert f"refused: {message}" in logged() or message in logged()
+    entry = logged()
+    assert entry.outcome == "refused"
+    assert (entry.after.get("reject_reason") or entry.detail) in (message, f"{message}.", f"{message} only.")
     assert not AccountEvent.objects.filter(type="order_modified").exists()
 
 

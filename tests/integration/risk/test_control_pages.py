@@ -4,10 +4,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
 from apps.accounts.models import User
+from apps.audit.models import StaffAction
 from apps.risk.domain.breakers import State
 from apps.risk.models import Breaker, BreakerChange, BreakerState, KillSwitch, RiskLimit, TradingHours
 from apps.risk.selectors.breakers import rules
@@ -85,7 +85,7 @@ def test_staff_stop_trading_by_adding_a_row_and_release_it_by_an_action(house, b
     act(boss, "killswitch", switch.pk, "release")
     switch.refresh_from_db()
     assert (switch.is_on, switch.release_reason) == (False, "a good reason")
-    assert LogEntry.objects.filter(change_message__contains="Let trading go on").exists()
+    assert StaffAction.objects.filter(operation="risk.release", target_id=str(switch.pk)).count() == 1
 
 
 def test_a_dealer_stops_within_reach_and_nothing_else(house, dealer):

@@ -4,11 +4,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 
 from apps.accounts.models import User
+from apps.audit.models import StaffAction
 from apps.market.models import Symbol
 from apps.risk.models import Correlation, KillSwitch, ValueAtRisk
 from apps.risk.selectors import snapshot
@@ -149,7 +149,7 @@ def test_value_at_risk_is_run_by_hand_and_logged(house: House, boss: Client) -> 
 
     row = ValueAtRisk.objects.get()
     assert (answer.status_code, row.method, row.horizon_days) == (302, "parametric", 10)
-    assert LogEntry.objects.get().object_id == str(row.pk)
+    assert StaffAction.objects.get().target_id == str(row.pk)
     assert page.context["latest"]["confidence_pct"] == "97.5"
 
 
@@ -205,7 +205,7 @@ def test_an_override_wins_and_is_taken_back(house: House, boss: Client) -> None:
 
     assert (overridden.override, overridden.override_reason) == (Decimal("0.9"), "both follow one event")
     assert (overridden.estimate, Correlation.objects.get().override) == (Decimal("-0.4"), None)
-    assert LogEntry.objects.count() == 2
+    assert StaffAction.objects.count() == 2
 
 
 def test_an_auditor_overrides_nothing(house: House) -> None:

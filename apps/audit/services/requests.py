@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db import transaction
 
-from apps.risk.models import StaffRequest
+from apps.audit.models import StaffRequest
 from rtx.kernel import clock
 from rtx.kernel.errors import Conflict
 
