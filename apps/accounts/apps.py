@@ -14,7 +14,7 @@ class AccountsConfig(AppConfig):
         from auditlog.registry import auditlog
 
         from apps.accounts import checks  # noqa: F401
-        from apps.accounts.models import Client, TradingAccount, User
+        from apps.accounts.models import Client, KycDocument, KycReview, TradingAccount, User
 
         mask = "apps.accounts.permissions.masked"
         auditlog.register(
@@ -27,4 +27,5 @@ class AccountsConfig(AppConfig):
         sealed = ["data_key", *(f"{name}_sealed" for name in Client.PERSONAL)]
         hashes = ["full_name_hash", *(f"{name}_hash" for name in Client.HASHED)]
         auditlog.register(Client, exclude_fields=sealed, mask_fields=hashes, mask_callable=mask)
-        auditlog.register(TradingAccount)
+        for model in (TradingAccount, KycReview, KycDocument):
+            auditlog.register(model)

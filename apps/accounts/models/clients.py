@@ -43,6 +43,7 @@ class Client(models.Model):
         PENDING = "pending", "Pending"
         VERIFIED = "verified", "Verified"
         REJECTED = "rejected", "Rejected"
+        EXPIRED = "expired", "Expired"
 
     PERSONAL = ("first_name", "last_name", "email", "phone", "address", "birth_date_text", "document_number")
     HASHED = ("last_name", "email", "phone", "document_number")
@@ -53,6 +54,21 @@ class Client(models.Model):
     country = models.CharField(max_length=2, blank=True, help_text="ISO 3166 code.")
     kyc_status = models.CharField(
         "KYC status", max_length=10, choices=KycStatus.choices, default=KycStatus.NONE, db_index=True
+    )
+    kyc_valid_until = models.DateField(
+        "KYC valid until",
+        null=True,
+        blank=True,
+        help_text="A verified client must be checked again after it.",
+    )
+    opened_by = models.ForeignKey(
+        User,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="clients_opened",
+        help_text="Staff who opened the client: they see the client while there is no account yet.",
     )
     created_at = models.DateTimeField(db_index=True)
 
@@ -84,6 +100,13 @@ class Client(models.Model):
     class Meta:
         ordering = ["number"]
         permissions = [("view_personal_data", "Can see clients' personal data in clear")]
+        indexes = [
+            models.Index(
+                fields=["kyc_valid_until"],
+                name="client_kyc_valid_until",
+                condition=models.Q(kyc_status="verified", kyc_valid_until__isnull=False),
+            )
+        ]
 
     def __str__(self) -> str:
         return f"client {self.number}"
@@ -129,6 +152,20 @@ class Client(models.Model):
             setattr(self, f"{name}_hash", encryption.search_hash(name, text))
         if name in ("first_name", "last_name"):
             self.full_name_hash = encryption.search_hash("full_name", self.full_name)
+
+    def seal_content(self, content: bytes, *, place: bytes) -> bytes:
+        """Encrypt bytes that belong to the client, bound to where they are kept."""
+        return self._ring().seal(content, associated=place)
+
+    def open_content(self, sealed: bytes, *, place: bytes) -> bytes:
+        """
+        Decrypt bytes that belong to the client.
+
+        :raises DecryptionFailed: the client was erased, or the bytes are damaged or from another place.
+        """
+        if self.data_key is None:
+            raise encryption.DecryptionFailed("the client was erased")
+        return self._ring().open(sealed, associated=place)
 
     def rewrap(self) -> None:
         """Wrap the data key by the newest master key. The data itself stays as it is."""

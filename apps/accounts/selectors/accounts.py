@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -54,6 +55,11 @@ def owned(*, user_id: int, login: int) -> AccountRef:
             _known.clear()
         _known[key] = (time.monotonic(), database, found[0])
     return found[0]
+
+
+def groups_of(account_ids: Iterable[int]) -> dict[int, int]:
+    """Return the present group of accounts: an `AccountRef` that was kept may be older than a move."""
+    return dict(TradingAccount.objects.filter(pk__in=list(account_ids)).values_list("pk", "group_id"))
 
 
 def accounts_of(*, user_id: int) -> list[AccountRef]:

@@ -57,6 +57,7 @@ def open_account(
                 "balance": "0",
                 "credit": "0",
                 "margin": "0",
+                "house": {"group_id": group.pk},
             },
         )
     return account

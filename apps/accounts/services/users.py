@@ -106,6 +106,21 @@ def set_password(*, user_id: int, password: str) -> None:
         user.save(update_fields=["password", "password_changed_at", "token_version"])
 
 
+def change_email(*, user_id: int, email: str) -> None:
+    """
+    Change the address that a user logs in with; every token of the user ends.
+
+    :raises Conflict: the address is taken.
+    """
+    with transaction.atomic():
+        user = _locked(user_id)
+        if User.objects.filter(email=email).exclude(pk=user_id).exists():
+            raise Conflict("This e-mail address is taken.", code="email_taken")
+        user.email = email
+        tokens.end_all(user=user)
+        user.save(update_fields=["email", "token_version"])
+
+
 def disable(*, user_id: int) -> None:
     """Take the right to log in away; tokens and open sockets end within seconds. Nothing is erased."""
     with transaction.atomic():

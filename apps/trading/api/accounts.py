@@ -7,7 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.accounts.selectors.accounts import accounts_of, owned
+from apps.accounts.selectors.accounts import accounts_of, groups_of, owned
 from apps.trading.api.outputs import AccountDealOut, AccountOut, EventOut, QuoteOut, SymbolOut
 from apps.trading.api.queries import (
     ACCOUNT,
@@ -29,6 +29,12 @@ NO_ACCOUNT = openapi.error(404, "account_not_found")
 BAD_QUERY = openapi.error(400, "invalid")
 BAD_CHOICE = openapi.error(400, "invalid", "no_account")
 POSITION = OpenApiParameter("position_id", int, description="Only deals of this position.")
+
+
+def _group(request: Request) -> int:
+    """Return the present group of the chosen account."""
+    account = chosen(request)
+    return groups_of([account.id])[account.id]
 
 
 class AccountsView(APIView):
@@ -63,7 +69,7 @@ class SymbolsView(APIView):
     )
     def get(self, request: Request) -> Response:
         """List the symbols of the account's group (the caller's first account when none is named)."""
-        return Response({"results": offers.symbols(group_id=chosen(request).group_id), "next": None})
+        return Response({"results": offers.symbols(group_id=_group(request)), "next": None})
 
 
 class SymbolView(APIView):
@@ -81,7 +87,7 @@ class SymbolView(APIView):
     )
     def get(self, request: Request, symbol: str) -> Response:
         """Return one symbol with the terms of the account's group."""
-        offered = offers.symbols(group_id=chosen(request).group_id)
+        offered = offers.symbols(group_id=_group(request))
         found = next((shown for shown in offered if shown["symbol"] == symbol), None)
         if found is None:
             raise NotFound("This symbol is not offered.", code="symbol_not_found")
@@ -100,9 +106,7 @@ class QuotesView(APIView):
         """List the present prices of the named symbols, or of all; a symbol without a price is left out."""
         given = request.query_params.get("symbols")
         names = None if given is None else [name for name in given.split(",") if name][:200]
-        return Response(
-            {"results": offers.quotes(group_id=chosen(request).group_id, names=names), "next": None}
-        )
+        return Response({"results": offers.quotes(group_id=_group(request), names=names), "next": None})
 
 
 class DealsView(APIView):

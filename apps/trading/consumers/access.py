@@ -6,7 +6,7 @@ never changes.
 from collections.abc import Iterable
 
 from apps.accounts.selectors import tokens
-from apps.accounts.selectors.accounts import AccountRef, accounts_of, owned
+from apps.accounts.selectors.accounts import AccountRef, accounts_of, groups_of, owned
 from apps.accounts.services import tickets
 from apps.trading.consumers.requests import RequestError
 from apps.trading.consumers.threads import off_loop
@@ -39,6 +39,16 @@ async def by_token(token: str) -> Grant:
     return (await off_loop(tokens.caller, token)).claims
 
 
+async def group_of(account_id: int) -> int:
+    """Return the present group of an account."""
+    return (await off_loop(groups_of, [account_id]))[account_id]
+
+
+def groups(account_ids: Iterable[int]) -> dict[int, int]:
+    """Return the present groups of accounts. Asks the database; call it in a thread."""
+    return groups_of(account_ids)
+
+
 def revoked(grants: Iterable[Grant]) -> set[Grant]:
     """Return those that no longer hold. Asks the database; call it in a thread."""
     return tokens.revoked(grants)
@@ -55,7 +65,7 @@ async def account_id(grant: Grant, login: int) -> int:
 
 async def account(grant: Grant, login: int) -> AccountRef:
     """
-    Return the caller's account with its present group.
+    Return the caller's account.
 
     :raises AccountNotFound: unknown, or somebody else's.
     """

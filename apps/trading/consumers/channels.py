@@ -56,11 +56,12 @@ async def _subscribe_quotes(session: "Session", request: Subscribe) -> None:
     symbols = list(dict.fromkeys(request.symbols or ()))
     if not 1 <= len(symbols) <= SYMBOLS_MAX:
         raise RequestError("invalid", f"`symbols` names 1 to {SYMBOLS_MAX} symbols")
-    group_id = await _group_of(session, request)
+    account_id, group_id = await _account_of(session, request)
     process, connection = session.process, session.connection
     _check_offered(session, group_id, symbols)
     simulated = [symbol for symbol in symbols if process.is_simulated(symbol)]
     session.reply(request, {"channel": "quotes", "symbols": symbols, "simulated": simulated})
+    session.priced_by.update(dict.fromkeys(symbols, account_id))
     process.hub.subscribe(connection, group_id=group_id, symbols=symbols)
 
 
@@ -82,17 +83,21 @@ async def _subscribe_candles(session: "Session", request: Subscribe) -> None:
         raise RequestError("invalid", "`symbol` is missing")
     if interval not in INTERVALS:
         raise RequestError("invalid", f"`interval` is one of {', '.join(INTERVALS)}")
-    _check_offered(session, await _group_of(session, request), [symbol])
+    _check_offered(session, (await _account_of(session, request))[1], [symbol])
     session.reply(request, {"channel": "candles", "symbol": symbol, "interval": interval})
     session.process.candles.subscribe(session.connection, symbol=symbol, interval=interval)
 
 
-async def _group_of(session: "Session", request: Subscribe) -> int:
-    """Return the group whose prices are asked for: the named account's, else that of the user's first one."""
+async def _account_of(session: "Session", request: Subscribe) -> tuple[int, int]:
+    """
+    Return the account whose prices are asked for, the named one or the user's first, and its present group.
+    """
     grant = session.granted()
     if request.account is not None:
-        return (await access.account(grant, request.account)).group_id
-    return (await access.first_account(grant)).group_id
+        account = await access.account(grant, request.account)
+    else:
+        account = await access.first_account(grant)
+    return account.id, await access.group_of(account.id)
 
 
 def _check_offered(session: "Session", group_id: int, symbols: list[str]) -> None:

@@ -76,6 +76,13 @@ class QuoteHub:
         self._place(connection)
         self._send_snapshot(connection, wanted)
 
+    def regroup(self, connection: Connection, groups: Mapping[str, int]) -> None:
+        """Give the subscribed symbols of a socket another group's prices: its account has moved."""
+        wishes = self._wishes.get(connection, {})
+        changed = {name: group for name, group in groups.items() if wishes.get(name, group) != group}
+        if changed:
+            self.subscribe(connection, group_id=next(iter(changed.values())), symbols=changed)
+
     def unsubscribe(self, connection: Connection, symbols: Iterable[str] | None = None) -> None:
         """Remove symbols, or all of them."""
         wishes = self._wishes.get(connection)

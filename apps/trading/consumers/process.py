@@ -81,6 +81,7 @@ class StreamProcess:
         self._run(self.bus.run, "accounts")
         self._every(TERMS_CHECK_S, self.check_terms)
         self._every(ACCESS_CHECK_S, self.check_access)
+        self._every(ACCESS_CHECK_S, self.check_groups)
         self._every(JOURNAL_CHECK_S, self.accounts.poll)
         self._every(STALL_CHECK_S, self._check_stalls)
         self._every(CANDLES_EVERY_S, self._flush_candles)
@@ -151,6 +152,18 @@ class StreamProcess:
             for grant in await off_loop(access.revoked, list(by_grant)):
                 for session in by_grant[grant]:
                     session.close(CloseCode.REVOKED, "session revoked")
+
+    async def check_groups(self) -> None:
+        """Let prices follow accounts that were moved to another group: one query for all sockets."""
+        wanted = {account_id for session in self.sessions for account_id in session.priced_by.values()}
+        if not wanted:
+            return
+        found = await off_loop(access.groups, wanted)
+        for session in list(self.sessions):
+            priced_by = session.priced_by
+            for account_id in set(priced_by.values()) & found.keys():
+                own = [name for name, by in priced_by.items() if by == account_id]
+                self.hub.regroup(session.connection, dict.fromkeys(own, found[account_id]))
 
     async def _check_stalls(self) -> None:
         now_s = time.monotonic()

@@ -53,6 +53,7 @@ class Session:
         self.process = process
         self.name = f"ws-{uuid4().hex[:12]}"
         self.grant: access.Grant | None = None
+        self.priced_by: dict[str, int] = {}  # symbol -> account whose group prices it
         self.connection = Connection(
             wire=scope.get("extensions", {}).get(WIRE_EXTENSION) or AsgiWire(send),
             buffer_max_bytes=settings.STREAM_BUFFER_MAX_BYTES,

@@ -3,7 +3,7 @@ The account book: one trading account with its positions and working orders, as 
 
 It alone decides what a command does to an account. It knows no database and no clock. The rules of each
 kind of command stand in one file: market_orders.py, pending_orders.py, order_triggers.py, stops.py,
-closing.py, operations.py, stop_out.py; what they share in filling.py. What it decides is an event;
+closing.py, operations.py, moves.py, stop_out.py; what they share in filling.py. What it decides is an event;
 replaying.py derives the account again from them.
 """
 
@@ -14,6 +14,7 @@ from apps.trading.domain import (
     closing,
     margin_calls,
     market_orders,
+    moves,
     operations,
     order_triggers,
     pending_orders,
@@ -34,6 +35,7 @@ from apps.trading.domain.commands import (
     ExpireOrder,
     ModifyOrder,
     ModifyPosition,
+    MoveAccount,
     Outcome,
     PlaceMarket,
     PlacePending,
@@ -61,6 +63,7 @@ HANDLERS: dict[type[Command], Callable[..., Outcome]] = {
     CloseAll: closing.close_all,
     ChangeBalance: operations.change_balance,
     ChangeAccount: operations.change_account,
+    MoveAccount: moves.move,
     ChargeSwaps: operations.charge_swaps,
     StopOut: stop_out.stop_out,
     CallMargin: margin_calls.call,
@@ -80,6 +83,7 @@ class AccountBook(Desk):
         :raises OrderNotWorking: the command names an order that is not working.
         :raises SymbolNotOffered: the command names a symbol that the group does not trade.
         :raises TriggerVoid: what was to be set off has gone, has changed or cannot happen now.
+        :raises MoveRefused: the account does not fit the group that it shall move to.
         :raises StopOutVoid, StopOutStuck, MarginCallVoid: see stop_out.py and margin_calls.py.
         """
         return HANDLERS[type(command)](self, command, market, now)

@@ -269,6 +269,20 @@ class ChangeAccount(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MoveAccount(Command):
+    """
+    Move an account to another trading group; without a leverage it keeps its own, at most the group's.
+
+    A move that would leave the account at or below the group's stop-out level is refused, and so is one that
+    cannot be judged for want of a price, unless `accepts_stop_out` says that this was seen and wanted.
+    """
+
+    group_id: int
+    leverage: int | None = None
+    accepts_stop_out: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StopOut(Command):
     """
     Bring an account back above its stop-out level by the group's rule, and protect its balance.

@@ -230,6 +230,17 @@ class Holdings:
         for symbol in {*self._needs, *self._by_symbol, *self._reserving}:
             self._remargin(symbol)
 
+    def move(
+        self,
+        group_id: int,
+        leverage: int,
+        terms: dict[int, ContractTerms],
+        order_terms: dict[int, ContractTerms],
+    ) -> None:
+        """Change the group, with the leverage and the contract terms that follow from it."""
+        self.account.group_id = group_id
+        self.set_leverage(leverage, terms, order_terms)
+
     def _put_position(self, position: Position) -> None:
         self.positions[position.id] = position
         self._by_symbol.setdefault(position.symbol, {})[position.id] = position

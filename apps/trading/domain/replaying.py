@@ -114,13 +114,24 @@ class Replay(Holdings):
 
     def _account(self, payload: Payload) -> list[Line]:
         self.account.status = payload.get("status", self.account.status)
-        house = payload["house"]
-        terms, order_terms = (
-            {int(key): ContractTerms.decoded(kept) for key, kept in house.get(name, {}).items()}
-            for name in ("terms", "order_terms")
-        )
-        self.set_leverage(payload.get("leverage", self.account.leverage), terms, order_terms)
+        self.set_leverage(payload.get("leverage", self.account.leverage), *_terms_read(payload["house"]))
         return []
+
+    def _moves(self, payload: Payload) -> list[Line]:
+        house = payload["house"]
+        if self.account.group_id not in (0, house["from_group_id"]):
+            raise Divergence(f"it moves from group {house['from_group_id']}, not {self.account.group_id}")
+        self.move(house["group_id"], payload["leverage"], *_terms_read(house))
+        return []
+
+
+def _terms_read(house: Payload) -> tuple[dict[int, ContractTerms], dict[int, ContractTerms]]:
+    """Return the contract terms that an event tells, per position and per working order."""
+    terms, order_terms = (
+        {int(key): ContractTerms.decoded(kept) for key, kept in house.get(name, {}).items()}
+        for name in ("terms", "order_terms")
+    )
+    return terms, order_terms
 
 
 _DERIVED: dict[str, Callable[[Replay, Payload], list[Line]]] = {
@@ -139,4 +150,5 @@ _DERIVED: dict[str, Callable[[Replay, Payload], list[Line]]] = {
     "swaps_charged": Replay._swaps,
     "balance_changed": Replay._balance,
     "account_changed": Replay._account,
+    "account_moved": Replay._moves,
 }

@@ -101,7 +101,7 @@ class Compiler:
             account=Account(
                 id=facts.id,
                 login=facts.login,
-                group_id=facts.group_id,
+                group_id=payload.get("house", {}).get("group_id", 0),  # 0: opened before it was told
                 currency=payload["currency"],
                 position_mode=PositionMode(payload["position_mode"]),
                 leverage=payload["leverage"],

@@ -18,6 +18,7 @@ from apps.market.selectors.history_quotes import PastQuote, quotes_at
 from apps.trading.domain.holdings import Account
 from apps.trading.domain.replaying import Replay
 from apps.trading.selectors.markets import Markets
+from apps.trading.selectors.moves import moves_of
 from apps.trading.selectors.rows import Loaded, load_accounts
 
 # The executor takes an event's time under this lock: once it is ours, no older event can still appear.
@@ -80,13 +81,16 @@ def accounts_at(account_ids: Sequence[int], *, at: datetime) -> dict[int, Loaded
 def _replayed(present: dict[int, Account], at: datetime) -> dict[int, Loaded]:
     """Derive accounts from their journals up to an instant, in portions: a journal may be long."""
     replays: dict[int, Replay] = {}
+    moves = moves_of(list(present))
     with transaction.atomic(), ServerCursor(connection.connection, "rtx_replay") as cursor:
         cursor.itersize = EVENTS_AT_ONCE
         cursor.execute(EVENTS_UNTIL, (list(present), at))
         for account_id, seq, type_, payload_text in cursor:
             payload = orjson.loads(payload_text)
             if type_ == "account_opened":
-                replays[account_id] = _opened(present[account_id], payload)
+                left = moves.get(account_id)
+                first = left[0].group_id if left else present[account_id].group_id
+                replays[account_id] = _opened(present[account_id], payload, group_id=first)
             replays[account_id].replay(seq=seq, type_=type_, payload=payload)
     return {
         account_id: Loaded(
@@ -98,12 +102,12 @@ def _replayed(present: dict[int, Account], at: datetime) -> dict[int, Loaded]:
     }
 
 
-def _opened(present: Account, payload: dict[str, Any]) -> Replay:
+def _opened(present: Account, payload: dict[str, Any], *, group_id: int) -> Replay:
     return Replay(
         account=Account(
             id=present.id,
             login=payload["login"],
-            group_id=present.group_id,
+            group_id=group_id,
             currency=payload["currency"],
             position_mode=PositionMode(payload["position_mode"]),
             leverage=payload["leverage"],

@@ -17,8 +17,12 @@ from apps.trading.models import RolloverDay
 LONGEST = timedelta(days=3)  # within it, every group's day ends at least once
 
 HOLDERS = """
-    SELECT id FROM accounts_tradingaccount
-    WHERE group_id = %(group)s AND opened_at <= %(at)s AND (
+    WITH moved AS (
+        SELECT DISTINCT ON (account_id) account_id, (payload #>> '{house,from_group_id}')::bigint AS group_id
+        FROM accounts_accountevent WHERE at > %(at)s AND type = 'account_moved' ORDER BY account_id, seq
+    )
+    SELECT id FROM accounts_tradingaccount a LEFT JOIN moved ON moved.account_id = a.id
+    WHERE coalesce(moved.group_id, a.group_id) = %(group)s AND opened_at <= %(at)s AND (
         id IN (SELECT account_id FROM trading_position)
         OR id IN (SELECT account_id FROM accounts_accountevent WHERE at > %(at)s)
     )

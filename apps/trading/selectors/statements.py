@@ -26,6 +26,7 @@ from apps.trading.domain.statement_compiler import Compiler
 from apps.trading.domain.statements import Heading, JournalEvent, Period, Statement, curve_instants, cuts
 from apps.trading.selectors import verification
 from apps.trading.selectors.markets import Markets, conversions
+from apps.trading.selectors.moves import group_at, moves_of
 
 ROWS_AT_ONCE = 1000
 TIMES = "SELECT seq, at FROM accounts_accountevent WHERE account_id = %s ORDER BY seq"
@@ -73,7 +74,7 @@ def statement(account: TradingAccount, *, period: Period, now: datetime) -> Stat
     with verification.snapshot() as cursor:
         cursor.execute(TIMES, (account.pk,))
         points = cuts(cursor.fetchall(), curve_instants(period, until=now))
-        views = _Past(group_id=account.group_id, currency=account.currency, since=period.start)
+        views = _Past(account, since=period.start)
         compiler = Compiler(account=facts, period=period, points=points, views=views)
         return compiler.compile(_events(cursor, account.pk, after=points[0].seq, last=points[-1].seq))
 
@@ -89,15 +90,17 @@ def _events(cursor: Cursor[Any], account_id: int, *, after: int, last: int) -> I
 
 class _Past:
     """
-    The market as one group saw it at instants of the past: the quotes stored then, under the terms of then.
+    The market as an account saw it at instants of the past: the quotes stored then, under the terms of then,
+    in the group that it was in.
 
     Terms are read once for each span of time in which no configuration changed; quotes only of what values
     the positions: the symbols held and the pairs that convert their profit.
     """
 
-    def __init__(self, *, group_id: int, currency: str, since: datetime) -> None:
-        self._group_id = group_id
-        self._currency = currency
+    def __init__(self, account: TradingAccount, *, since: datetime) -> None:
+        self._group_id = account.group_id
+        self._moves = moves_of([account.pk]).get(account.pk, [])
+        self._currency = account.currency
         self._changes = list(
             ConfigurationChange.objects.filter(at__gt=since).order_by("at").values_list("at", flat=True)
         )
@@ -110,7 +113,8 @@ class _Past:
             self._books[span] = terms_book_at(at)
         book = self._books[span]
         quotes = {name: past.quote for name, past in quotes_at(at, names=self._needed(book, held)).items()}
-        return Markets(book=book, now=at, quotes=quotes).of_group(self._group_id)
+        group_id = group_at(self._moves, at, present=self._group_id)
+        return Markets(book=book, now=at, quotes=quotes).of_group(group_id)
 
     def _needed(self, book: TermsBook, held: Collection[Position]) -> set[str]:
         """Return the symbols whose prices value positions in the account's currency."""

@@ -207,7 +207,7 @@ def _opened(account_id: int, payload: dict[str, Any]) -> Replay:
         account=Account(
             id=account_id,
             login=payload["login"],
-            group_id=0,
+            group_id=payload.get("house", {}).get("group_id", 0),  # 0: opened before it was told
             currency=payload["currency"],
             position_mode=PositionMode(payload["position_mode"]),
             leverage=payload["leverage"],
@@ -238,6 +238,7 @@ def _compare_state(account: Account, told: Derived) -> None:
     _same("credit", account.credit, own.credit)
     _same("margin", account.margin, own.margin)
     _same("leverage", account.leverage, own.leverage)
+    _same("group", account.group_id, own.group_id or account.group_id)
     _same("status", account.status, own.status)
 
 

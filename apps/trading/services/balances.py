@@ -6,7 +6,13 @@ from decimal import Decimal
 from uuid import UUID
 
 from apps.accounts.domain.ledger import BalanceKind
-from apps.trading.domain.commands import ChangeAccount, ChangeBalance, Outcome, balance_command_id
+from apps.trading.domain.commands import (
+    ChangeAccount,
+    ChangeBalance,
+    MoveAccount,
+    Outcome,
+    balance_command_id,
+)
 from apps.trading.services import executor
 from rtx.kernel.actor import Actor
 
@@ -47,5 +53,31 @@ def change_account(
     return executor.run(
         ChangeAccount(
             account_id=account_id, command_id=command_id, actor=actor, leverage=leverage, status=status
+        )
+    )
+
+
+def move_account(
+    *,
+    account_id: int,
+    group_id: int,
+    command_id: UUID,
+    actor: Actor,
+    leverage: int | None = None,
+    accepts_stop_out: bool = False,
+) -> Outcome:
+    """
+    Move an account to another trading group; what it holds is margined under that group's terms.
+
+    :raises MoveRefused: it does not fit there, or would be stopped out at once.
+    """
+    return executor.run(
+        MoveAccount(
+            account_id=account_id,
+            command_id=command_id,
+            actor=actor,
+            group_id=group_id,
+            leverage=leverage,
+            accepts_stop_out=accepts_stop_out,
         )
     )

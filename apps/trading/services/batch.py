@@ -19,7 +19,7 @@ from psycopg import Cursor
 
 from apps.trading import events
 from apps.trading.domain.book import AccountBook
-from apps.trading.domain.commands import ChangeAccount, Command, Outcome
+from apps.trading.domain.commands import ChangeAccount, Command, MoveAccount, Outcome
 from apps.trading.domain.orders import Order
 from apps.trading.selectors import rows as loaded
 from apps.trading.selectors.markets import Markets, markets
@@ -231,7 +231,8 @@ class BatchRunner:
             if first.fingerprint != fingerprint:
                 raise ClientOrderIdReused("This id already names a request with other content.")
             return Outcome(seq=first.seq, type=first.type, payload=first.payload, repeated=True)
-        view = views.of_group(book.account.group_id)
+        group_id = command.group_id if isinstance(command, MoveAccount) else book.account.group_id
+        view = views.of_group(group_id)  # a move is judged as the group sees it that it moves to
         before = staff_log.state_before(command, book)
         reason = self._guards.refusal(command, book, view)
         outcome = (
@@ -277,7 +278,7 @@ class BatchRunner:
         written.lines.extend(
             rows.line_row(line, event=event, currency=account.currency) for line in outcome.lines
         )
-        if isinstance(command, ChangeAccount):
+        if isinstance(command, ChangeAccount | MoveAccount):
             written.changed_facts.add(account.id)
         for order in outcome.orders:
             symbol_id = written.symbol_ids[order.symbol]
@@ -308,7 +309,9 @@ class BatchRunner:
         rows.write_states(cursor, (used[account_id].account for account_id in changed), now=written.now)
         for account_id in written.changed_facts:
             account = used[account_id].account
-            cursor.execute(rows.UPDATE_ACCOUNT, (account.leverage, account.status, account_id))
+            cursor.execute(
+                rows.UPDATE_ACCOUNT, (account.group_id, account.leverage, account.status, account_id)
+            )
         for effect, answered in written.effects.items():
             effect(answered)
         if events.account_events_appended.receivers:

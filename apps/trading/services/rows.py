@@ -81,7 +81,9 @@ UPDATE_STATES = """
          AS r(account_id bigint, balance numeric, credit numeric, margin numeric, seq bigint)
     WHERE s.account_id = r.account_id
 """
-UPDATE_ACCOUNT = "UPDATE accounts_tradingaccount SET leverage = %s, status = %s WHERE id = %s"
+UPDATE_ACCOUNT = """
+    UPDATE accounts_tradingaccount SET group_id = %s, leverage = %s, status = %s WHERE id = %s
+"""
 
 
 @dataclass(slots=True)

@@ -44,7 +44,7 @@ def state_before(command: Command, book: AccountBook) -> Told | None:
     """Return what a staff command is about to change; None for a command of anybody else."""
     if command.actor.kind is not ActorKind.STAFF:
         return None
-    told = {**_money(book), "leverage": book.account.leverage, "status": book.account.status}
+    told = {**_money(book), **_facts(book)}
     position = book.positions.get(getattr(command, "position_id", 0))
     if position is not None:
         told["position"] = _position(position)
@@ -62,8 +62,7 @@ def action_row(
         "event_seq": outcome.seq,
         "event": outcome.type,
         **_money(book),
-        "leverage": book.account.leverage,
-        "status": book.account.status,
+        **_facts(book),
     }
     position = book.positions.get(getattr(command, "position_id", 0))
     if position is not None:
@@ -108,6 +107,11 @@ def _target(command: Command, outcome: Outcome, book: AccountBook) -> tuple[str,
 def _money(book: AccountBook) -> Told:
     account = book.account
     return {"balance": text(account.balance), "credit": text(account.credit), "margin": text(account.margin)}
+
+
+def _facts(book: AccountBook) -> Told:
+    account = book.account
+    return {"group_id": account.group_id, "leverage": account.leverage, "status": account.status}
 
 
 def _position(position: Position) -> Told:
