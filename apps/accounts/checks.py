@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 
+from apps.audit.domain.signing import SigningKey, public_keys
 from rtx.kernel import encryption
 
 SECRET_CHARS_MIN = 32
@@ -128,6 +129,18 @@ def passwords_are_hashed_slowly() -> list[CheckMessage]:
     return []
 
 
+def audit_key_is_valid() -> list[CheckMessage]:
+    """E020: checkpoints are signed with it; whoever knows a development key can rewrite the logs."""
+    try:
+        key = SigningKey.parsed(settings.AUDIT_SIGNING_KEY)
+        public_keys([*settings.AUDIT_PUBLIC_KEYS, key.public_text])
+    except ValueError as error:
+        return [Error(f"RTX_AUDIT_SIGNING_KEY: {error}.", id="rtx.E020")]
+    if len(set(key.seed)) < 16 or key.seed.isascii():
+        return [Error("RTX_AUDIT_SIGNING_KEY is not random.", id="rtx.E020")]
+    return []
+
+
 CHECKS = (
     debug_is_off,
     hosts_are_named,
@@ -142,6 +155,7 @@ CHECKS = (
     sessions_are_real,
     token_lives_are_bounded,
     passwords_are_hashed_slowly,
+    audit_key_is_valid,
 )
 
 

@@ -2,10 +2,32 @@
 
 from celery import shared_task
 
-from apps.audit.services import approvals
+from apps.audit.models import IntegrityCheck
+from apps.audit.services import approvals, checking, exporting, sealing
 
 
 @shared_task(acks_late=True, ignore_result=True)
 def expire_approvals() -> None:
     """Close what nobody decided in time."""
     approvals.expire_due()
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def seal() -> None:
+    """Seal what settled in every log, then take new checkpoints out of the house."""
+    sealing.seal_all()
+    folder = exporting.folder()
+    if folder is not None:
+        exporting.export_new(folder)
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def verify(check_id: int | None = None) -> None:
+    """Carry out a check that was asked for; without one, make the daily one."""
+    if check_id is None:
+        check, is_new = checking.ask(asked_by="schedule")
+        if not is_new:
+            return
+        check_id = check.pk
+    if IntegrityCheck.objects.filter(pk=check_id, status=IntegrityCheck.Status.RUNNING).exists():
+        checking.run(check_id)

@@ -70,6 +70,11 @@ class Home:
         return self.path / "secrets.env"
 
     @property
+    def audit(self) -> Path:
+        """Where checkpoints leave the database: on one machine, a folder beside it."""
+        return self.path / "audit"
+
+    @property
     def demo_file(self) -> Path:
         return self.path / "demo.json"
 
@@ -231,6 +236,7 @@ _SECRETS: dict[str, Callable[[], str]] = {
     "RTX_TOKEN_SIGNING_KEY": lambda: secrets.token_urlsafe(48),
     "RTX_SEARCH_HASH_KEY": lambda: secrets.token_urlsafe(32),
     "RTX_ENCRYPTION_KEYS": lambda: f"local1:{_key_32()}",
+    "RTX_AUDIT_SIGNING_KEY": lambda: f"local1:{_key_32()}",
     "RTX_METRICS_TOKEN": _password,
     "RTX_POSTGRES_SUPERUSER_PASSWORD": _password,
     "RTX_POSTGRES_OWNER_PASSWORD": _password,

@@ -119,6 +119,7 @@ class Stack:
         """
         return {
             "DJANGO_SETTINGS_MODULE": "rtx.settings.dev",
+            "RTX_AUDIT_EXPORT_DIR": str(self.home.audit),
             **self._application_secrets(),
             **os.environ,
             "PYTHONUNBUFFERED": "1",
@@ -202,6 +203,7 @@ class Stack:
     def _write_environment(self) -> None:
         """Write down how the processes reach their servers, so that `manage.py` can be used beside them."""
         names = {*self._application_secrets(), "DJANGO_SETTINGS_MODULE", "DATABASE_URL", "REDIS_URL"}
+        names.add("RTX_AUDIT_EXPORT_DIR")
         lines = [f"{name}={value}\n" for name, value in self.env.items() if name in names]
         write_private(self.home.run_env_file, "# Exists while RTX runs here.\n" + "".join(lines))
 

@@ -241,6 +241,8 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"  # edi
 # What runs daily or less runs at a time of day: an interval would begin anew with each restart of beat.
 CELERY_BEAT_SCHEDULE = {
     "audit-expire-approvals": {"task": "apps.audit.tasks.expire_approvals", "schedule": 30.0},
+    "audit-seal": {"task": "apps.audit.tasks.seal", "schedule": 3.0, "options": {"expires": 3}},
+    "audit-verify": {"task": "apps.audit.tasks.verify", "schedule": crontab(hour=1, minute=30)},
     "market-build-candles": {"task": "apps.market.tasks.build_candles", "schedule": 30.0},
     "market-partitions": {"task": "apps.market.tasks.maintain_tick_partitions", "schedule": 3600.0},
     "market-sync-holidays": {
@@ -297,6 +299,16 @@ QUOTE_BOARD_FOLLOWS_BUS = env.bool("RTX_QUOTE_BOARD_FOLLOWS_BUS", default=True)
 EXECUTOR_BATCH_MAX = env.int("RTX_EXECUTOR_BATCH_MAX", default=128)
 EXECUTOR_QUEUE_MAX = env.int("RTX_EXECUTOR_QUEUE_MAX", default=4096)
 EXECUTOR_RESULT_TIMEOUT_S = env.float("RTX_EXECUTOR_RESULT_TIMEOUT_S", default=10.0)
+
+# Sealing: which logs, and Ed25519 keys `id:base64(32 bytes)`: the private one signs; public ones of earlier
+# keys stay, so that old checkpoints can be verified. Every checkpoint is written to the folder as well.
+SEALED_LOGS: list[str] = [
+    "apps.accounts.selectors.sealing.JOURNAL",
+    "apps.audit.selectors.staff_log.STAFF_LOG",
+]
+AUDIT_SIGNING_KEY = env.str("RTX_AUDIT_SIGNING_KEY", default="")
+AUDIT_PUBLIC_KEYS: list[str] = env.list("RTX_AUDIT_PUBLIC_KEYS", default=[])
+AUDIT_EXPORT_DIR = env.str("RTX_AUDIT_EXPORT_DIR", default="")
 
 # Risk: the margin monitor parts the accounts (by id) into so many shards.
 RISK_SHARDS = env.int("RTX_RISK_SHARDS", default=1)

@@ -11,6 +11,9 @@ ENCRYPTION_KEYS = env.list(
     "RTX_ENCRYPTION_KEYS", default=["dev:ZGV2LW9ubHkta2V5LWRldi1vbmx5LWtleS1kZXYtb24="]
 )
 SEARCH_HASH_KEY = env.str("RTX_SEARCH_HASH_KEY", default="dev-only-search-hash-key")
+AUDIT_SIGNING_KEY = env.str(
+    "RTX_AUDIT_SIGNING_KEY", default="dev:ZGV2LW9ubHkta2V5LWRldi1vbmx5LWtleS1kZXYtb24="
+)
 SESSIONS_ALWAYS_OPEN = env.bool("RTX_SESSIONS_ALWAYS_OPEN", default=True)
 DEMO = True
 WHITENOISE_USE_FINDERS = True  # no collectstatic in development

@@ -1,7 +1,8 @@
-"""Tables of audit: what staff did, what waits for a second person, requests by key."""
+"""Tables of audit: what staff did, what waits for a second person, requests by key, seals and their checks."""
 
 from apps.audit.models.actions import StaffAction
 from apps.audit.models.approvals import Approval
 from apps.audit.models.requests import StaffRequest
+from apps.audit.models.sealing import Checkpoint, IntegrityCheck
 
-__all__ = ["Approval", "StaffAction", "StaffRequest"]
+__all__ = ["Approval", "Checkpoint", "IntegrityCheck", "StaffAction", "StaffRequest"]

@@ -28,6 +28,8 @@ SAFE: dict[str, Any] = {
     "ACCESS_TOKEN_LIFETIME_S": 900,
     "TOKEN_STATE_CACHE_S": 2,
     "PASSWORD_HASHERS": ["django.contrib.auth.hashers.Argon2PasswordHasher"],
+    "AUDIT_SIGNING_KEY": f"a1:{KEY}",
+    "AUDIT_PUBLIC_KEYS": [],
 }
 
 
@@ -76,6 +78,10 @@ def test_safe_settings_pass(monkeypatch: pytest.MonkeyPatch) -> None:
         ("E013", "ACCESS_TOKEN_LIFETIME_S", 86_400),
         ("E013", "TOKEN_STATE_CACHE_S", 60),
         ("E014", "PASSWORD_HASHERS", ["django.contrib.auth.hashers.MD5PasswordHasher"]),
+        ("E020", "AUDIT_SIGNING_KEY", ""),
+        ("E020", "AUDIT_SIGNING_KEY", "a1:not base64"),
+        ("E020", "AUDIT_SIGNING_KEY", "dev:ZGV2LW9ubHkta2V5LWRldi1vbmx5LWtleS1kZXYtb24="),
+        ("E020", "AUDIT_PUBLIC_KEYS", [f"a1:{KEY}"]),
     ],
 )
 def test_an_unsafe_setting_is_refused(

@@ -1,0 +1,1 @@
+"""The audit's ways to the outside world."""
