@@ -1,4 +1,4 @@
-"""Tables of audit: what staff did, what waits for a second person, requests by key, seals and their checks."""
+"""Tables of audit: what staff did, what waits for a second person, requests by key, seals and checks."""
 
 from apps.audit.models.actions import StaffAction
 from apps.audit.models.approvals import Approval

@@ -28,7 +28,8 @@ def sealed_logs() -> dict[str, SealedLog]:
 
 def uncovered_columns(log: SealedLog, model: type[Model]) -> set[str]:
     """Return the columns of a table that its latest form leaves out: there must be none."""
-    return {field.column for field in model._meta.concrete_fields} - log.covered - set(log.forms[-1])
+    columns = {str(field.column) for field in model._meta.concrete_fields}
+    return columns - log.covered - set(log.forms[-1])
 
 
 def _line_query(log: SealedLog, form: int) -> str:
