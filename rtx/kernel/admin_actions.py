@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import messages
@@ -45,6 +45,9 @@ class OperatorForm(forms.Form):
         help_text="Written into the staff log together with your name.",
     )
     request_key = forms.UUIDField(widget=forms.HiddenInput)
+    unlogged: ClassVar[frozenset[str]] = (
+        frozenset()
+    )  # of these values the staff log tells only that they came
 
     def __init__(self, *args: Any, row: Any = None, asks_reason: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -57,6 +60,9 @@ class OperatorForm(forms.Form):
     def initial_of(cls, row: Any) -> dict[str, Any]:
         """Return what the form shows at first for the row that the action is about."""
         return {}
+
+    def offer_to(self, user: Any) -> None:
+        """Offer only what this person may choose (their reach); called before the form is shown or read."""
 
     @property
     def values(self) -> dict[str, Any]:
@@ -81,6 +87,7 @@ class Operation:
     reason: str
     request_key: uuid.UUID
     values: Mapping[str, Any] = field(default_factory=dict)
+    unlogged: frozenset[str] = frozenset()
 
 
 def operator_action(
@@ -110,9 +117,10 @@ def operator_action(
             rows = _rows(model_admin, request, queryset, object_id)
             row = rows[0] if len(rows) == 1 else None
             is_confirmed = CONFIRMED in request.POST
-            data = request.POST if is_confirmed else None
+            data, files = (request.POST, request.FILES) if is_confirmed else (None, None)
             initial = {"request_key": uuid.uuid4(), **(form.initial_of(row) if row is not None else {})}
-            asked = form(data, row=row, asks_reason=asks_reason, initial=initial)
+            asked = form(data, files, row=row, asks_reason=asks_reason, initial=initial)
+            asked.offer_to(request.user)
             if is_confirmed and asked.is_valid():
                 reason = asked.cleaned_data.get("reason", "")
                 operation = Operation(
@@ -121,6 +129,7 @@ def operator_action(
                     reason=reason,
                     request_key=asked.cleaned_data["request_key"],
                     values=asked.values,
+                    unlogged=asked.unlogged,
                 )
                 for note in asked.notes:
                     messages.warning(request, note)
@@ -191,7 +200,11 @@ def _perform(
 
 def _asked(operation: Operation) -> dict[str, Any]:
     """Return what the action's form asked for, as text."""
-    return {name: str(value) for name, value in operation.values.items() if value not in (None, "")}
+    return {
+        name: staff_log.MASKED if name in operation.unlogged else str(value)
+        for name, value in operation.values.items()
+        if value not in (None, "")
+    }
 
 
 def _ask(
