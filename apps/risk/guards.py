@@ -33,6 +33,7 @@ from apps.trading.domain.commands import (
     Outcome,
     PlaceMarket,
     PlacePending,
+    ReversePosition,
     TriggerOrder,
 )
 from apps.trading.domain.orders import IMMEDIATE, Entry, OrderType, RejectReason
@@ -45,7 +46,7 @@ PROVIDERS_KEPT = timedelta(seconds=1)
 
 NEW = (PlaceMarket, PlacePending)
 WORKING = (TriggerOrder, ModifyOrder)
-PASSING = (PlaceMarket, PlacePending, TriggerOrder)
+PASSING = (PlaceMarket, PlacePending, TriggerOrder, ReversePosition)
 RATE_LIMIT = RejectReason.RATE_LIMIT
 ENTERS = (Entry.IN, Entry.INOUT)
 
@@ -107,9 +108,12 @@ class ControlsGuard:
 
 
 def symbol_of(command: Command, book: AccountBook) -> str | None:
-    """Return the symbol of a guarded command; None: it names an order that does not work any more."""
+    """Return the symbol of a guarded command; None: it names what is no longer there."""
     if isinstance(command, NEW):
         return command.symbol
+    if isinstance(command, ReversePosition):
+        held = book.positions.get(command.position_id)
+        return None if held is None else held.symbol
     order = book.orders.get(command.order_id) if isinstance(command, WORKING) else None
     return None if order is None else order.symbol
 

@@ -22,6 +22,7 @@ from apps.trading.domain.commands import (
     ModifyPosition,
     PlaceMarket,
     PlacePending,
+    ReversePosition,
     StopOut,
     SwapDue,
     TrailStop,
@@ -219,6 +220,18 @@ def close_by(position_id: int, opposite_id: int, **more: Any) -> CloseBy:
 def close_all(symbol: str | None = None, **more: Any) -> CloseAll:
     """Return the close of every position, or of those on a symbol."""
     return _named(CloseAll, symbol=symbol, **more)
+
+
+def reverse(position_id: int, side: Side, price: str, *, lots: str = "1", **more: Any) -> ReversePosition:
+    """Return the approved reversal of a position, as it was agreed on."""
+    return _command(
+        ReversePosition,
+        position_id=position_id,
+        side=side,
+        volume=D(lots),
+        price=D(price),
+        **{"deviation": 0, "actor": DEALER, **more},
+    )
 
 
 def stop_out(**more: Any) -> StopOut:

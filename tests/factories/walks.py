@@ -33,7 +33,7 @@ from apps.trading.domain.pricing import ConversionTable, MarketView
 from apps.trading.domain.triggers import TriggerVoid
 from rtx.kernel.actor import Actor
 from rtx.kernel.money import booked
-from tests.factories.books import GROUP, NOON, QUOTES, SYMBOLS, TRADER
+from tests.factories.books import DEALER, GROUP, NOON, QUOTES, SYMBOLS, TRADER
 
 D = Decimal
 ENGINE = Actor.system("triggers")
@@ -124,6 +124,7 @@ steps = st.lists(
         st.tuples(st.just("close"), _which, st.none() | _lots),
         st.tuples(st.just("close_by"), _which, _which),
         st.tuples(st.just("close_all"), st.none() | _symbols),
+        st.tuples(st.just("reverse"), _which),
         st.tuples(st.just("swaps"), st.integers(-900, 300)),
         st.tuples(st.just("quote"), _symbols, st.integers(-300, 300), st.integers(1, 30)),
         st.tuples(st.just("money"), st.sampled_from(list(BalanceKind)), st.integers(-900_000, 900_000)),
@@ -349,6 +350,16 @@ class Walk:
 
     def _close_all(self, base: Any, number: str, symbol: str | None) -> c.Command:
         return c.CloseAll(**base, client_order_id=number, symbol=symbol)
+
+    def _reverse(self, base: Any, number: str, which: int) -> c.Command | None:
+        held = self.book.positions.get(self._position_id(which))
+        if held is None:
+            return None
+        bid, ask = self.prices[held.symbol]
+        asked = {"position_id": held.id, "side": held.side, "volume": held.volume, "deviation": 9}
+        return c.ReversePosition(
+            **{**base, "actor": DEALER}, **asked, price=bid if held.side is Side.BUY else ask
+        )
 
     def _swaps(self, base: Any, number: str, cents: int) -> c.Command | None:
         held = list(self.book.positions.values())

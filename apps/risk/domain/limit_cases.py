@@ -127,7 +127,7 @@ class Case:
         rate = market.rate(terms.symbol.margin_currency, book.account.currency, selling=asked.side is not BUY)
         if rate is None:
             return None
-        held = book.of_symbol(asked.symbol)
+        held = [p for p in book.of_symbol(asked.symbol) if p is not asked.closes]
         volume = asked.volume
         if self.is_netting and held and held[0].side is not asked.side:
             volume, held = volume - held[0].volume, []

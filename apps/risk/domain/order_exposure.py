@@ -19,9 +19,10 @@ from apps.trading.domain.commands import (
     ModifyOrder,
     PlaceMarket,
     PlacePending,
+    ReversePosition,
     TriggerOrder,
 )
-from apps.trading.domain.orders import Side
+from apps.trading.domain.orders import Position, Side
 from apps.trading.domain.pricing import MarketView
 from rtx.kernel.money import ZERO
 
@@ -34,7 +35,8 @@ BUY = Side.BUY
 class Asked(NamedTuple):
     """
     An order that may add exposure. `fills`: it fills now, else it waits; `order_id`: the working order that
-    it fills or changes (0: none); `replaced_lots`: what that one was.
+    it fills or changes (0: none); `replaced_lots`: what that one was; `closes`: the position that leaves
+    before it (a reversal).
     """
 
     symbol: str
@@ -44,14 +46,20 @@ class Asked(NamedTuple):
     is_new: bool
     order_id: int = 0
     replaced_lots: Decimal = ZERO
+    closes: Position | None = None
 
 
 def asked_of(command: Command, book: AccountBook) -> Asked | None:
-    """Return what a guarded command asks for; None: it names an order that does not work any more."""
+    """Return what a guarded command asks for; None: it names what is no longer there."""
     if isinstance(command, PlaceMarket):
         return Asked(command.symbol, command.side, command.volume, True, True)
     if isinstance(command, PlacePending):
         return Asked(command.symbol, command.side, command.volume, False, True)
+    if isinstance(command, ReversePosition):
+        held = book.positions.get(command.position_id)
+        if held is None:
+            return None
+        return Asked(held.symbol, held.side.opposite, held.volume, True, False, closes=held)
     if not isinstance(command, TriggerOrder | ModifyOrder):
         return None
     order = book.orders.get(command.order_id)
@@ -108,8 +116,14 @@ class Lots(NamedTuple):
     def after(self, asked: Asked, *, is_netting: bool, filled: bool | None = None) -> "Lots":
         """Return what is there once an order is done; `filled` overrides whether it fills or waits."""
         buys, sells, positions, waiting_buys, waiting_sells = self
-        _, side, volume, fills, _, _, replaced_lots = asked
+        _, side, volume, fills, _, _, replaced_lots, closes = asked
         is_buy = side is BUY
+        if closes is not None:
+            positions -= 1
+            if is_buy:
+                sells -= closes.volume
+            else:
+                buys -= closes.volume
         if replaced_lots:
             if is_buy:
                 waiting_buys -= replaced_lots

@@ -3,8 +3,8 @@ The account book: one trading account with its positions and working orders, as 
 
 It alone decides what a command does to an account. It knows no database and no clock. The rules of each
 kind of command stand in one file: market_orders.py, pending_orders.py, order_triggers.py, stops.py,
-closing.py, operations.py, moves.py, stop_out.py; what they share in filling.py. What it decides is an event;
-replaying.py derives the account again from them.
+closing.py, reversal.py, operations.py, moves.py, stop_out.py; what they share in filling.py. What it decides
+is an event; replaying.py derives the account again from them.
 """
 
 from collections.abc import Callable
@@ -18,6 +18,7 @@ from apps.trading.domain import (
     operations,
     order_triggers,
     pending_orders,
+    reversal,
     stop_out,
     stops,
 )
@@ -39,6 +40,7 @@ from apps.trading.domain.commands import (
     Outcome,
     PlaceMarket,
     PlacePending,
+    ReversePosition,
     StopOut,
     TrailStop,
     TriggerOrder,
@@ -61,6 +63,7 @@ HANDLERS: dict[type[Command], Callable[..., Outcome]] = {
     ClosePosition: closing.close,
     CloseBy: closing.close_by,
     CloseAll: closing.close_all,
+    ReversePosition: reversal.reverse,
     ChangeBalance: operations.change_balance,
     ChangeAccount: operations.change_account,
     MoveAccount: moves.move,
@@ -102,7 +105,7 @@ class AccountBook(Desk):
                     return False
                 volume = command.volume
         else:
-            return False
+            return isinstance(command, ReversePosition)
         held = self.net_position(symbol)
         return held is None or held.side is side or volume > held.volume
 
@@ -112,6 +115,7 @@ class AccountBook(Desk):
 
         :raises TriggerVoid: nothing would be set off, so there is nothing to refuse.
         :raises OrderNotWorking: there is no such working order to change.
+        :raises PositionNotFound: there is no such position to reverse.
         """
         if isinstance(command, PlaceMarket):
             self.terms_of(command.symbol, market, is_held=False)
@@ -123,12 +127,16 @@ class AccountBook(Desk):
             return order_triggers.trigger(self, command, market, now, refusal=reason)
         if isinstance(command, ModifyOrder):
             return pending_orders.modify(self, command, market, now, refusal=reason)
+        if isinstance(command, ReversePosition):
+            return reversal.reverse(self, command, market, now, refusal=reason)
         raise TypeError(f"only orders are guarded, not {type(command).__name__}")
 
     def tickets_for(self, command: Command) -> int:
         """Return how many numbers a command will take, as far as can be told before."""
         if isinstance(command, CloseAll):
             return closing.tickets_needed(self, command) + TICKETS_PER_COMMAND
+        if isinstance(command, ReversePosition):
+            return TICKETS_PER_COMMAND + 1
         if isinstance(command, StopOut):
             return TICKETS_PER_COMMAND + 2 * len(self.positions)
         return TICKETS_PER_COMMAND

@@ -40,7 +40,7 @@ def _close_one(
     terms = desk.terms_of(held.symbol, market, is_held=True)
     reason = checks.permission(
         status=desk.account.status, terms=terms, side=order.side, reduces=True, actor=actor.kind
-    ) or _queue_jumped(desk, held, market=market, actor=actor)
+    ) or queue_jumped(desk, held, market=market, actor=actor)
     if not reason and order.volume != held.volume:
         reason = (
             RejectReason.INVALID_VOLUME
@@ -56,7 +56,7 @@ def _close_one(
     return desk.fill(order, held=held, price=price, terms=terms, market=market)
 
 
-def _queue_jumped(desk: Desk, held: Position, *, market: MarketView, actor: Actor) -> RejectReason | None:
+def queue_jumped(desk: Desk, held: Position, *, market: MarketView, actor: Actor) -> RejectReason | None:
     """Where a group closes first in, first out, only a side's oldest position may be closed by hand."""
     terms = market.terms(held.symbol)
     if terms is None or not terms.group.closes_fifo or actor.kind is ActorKind.SYSTEM:
@@ -95,8 +95,8 @@ def close_by(desk: Desk, command: CloseBy, market: MarketView, now: datetime) ->
             reduces=True,
             actor=command.actor.kind,
         )
-        or _queue_jumped(desk, held, market=market, actor=command.actor)
-        or _queue_jumped(desk, opposite, market=market, actor=command.actor)
+        or queue_jumped(desk, held, market=market, actor=command.actor)
+        or queue_jumped(desk, opposite, market=market, actor=command.actor)
         or checks.tradable(held.symbol, market=market)
     )
     if reason:

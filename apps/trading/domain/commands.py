@@ -222,6 +222,23 @@ class CloseAll(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReversePosition(Command):
+    """
+    Turn a position of the B-book round: close it whole and open as much the other way, at one price.
+
+    `side` and `volume` are what the position must still be, `price` what was agreed on; a present one more
+    than `deviation` points away from it, either way, is refused as a requote. The command's id is the
+    reversal's.
+    """
+
+    position_id: int
+    side: Side
+    volume: Decimal
+    price: Decimal
+    deviation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SwapDue:
     """One position's charge for one night (negative: the client pays), computed by swaps.py."""
 

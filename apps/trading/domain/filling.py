@@ -211,9 +211,16 @@ class Desk(Holdings):
         if deal is None:
             return RejectReason.OFF_QUOTES
         result = deals.settle(deal, position=held, currency=self.account.currency)
-        reason = None if deal.entry is Entry.OUT else self._lacks_money(deal, result, market)
-        if reason:
-            return reason
+        if deal.entry is not Entry.OUT:
+            reason = self.lacks_money(
+                deal.symbol,
+                after=self.positions_after(deal, result),
+                brought=result.profit + result.swap + deal.commission,
+                market=market,
+                order_id=deal.order_id,
+            )
+            if reason:
+                return reason
         return self.book(order, deal, result)
 
     def book(self, order: Order, deal: Deal, result: Settlement) -> Filled:
@@ -313,25 +320,26 @@ class Desk(Holdings):
         gains = (moved if leaving.side is Side.BUY else -moved) > 0
         return market.rate(leaving.terms.profit_currency, currency, selling=gains, fresh=True)
 
-    def _lacks_money(self, deal: Deal, result: Settlement, market: MarketView) -> RejectReason | None:
+    def lacks_money(
+        self, symbol: str, *, after: list[Position], brought: Decimal, market: MarketView, order_id: int = 0
+    ) -> RejectReason | None:
         """
-        Refuse a deal that needs more margin than the account can carry after it.
+        Refuse what needs more margin than the account can carry once it holds `after`.
 
-        Free margin after the deal counts everything the deal brings: commission, its opening spread, its
-        margin. The filled order's own reserve is gone by then. A deal that raises neither margin nor exposure
-        is never refused. Margin alone does not tell: an addition at a better price may lower it, a flip turns
+        Free margin then counts all that comes with it: profit, swap and commission (`brought`), the opening
+        spread, the margin; the filled order's own reserve is gone. What raises neither margin nor exposure is
+        never refused. Margin alone does not tell: an addition at a better price may lower it, a flip turns
         the exposure round at the same margin.
         """
-        after = self.positions_after(deal, result)
-        on_symbol = [position for position in after if position.symbol == deal.symbol]
-        need = self.margin_with(deal.symbol, positions=on_symbol, without=deal.order_id)
-        if need <= self.margin_without(deal.order_id) and not self.grows(deal.symbol, on_symbol):
+        on_symbol = [position for position in after if position.symbol == symbol]
+        need = self.margin_with(symbol, positions=on_symbol, without=order_id)
+        if need <= self.margin_without(order_id) and not self.grows(symbol, on_symbol):
             return None
         floating = self.floating(after, market)
         if floating is None:
             return RejectReason.OFF_QUOTES
         account = self.account
-        equity = account.balance + account.credit + floating + result.profit + result.swap + deal.commission
+        equity = account.balance + account.credit + floating + brought
         return RejectReason.NO_MONEY if equity < need else None
 
     # -- saying what happened

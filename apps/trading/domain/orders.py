@@ -139,6 +139,8 @@ class RejectReason(StrEnum):
     FROZEN = "frozen"
     ACCOUNT_DISABLED = "account_disabled"
     POSITION_NOT_FOUND = "position_not_found"
+    POSITION_CHANGED = "position_changed"
+    A_BOOK = "a_book"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -138,6 +138,7 @@ _DERIVED: dict[str, Callable[[Replay, Payload], list[Line]]] = {
     "order_filled": Replay._fills,
     "positions_closed": Replay._fills,
     "positions_closed_by": Replay._fills,
+    "position_reversed": Replay._fills,
     "stopped_out": Replay._stops_out,
     "balance_protected": Replay._stops_out,
     "order_placed": Replay._works,

@@ -33,7 +33,9 @@ from apps.trading.domain.statements import (
 )
 from rtx.kernel.money import ZERO, booked
 
-DEALING = frozenset({"order_filled", "positions_closed", "positions_closed_by", "stopped_out"})
+DEALING = frozenset(
+    {"order_filled", "positions_closed", "positions_closed_by", "position_reversed", "stopped_out"}
+)
 PROTECTING = frozenset({"stopped_out", "balance_protected"})
 PROTECTION = "Negative balance protection"
 

@@ -22,13 +22,14 @@ from apps.trading.domain.commands import (
     Outcome,
     PlaceMarket,
     PlacePending,
+    ReversePosition,
     TriggerOrder,
 )
 from apps.trading.domain.orders import RejectReason
 from apps.trading.domain.pricing import MarketView
 from apps.trading.selectors.markets import Markets
 
-GUARDED = (PlaceMarket, PlacePending, TriggerOrder, ModifyOrder)
+GUARDED = (PlaceMarket, PlacePending, TriggerOrder, ModifyOrder, ReversePosition)
 NOTED = (*GUARDED, ChangeBalance)  # money paid in or out moves what losses are measured against
 
 

@@ -87,7 +87,7 @@ def test_free_margin_is_never_decided_wrongly(group, steps):
     for command, outcome in walk.taken(steps):
         market = walk.market()
         risks_more = walk.account.margin > margin_before or _turns_or_grows(before, walk.book)
-        if outcome.type in ("order_filled", "order_placed") and risks_more:
+        if outcome.type in ("order_filled", "order_placed", "position_reversed") and risks_more:
             assert walk.book.valuation(market).free_margin >= 0
         if outcome.refusal is RejectReason.NO_MONEY and outcome.order is not None:
             rich = before.apply(command, market=market, now=walk.now)
@@ -167,6 +167,7 @@ def test_random_steps_do_trade():
         ("market", "EURUSD", Side.SELL, D("0.30"), 0),
         ("close_by", 0, 1),
         ("leverage", 50),
+        ("reverse", 0),
         ("close_all", None),
     ]
 
@@ -184,5 +185,6 @@ def test_random_steps_do_trade():
         "swaps_charged": 1,
         "positions_closed_by": 1,
         "account_changed": 1,
+        "position_reversed": 1,
         "positions_closed": 1,
     }
