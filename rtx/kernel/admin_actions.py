@@ -5,11 +5,12 @@ shown.
 The decorated method makes the service call and returns a sentence about its result (or None). A typed error
 of the service becomes a message. The same method serves the list (`actions`) and the detail page
 (`actions_detail`). It runs in one transaction with its entry in the staff log; an action that `runs_commands`
-waits for the executor, which must not happen inside a transaction and writes the entry itself.
+waits for the executor, which must not happen inside a transaction and writes the entry itself. With a
+`preview` there is a step between form and deed: what would happen is shown first (dry_runs.py).
 """
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, ClassVar
@@ -26,8 +27,9 @@ from django.urls import reverse
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from rtx.kernel import staff_log
+from rtx.kernel import clock, dry_runs, staff_log
 from rtx.kernel.actor import Actor
+from rtx.kernel.dry_runs import DryRun
 from rtx.kernel.errors import RtxError
 
 ROWS_MAX = 50
@@ -90,6 +92,9 @@ class Operation:
     unlogged: frozenset[str] = frozenset()
 
 
+Preview = Callable[[Any, Any, Operation], DryRun]
+
+
 def operator_action(
     label: str,
     *,
@@ -100,11 +105,14 @@ def operator_action(
     form: type[OperatorForm] = OperatorForm,
     variant: ActionVariant = ActionVariant.DANGER,
     runs_commands: bool = False,
+    preview: Preview | None = None,
 ) -> Callable[[Callable[..., str | None]], Callable[..., HttpResponse]]:
     """
     Turn `method(self, row, operation) -> sentence` into an action of a list and of a detail page.
 
     An action whose `form` asks for more than a reason belongs to the detail page: its form shows one row.
+    `preview(self, row, operation)` tells what the method would do; it is then done only once that was seen. What
+    the form asks for travels through the page of the dry run: no files and no secrets there.
     """
 
     def decorate(method: Callable[..., str | None]) -> Callable[..., HttpResponse]:
@@ -121,7 +129,8 @@ def operator_action(
             initial = {"request_key": uuid.uuid4(), **(form.initial_of(row) if row is not None else {})}
             asked = form(data, files, row=row, asks_reason=asks_reason, initial=initial)
             asked.offer_to(request.user)
-            if is_confirmed and asked.is_valid():
+            shown_as = {"name": method.__name__, "label": label, "warning": warning, "variant": variant}
+            if is_confirmed and asked.is_valid() and dry_runs.EDIT not in request.POST:
                 reason = asked.cleaned_data.get("reason", "")
                 operation = Operation(
                     actor=Actor.of(request, reason=reason),
@@ -131,11 +140,15 @@ def operator_action(
                     values=asked.values,
                     unlogged=asked.unlogged,
                 )
+                if preview is not None:
+                    tried = _try(model_admin, rows, preview, operation)
+                    doubts = dry_runs.doubts(request, tried, now=clock.now())
+                    if dry_runs.SEAL not in request.POST or doubts:
+                        return _show(model_admin, request, rows, tried, doubts=doubts, **shown_as)
                 for note in asked.notes:
                     messages.warning(request, note)
                 _perform(model_admin, request, rows, method, operation, runs_commands=runs_commands)
                 return HttpResponseRedirect(_url_after(model_admin, request, object_id))
-            shown_as = {"name": method.__name__, "label": label, "warning": warning, "variant": variant}
             return _ask(model_admin, request, rows, asked, back=object_id, **shown_as)
 
         shown: Any = run
@@ -196,6 +209,50 @@ def _perform(
                 staff_log.record_refusal(**entry, after=_asked(operation), detail=error.detail)
         else:
             messages.success(request, f"{name}: {said or 'done'}")
+
+
+def _try(model_admin: Any, rows: list[Any], preview: Preview, operation: Operation) -> dict[str, DryRun]:
+    """Return what would become of each row; one that cannot even be tried is told with the reason."""
+    tried = {}
+    for row in rows:
+        try:
+            tried[str(row.pk)] = preview(model_admin, row, operation)
+        except RtxError as error:
+            tried[str(row.pk)] = DryRun(refusal=error.detail)
+    return tried
+
+
+def _show(
+    model_admin: Any,
+    request: HttpRequest,
+    rows: list[Any],
+    tried: dict[str, DryRun],
+    *,
+    name: str,
+    label: str,
+    warning: str,
+    variant: ActionVariant,
+    doubts: Sequence[str],
+) -> HttpResponse:
+    """Show what would happen, with the way back to the form and the one to its confirmation."""
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "title": label,
+        "opts": model_admin.opts,
+        "action_name": name,
+        "runs": [(row, tried[str(row.pk)]) for row in rows],
+        "doubts": doubts if dry_runs.SEAL in request.POST else (),
+        "may_confirm": any(not run.refusal for run in tried.values()),
+        "warning": warning,
+        "reason": request.POST.get("reason", ""),
+        "content": dry_runs.content_of(request),
+        "seal": dry_runs.seal(request, tried, now=clock.now()),
+        "seal_name": dry_runs.SEAL,
+        "edit_name": dry_runs.EDIT,
+        "max_age_s": dry_runs.MAX_AGE_S,
+        "variant": "danger" if variant is ActionVariant.DANGER else "primary",
+    }
+    return TemplateResponse(request, "admin/operator_preview.html", context)
 
 
 def _asked(operation: Operation) -> dict[str, Any]:

@@ -17,13 +17,16 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
 
 from apps.accounts.models import Client, TradingAccount
-from apps.trading.admin.common import SIDE_TONES, STATUS_TONES, staff_key
-from apps.trading.admin.positions import CLOSE_POSITION, value
+from apps.trading.admin.commands import closing_all
+from apps.trading.admin.common import SIDE_TONES, STATUS_TONES
+from apps.trading.admin.dry_runs import dry_run_of
 from apps.trading.admin.statements import StatementDownload
 from apps.trading.forms import CloseAllForm
+from apps.trading.permissions import CLOSE_POSITION
 from apps.trading.selectors import books
 from apps.trading.selectors.markets import markets
-from apps.trading.services import balances, positions
+from apps.trading.selectors.valued import value
+from apps.trading.services import balances, executor
 from rtx.kernel import clock, encryption
 from rtx.kernel.admin import as_id
 from rtx.kernel.admin_actions import Operation, operator_action
@@ -89,15 +92,11 @@ class TradingAccountAdmin(StatementDownload):
         icon="close",
         form=CloseAllForm,
         runs_commands=True,
+        preview=dry_run_of(closing_all),
     )
     def close_all(self, account: TradingAccount, operation: Operation) -> str:
         """Close all positions of the account, or of one symbol; what stays open is named."""
-        outcome = positions.close_all(
-            account_id=account.pk,
-            symbol=operation.values["symbol"] or None,
-            client_order_id=staff_key(operation, account),
-            actor=operation.actor,
-        )
+        outcome = executor.run(closing_all(account, operation))
         closed, failed = outcome.payload["orders"], outcome.payload["failed"]
         said = f"{len(closed)} positions closed"
         if failed:

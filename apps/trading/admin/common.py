@@ -12,7 +12,6 @@ from django.utils.safestring import SafeString
 from apps.accounts.models import TradingAccount
 from apps.market.models import Symbol
 from rtx.kernel.admin import OperatedModelAdmin, as_id
-from rtx.kernel.admin_actions import Operation
 from rtx.kernel.admin_display import badge, instant, link, number
 
 SIDE_TONES = {"buy": "good", "sell": "bad"}
@@ -26,11 +25,6 @@ STATUS_TONES = {
     "expired": "muted",
 }
 SYMBOLS_FOUND_MAX = 50
-
-
-def staff_key(operation: Operation, row: Any) -> str:
-    """Return the id that makes a submission about a row the same request when it comes again."""
-    return f"staff-{operation.request_key.hex}-{row.pk}"
 
 
 def told(values: Mapping[str, Any]) -> str:

@@ -17,16 +17,18 @@ from unfold.contrib.filters.admin import (
 from unfold.enums import ActionVariant
 
 from apps.accounts.models import TradingAccount
-from apps.trading.admin.common import STATUS_TONES, TicketAdmin, staff_key, told
-from apps.trading.forms import OrderChangeForm, order_changes
+from apps.trading.admin.commands import canceling, modifying_order
+from apps.trading.admin.common import STATUS_TONES, TicketAdmin, told
+from apps.trading.admin.dry_runs import dry_run_of
+from apps.trading.forms import OrderChangeForm
 from apps.trading.models import Deal, Order
-from apps.trading.services import orders
+from apps.trading.permissions import CANCEL_ORDER, MODIFY_ORDER
+from apps.trading.services import executor
+from apps.trading.services.orders import accepted
 from rtx.kernel.admin import ReadOnlyTabularInline, as_id
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import EMPTY, amount, badge, instant, link_to, number, pretty_json, price
 
-CANCEL_ORDER = "trading.cancel_order"
-MODIFY_ORDER = "trading.modify_order"
 WORKING = (Order.Status.WORKING, Order.Status.PARTIALLY_FILLED)
 
 
@@ -145,15 +147,11 @@ class OrderAdmin(TicketAdmin):
         warning="Each order is taken back for good.",
         icon="close",
         runs_commands=True,
+        preview=dry_run_of(canceling),
     )
     def cancel(self, order: Order, operation: Operation) -> str:
         """Take one order back; the same submission again finds the first outcome."""
-        orders.cancel(
-            account_id=order.account_id,
-            order_id=order.pk,
-            key=staff_key(operation, order),
-            actor=operation.actor,
-        )
+        accepted(executor.run(canceling(order, operation)))
         return "canceled"
 
     @operator_action(
@@ -164,16 +162,11 @@ class OrderAdmin(TicketAdmin):
         form=OrderChangeForm,
         variant=ActionVariant.DEFAULT,
         runs_commands=True,
+        preview=dry_run_of(modifying_order),
     )
     def modify(self, order: Order, operation: Operation) -> str:
         """Change one order's price, volume, stops or expiry."""
-        orders.modify(
-            account_id=order.account_id,
-            order_id=order.pk,
-            changes=order_changes(operation.values),
-            key=staff_key(operation, order),
-            actor=operation.actor,
-        )
+        accepted(executor.run(modifying_order(order, operation)))
         return told(operation.values)
 
     def get_fieldsets(self, request: HttpRequest, obj: Order | None = None) -> Any:

@@ -3,7 +3,6 @@ The page of open positions, valued at the present prices. They change through ac
 """
 
 import json
-from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
@@ -13,61 +12,21 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RelatedDropdownFilter
 from unfold.enums import ActionVariant
 
-from apps.trading.admin.common import TicketAdmin, staff_key, told
+from apps.trading.admin.commands import closing, closing_by, modifying_position, reversing
+from apps.trading.admin.common import TicketAdmin, told
+from apps.trading.admin.dry_runs import dry_run_of
 from apps.trading.admin.orders import deals_of_position
-from apps.trading.domain import orders as domain
-from apps.trading.domain import profit
 from apps.trading.domain.commands import Outcome
-from apps.trading.forms import CloseByForm, PartialCloseForm, PositionChangeForm, position_changes
+from apps.trading.forms import CloseByForm, PartialCloseForm, PositionChangeForm, ReverseForm
 from apps.trading.models import Position
-from apps.trading.selectors.markets import markets
-from apps.trading.services import positions
-from rtx.kernel import clock
+from apps.trading.permissions import CLOSE_POSITION, MODIFY_POSITION, REVERSE_POSITION
+from apps.trading.selectors.valued import value
+from apps.trading.services import executor, reversals
+from apps.trading.services.orders import accepted
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import amount, instant, number, pretty_json, price
 from rtx.kernel.admin_filters import ReachableGroupFilter
 from rtx.kernel.errors import Conflict
-
-CLOSE_POSITION = "trading.close_position"
-MODIFY_POSITION = "trading.modify_position"
-
-
-def value(rows: Iterable[Position]) -> None:
-    """
-    Note on each row its present closing price and floating profit, all at one instant; None without a price.
-    """
-    found = list(rows)
-    if not found:
-        return
-    views = markets(now=clock.now())
-    for row in found:
-        market = views.of_group(row.account.group_id)
-        held = as_domain(row)
-        quote = market.client(row.symbol.name)
-        shown: Any = row
-        shown.closing_price = None if quote is None else quote.bid if row.side == "buy" else quote.ask
-        shown.floating = profit.floating(held, market=market, currency=row.account.currency)
-
-
-def as_domain(row: Position) -> domain.Position:
-    """Return the row as the book sees it."""
-    return domain.Position(
-        id=row.pk,
-        symbol=row.symbol.name,
-        side=domain.Side(row.side),
-        volume=row.volume,
-        cost=row.cost,
-        margin_rate=row.margin_rate,
-        terms=domain.ContractTerms.decoded(row.terms),
-        book=row.book,
-        last_deal_id=row.last_deal_id,
-        opened_at=row.opened_at,
-        stop_loss=row.stop_loss,
-        take_profit=row.take_profit,
-        trailing_points=row.trailing_points,
-        swap=row.swap,
-        commission=row.commission,
-    )
 
 
 class CloseRefused(Conflict):
@@ -116,6 +75,7 @@ class PositionAdmin(TicketAdmin):
     actions = ["close_at_market"]
     actions_detail = [
         "modify",
+        "reverse",
         {"title": "Close in part", "icon": "content_cut", "items": ["close_part", "close_by"]},
         "close_at_market",
     ]
@@ -162,15 +122,11 @@ class PositionAdmin(TicketAdmin):
         warning="Each position is closed in full at the client's present price. This cannot be undone.",
         icon="close",
         runs_commands=True,
+        preview=dry_run_of(closing),
     )
     def close_at_market(self, position: Position, operation: Operation) -> str:
         """Close one position; the same submission again finds the first outcome."""
-        outcome = positions.close(
-            account_id=position.account_id,
-            position_id=position.pk,
-            client_order_id=staff_key(operation, position),
-            actor=operation.actor,
-        )
+        outcome = executor.run(closing(position, operation))
         return f"closed by order #{filled(outcome)['id']}"
 
     @operator_action(
@@ -181,16 +137,11 @@ class PositionAdmin(TicketAdmin):
         form=PositionChangeForm,
         variant=ActionVariant.DEFAULT,
         runs_commands=True,
+        preview=dry_run_of(modifying_position),
     )
     def modify(self, position: Position, operation: Operation) -> str:
         """Change stop loss, take profit or trailing distance."""
-        positions.modify(
-            account_id=position.account_id,
-            position_id=position.pk,
-            changes=position_changes(operation.values),
-            key=staff_key(operation, position),
-            actor=operation.actor,
-        )
+        accepted(executor.run(modifying_position(position, operation)))
         return told(operation.values)
 
     @operator_action(
@@ -200,17 +151,11 @@ class PositionAdmin(TicketAdmin):
         icon="content_cut",
         form=PartialCloseForm,
         runs_commands=True,
+        preview=dry_run_of(closing),
     )
     def close_part(self, position: Position, operation: Operation) -> str:
         """Close some lots at the market."""
-        outcome = positions.close(
-            account_id=position.account_id,
-            position_id=position.pk,
-            volume=operation.values["volume"],
-            client_order_id=staff_key(operation, position),
-            actor=operation.actor,
-        )
-        order = filled(outcome)
+        order = filled(executor.run(closing(position, operation)))
         return f"{order['filled_volume']} lots closed by order #{order['id']}"
 
     @operator_action(
@@ -220,18 +165,33 @@ class PositionAdmin(TicketAdmin):
         icon="swap_horiz",
         form=CloseByForm,
         runs_commands=True,
+        preview=dry_run_of(closing_by),
     )
     def close_by(self, position: Position, operation: Operation) -> str:
         """Close one position by an opposite one."""
-        outcome = positions.close_by(
-            account_id=position.account_id,
-            position_id=position.pk,
-            opposite_id=operation.values["opposite_id"],
-            client_order_id=staff_key(operation, position),
-            actor=operation.actor,
-        )
-        order = filled(outcome)
+        order = filled(executor.run(closing_by(position, operation)))
         return f"{order['filled_volume']} lots closed by #{operation.values['opposite_id']}"
+
+    @operator_action(
+        "Reverse",
+        permission=REVERSE_POSITION,
+        warning="Asks a second person to turn the position round. It happens when they approve, at the "
+        "client's price of that moment; stop loss, take profit and trailing stop end with the old side.",
+        icon="swap_vert",
+        form=ReverseForm,
+        runs_commands=True,  # asking for it writes its own entry into the staff log
+        preview=dry_run_of(reversing),
+    )
+    def reverse(self, position: Position, operation: Operation) -> str:
+        """Ask for the reversal of one position."""
+        asked = reversals.ask(
+            position_id=position.pk,
+            deviation=operation.values["deviation"],
+            actor=operation.actor,
+            user_id=operation.actor.user_id or 0,
+            key=operation.request_key.hex,
+        )
+        return f"waits for a second person (approval {asked['approval']})"
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Value the rows of the page at one instant."""

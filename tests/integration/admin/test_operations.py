@@ -14,6 +14,7 @@ from apps.market.models import Symbol, TradingSession
 from apps.market.services.board import board
 from apps.trading.models import Order, Position
 from tests.factories.house import House, buy, staff
+from tests.factories.operating import confirm
 from tests.integration.admin.conftest import signed_in
 
 pytestmark = pytest.mark.django_db
@@ -39,8 +40,8 @@ def position(house: House) -> Position:
 
 
 def test_the_list_asks_before_it_closes(position: Position, admin_client: Any) -> None:
-    asked = admin_client.post(
-        LIST, {"action": "close_at_market", "index": "0", "_selected_action": position.pk}
+    asked = confirm(
+        admin_client, LIST, {"action": "close_at_market", "index": "0", "_selected_action": position.pk}
     )
 
     assert asked.status_code == 200
@@ -49,7 +50,7 @@ def test_the_list_asks_before_it_closes(position: Position, admin_client: Any) -
 
 
 def test_a_confirmed_close_books_the_deal(position: Position, admin_client: Any, operator: Any) -> None:
-    done = admin_client.post(LIST, {**CONFIRMED, "_selected_action": position.pk}, follow=True)
+    done = confirm(admin_client, LIST, {**CONFIRMED, "_selected_action": position.pk}, follow=True)
 
     order = Order.objects.latest("id")
     event = AccountEvent.objects.filter(account=order.account).latest("seq")
@@ -60,7 +61,7 @@ def test_a_confirmed_close_books_the_deal(position: Position, admin_client: Any,
 
 
 def test_a_reason_is_required(position: Position, admin_client: Any) -> None:
-    again = admin_client.post(LIST, {**CONFIRMED, "reason": " ", "_selected_action": position.pk})
+    again = confirm(admin_client, LIST, {**CONFIRMED, "reason": " ", "_selected_action": position.pk})
 
     assert b"This field is required" in again.content
     assert Position.objects.count() == 1
@@ -68,8 +69,8 @@ def test_a_reason_is_required(position: Position, admin_client: Any) -> None:
 
 def test_the_same_confirmation_twice_closes_once(position: Position, admin_client: Any) -> None:
     url = f"{LIST}{position.pk}/close_at_market/"
-    admin_client.post(url, CONFIRMED)
-    second = admin_client.post(url, CONFIRMED)
+    confirm(admin_client, url, CONFIRMED)
+    second = confirm(admin_client, url, CONFIRMED)
 
     assert second.status_code == 404  # the position is closed: nothing there to act on
     assert Order.objects.count() == 2
@@ -78,7 +79,7 @@ def test_the_same_confirmation_twice_closes_once(position: Position, admin_clien
 def test_a_refusal_is_shown_and_changes_nothing(position: Position, admin_client: Any) -> None:
     board().clear()
 
-    done = admin_client.post(LIST, {**CONFIRMED, "_selected_action": position.pk}, follow=True)
+    done = confirm(admin_client, LIST, {**CONFIRMED, "_selected_action": position.pk}, follow=True)
 
     assert "off_quotes" in texts(done)[0]
     assert Position.objects.count() == 1
@@ -88,8 +89,8 @@ def test_without_the_right_there_is_no_action(position: Position, house: House) 
     http = signed_in(staff("support@example.com", role="support", groups=(house.usd,)))
 
     page = http.get(LIST)
-    posted = http.post(LIST, {**CONFIRMED, "_selected_action": position.pk}, follow=True)
-    direct = http.post(f"{LIST}{position.pk}/close_at_market/", CONFIRMED)
+    posted = confirm(http, LIST, {**CONFIRMED, "_selected_action": position.pk}, follow=True)
+    direct = confirm(http, f"{LIST}{position.pk}/close_at_market/", CONFIRMED)
 
     assert page.status_code == 200
     assert b"close_at_market" not in page.content
@@ -102,8 +103,8 @@ def test_a_position_out_of_reach_cannot_be_closed(position: Position, house: Hou
     dealer = staff("dealer@example.com", groups=(house.eur,))
     http = signed_in(dealer)
 
-    direct = http.post(f"{LIST}{position.pk}/close_at_market/", CONFIRMED)
-    listed = http.post(LIST, {**CONFIRMED, "_selected_action": position.pk}, follow=True)
+    direct = confirm(http, f"{LIST}{position.pk}/close_at_market/", CONFIRMED)
+    listed = confirm(http, LIST, {**CONFIRMED, "_selected_action": position.pk}, follow=True)
 
     assert direct.status_code == 404
     assert "no longer there" in texts(listed)[0]
@@ -113,7 +114,7 @@ def test_a_position_out_of_reach_cannot_be_closed(position: Position, house: Hou
 def test_an_account_is_disabled_with_a_reason(house: House, admin_client: Any) -> None:
     url = f"/admin/accounts/tradingaccount/{house.anna.pk}/disable/"
 
-    done = admin_client.post(url, {**CONFIRMED, "reason": "asked for by the client"}, follow=True)
+    done = confirm(admin_client, url, {**CONFIRMED, "reason": "asked for by the client"}, follow=True)
     refused = buy(house.anna, "EURUSD", "0.10")
 
     house.anna.refresh_from_db()
@@ -176,7 +177,7 @@ def symbol_fields(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_symbol_is_created(house: House, admin_client: Any) -> None:
-    answer = admin_client.post(reverse("admin:market_symbol_add"), symbol_fields())
+    answer = confirm(admin_client, reverse("admin:market_symbol_add"), symbol_fields())
 
     assert answer.status_code == 302
     assert Symbol.objects.get(name="GBPUSD").volume_step == Decimal("0.01")
@@ -202,7 +203,7 @@ def test_a_symbol_is_created(house: House, admin_client: Any) -> None:
 def test_a_symbol_that_does_not_fit_is_explained(
     changes: dict[str, str], message: str, house: House, admin_client: Any
 ) -> None:
-    answer = admin_client.post(reverse("admin:market_symbol_add"), symbol_fields(**changes))
+    answer = confirm(admin_client, reverse("admin:market_symbol_add"), symbol_fields(**changes))
 
     assert message in errors(answer)
     assert Symbol.objects.count() == 2
@@ -237,7 +238,7 @@ def session_fields(hours: list[tuple[str, str, str]]) -> dict[str, Any]:
 def test_hours_that_contradict_each_other_are_explained(
     hours: list[tuple[str, str, str]], message: str, house: House, admin_client: Any
 ) -> None:
-    answer = admin_client.post(reverse("admin:market_tradingsession_add"), session_fields(hours))
+    answer = confirm(admin_client, reverse("admin:market_tradingsession_add"), session_fields(hours))
 
     assert message in errors(answer)
 
@@ -245,7 +246,7 @@ def test_hours_that_contradict_each_other_are_explained(
 def test_a_week_of_hours_is_saved(house: House, admin_client: Any) -> None:
     hours = [("0", "09:00", "12:00"), ("0", "12:00", "00:00"), ("1", "09:00", "12:00")]
 
-    answer = admin_client.post(reverse("admin:market_tradingsession_add"), session_fields(hours))
+    answer = confirm(admin_client, reverse("admin:market_tradingsession_add"), session_fields(hours))
 
     assert answer.status_code == 302
     assert TradingSession.objects.get(name="new").hours.count() == 3
@@ -254,7 +255,7 @@ def test_a_week_of_hours_is_saved(house: House, admin_client: Any) -> None:
 def test_a_session_in_use_is_not_deleted(house: House, admin_client: Any) -> None:
     session = TradingSession.objects.get()
 
-    admin_client.post(reverse("admin:market_tradingsession_delete", args=[session.pk]), {"post": "yes"})
+    confirm(admin_client, reverse("admin:market_tradingsession_delete", args=[session.pk]), {"post": "yes"})
 
     assert TradingSession.objects.filter(pk=session.pk).exists()
 
@@ -306,7 +307,7 @@ def test_group_terms_that_do_not_fit_are_explained(
 ) -> None:
     url = reverse("admin:groups_tradinggroup_change", args=[house.usd.pk])
 
-    answer = admin_client.post(url, group_fields(house.usd, **changes))
+    answer = confirm(admin_client, url, group_fields(house.usd, **changes))
 
     assert message in errors(answer)
 
@@ -323,7 +324,7 @@ def test_group_terms_per_symbol_are_saved_with_the_group(house: House, admin_cli
         "symbol_terms-0-markup_ask_points": "4",
     }
 
-    answer = admin_client.post(url, group_fields(house.usd, **terms))
+    answer = confirm(admin_client, url, group_fields(house.usd, **terms))
 
     assert answer.status_code == 302
     saved = house.usd.symbol_terms.get()

@@ -16,6 +16,7 @@ from apps.trading.models import Order, Position
 from apps.trading.services import orders, positions
 from apps.trading.services.orders import PendingOrder
 from tests.factories.house import SEEDER, House, buy, staff
+from tests.factories.operating import confirm
 from tests.integration.admin.conftest import signed_in
 
 pytestmark = pytest.mark.django_db
@@ -95,7 +96,7 @@ def test_an_order_is_canceled_from_the_list(order: Order, admin_client: Any, ope
     chosen = {"action": "cancel", "index": "0", "_selected_action": order.pk}
 
     asked = admin_client.post(ORDERS, chosen)
-    done = admin_client.post(ORDERS, CONFIRMED | chosen, follow=True)
+    done = confirm(admin_client, ORDERS, CONFIRMED | chosen, follow=True)
 
     order.refresh_from_db()
     assert b"taken back for good" in asked.content
@@ -115,7 +116,7 @@ def test_an_order_is_changed_where_it_was_edited(order: Order, admin_client: Any
 
     asked = admin_client.get(url)
     form = order_form(price="1.0910", take_profit="", time_in_force="gtd", expires_at="2099-01-05T21:00:00")
-    done = admin_client.post(url, form, follow=True)
+    done = confirm(admin_client, url, form, follow=True)
 
     order.refresh_from_db()
     assert b'value="1.09"' in asked.content
@@ -131,7 +132,7 @@ def test_the_same_submission_twice_changes_once(order: Order, admin_client: Any)
     url = f"{ORDERS}{order.pk}/modify/"
 
     for _ in range(2):
-        admin_client.post(url, order_form(price="1.0910", take_profit="1.12"))
+        confirm(admin_client, url, order_form(price="1.0910", take_profit="1.12"))
 
     assert AccountEvent.objects.filter(type="order_modified").count() == 1
 
@@ -153,7 +154,7 @@ def test_the_same_submission_twice_changes_once(order: Order, admin_client: Any)
 def test_a_form_that_does_not_fit_is_explained(
     changes: dict[str, str], message: str, order: Order, admin_client: Any
 ) -> None:
-    answer = admin_client.post(f"{ORDERS}{order.pk}/modify/", order_form(**changes))
+    answer = confirm(admin_client, f"{ORDERS}{order.pk}/modify/", order_form(**changes))
 
     assert answer.status_code == 200
     assert message in answer.content.decode()
@@ -171,7 +172,7 @@ def test_a_form_that_does_not_fit_is_explained(
 def test_a_refusal_of_the_book_is_shown_and_logged(
     changes: dict[str, str], message: str, order: Order, admin_client: Any
 ) -> None:
-    done = admin_client.post(f"{ORDERS}{order.pk}/modify/", order_form(**changes), follow=True)
+    done = confirm(admin_client, f"{ORDERS}{order.pk}/modify/", order_form(**changes), follow=True)
 
     assert message in texts(done)[0]
     entry = logged()
@@ -185,7 +186,7 @@ def test_a_final_order_offers_nothing(house: House, admin_client: Any) -> None:
     order = Order.objects.get()
     page = admin_client.get(f"{ORDERS}{order.pk}/change/").content
 
-    done = admin_client.post(f"{ORDERS}{order.pk}/cancel/", CONFIRMED, follow=True)
+    done = confirm(admin_client, f"{ORDERS}{order.pk}/cancel/", CONFIRMED, follow=True)
 
     assert f"{ORDERS}{order.pk}/cancel/".encode() not in page
     assert "is not working" in texts(done)[0]
@@ -206,7 +207,7 @@ def test_working_orders_are_filtered(order: Order, house: House, admin_client: A
 def test_a_positions_stops_are_changed(position: Position, admin_client: Any) -> None:
     form = stops_form(shown={}, stop_loss="1.0900", trailing_points="500")
 
-    done = admin_client.post(f"{POSITIONS}{position.pk}/modify/", form, follow=True)
+    done = confirm(admin_client, f"{POSITIONS}{position.pk}/modify/", form, follow=True)
 
     position.refresh_from_db()
     assert (position.stop_loss, position.take_profit, position.trailing_points) == (
@@ -223,7 +224,9 @@ def test_a_stop_that_moved_while_the_form_was_open_stays(position: Position, adm
     asked = admin_client.get(url).content.decode()
     change_stops(position, stop_loss="1.0950")  # as a trailing stop does
 
-    done = admin_client.post(url, stops_form(shown={"stop_loss": "1.09"}, take_profit="1.12"), follow=True)
+    done = confirm(
+        admin_client, url, stops_form(shown={"stop_loss": "1.09"}, take_profit="1.12"), follow=True
+    )
 
     position.refresh_from_db()
     assert 'type="hidden" name="initial-stop_loss" value="1.09"' in asked
@@ -235,9 +238,9 @@ def test_an_edited_value_that_moved_is_asked_about(position: Position, admin_cli
     change_stops(position, stop_loss="1.0950")
     url = f"{POSITIONS}{position.pk}/modify/"
 
-    asked = admin_client.post(url, stops_form(shown={"stop_loss": "1.09"}, stop_loss="1.092"))
+    asked = confirm(admin_client, url, stops_form(shown={"stop_loss": "1.09"}, stop_loss="1.092"))
     kept = Position.objects.get().stop_loss
-    admin_client.post(url, stops_form(shown={"stop_loss": "1.095"}, stop_loss="1.092"))
+    confirm(admin_client, url, stops_form(shown={"stop_loss": "1.095"}, stop_loss="1.092"))
 
     page = asked.content.decode()
     assert "It has meanwhile become 1.095. Is this still right?" in page
@@ -252,10 +255,10 @@ def test_an_order_that_moved_while_the_form_was_open_keeps_what_was_not_edited(
 ) -> None:
     expiry = {"time_in_force": "gtd", "expires_at": "2099-01-05T21:00:00"}
     url = f"{ORDERS}{order.pk}/modify/"
-    admin_client.post(url, order_form(price="1.0910", **expiry), follow=True)
+    confirm(admin_client, url, order_form(price="1.0910", **expiry), follow=True)
 
     again = {"request_key": "2" * 32}
-    done = admin_client.post(url, order_form(take_profit="1.13", **again), follow=True)
+    done = confirm(admin_client, url, order_form(take_profit="1.13", **again), follow=True)
 
     order.refresh_from_db()
     assert (order.price, order.take_profit) == (Decimal("1.0910"), Decimal("1.13"))
@@ -268,7 +271,7 @@ def test_an_order_that_moved_while_the_form_was_open_keeps_what_was_not_edited(
 def test_a_form_that_does_not_tell_what_it_showed_changes_nothing(order: Order, admin_client: Any) -> None:
     form = {name: value for name, value in order_form(price="1.0910").items() if name != "initial-price"}
 
-    answer = admin_client.post(f"{ORDERS}{order.pk}/modify/", form)
+    answer = confirm(admin_client, f"{ORDERS}{order.pk}/modify/", form)
 
     assert "does not tell what it showed" in answer.content.decode()
     assert not AccountEvent.objects.filter(type="order_modified").exists()
@@ -277,9 +280,9 @@ def test_a_form_that_does_not_tell_what_it_showed_changes_nothing(order: Order, 
 def test_a_part_is_closed(position: Position, admin_client: Any) -> None:
     url = f"{POSITIONS}{position.pk}/close_part/"
 
-    more = admin_client.post(url, CONFIRMED | {"volume": "0.2"})
-    done = admin_client.post(url, CONFIRMED | {"volume": "0.04"}, follow=True)
-    again = admin_client.post(url, CONFIRMED | {"volume": "0.04"}, follow=True)
+    more = confirm(admin_client, url, CONFIRMED | {"volume": "0.2"})
+    done = confirm(admin_client, url, CONFIRMED | {"volume": "0.04"}, follow=True)
+    again = confirm(admin_client, url, CONFIRMED | {"volume": "0.04"}, follow=True)
 
     position.refresh_from_db()
     assert b"Only 0.1 lots are open" in more.content
@@ -295,8 +298,8 @@ def test_a_position_is_closed_by_its_opposite(position: Position, house: House, 
     opposite = Position.objects.latest("id")
 
     asked = admin_client.get(url)
-    bad = admin_client.post(url, CONFIRMED | {"opposite_id": position.pk})
-    done = admin_client.post(url, CONFIRMED | {"opposite_id": opposite.pk}, follow=True)
+    bad = confirm(admin_client, url, CONFIRMED | {"opposite_id": position.pk})
+    done = confirm(admin_client, url, CONFIRMED | {"opposite_id": opposite.pk}, follow=True)
 
     assert b"holds no opposite position" in alone.content
     assert f"#{opposite.pk} sell 0.1 @ 1.1".encode() in asked.content
@@ -310,9 +313,9 @@ def test_everything_of_an_account_is_closed(house: House, admin_client: Any) -> 
         buy(house.anna, symbol, "0.10")
     url = f"/admin/accounts/tradingaccount/{house.anna.pk}/close_all/"
 
-    one = admin_client.post(url, CONFIRMED | {"symbol": "EURUSD"}, follow=True)
+    one = confirm(admin_client, url, CONFIRMED | {"symbol": "EURUSD"}, follow=True)
     left = list(Position.objects.values_list("symbol__name", flat=True))
-    rest = admin_client.post(url, CONFIRMED | {"symbol": "", "request_key": "2" * 32}, follow=True)
+    rest = confirm(admin_client, url, CONFIRMED | {"symbol": "", "request_key": "2" * 32}, follow=True)
 
     assert ("1 positions closed" in texts(one)[0], left) == (True, ["USDJPY"])
     assert "1 positions closed" in texts(rest)[0]
@@ -332,8 +335,8 @@ def test_right_and_reach_are_needed(
     elsewhere = signed_in(staff("elsewhere@example.com", groups=(house.eur,)))
     dealer = signed_in(staff("dealer@example.com", groups=(house.usd,)))
 
-    assert support.post(url, CONFIRMED).status_code == 403
-    assert elsewhere.post(url, CONFIRMED).status_code == 404
+    assert confirm(support, url, CONFIRMED).status_code == 403
+    assert confirm(elsewhere, url, CONFIRMED).status_code == 404
     assert dealer.get(url).status_code == 200
     assert url.encode() not in support.get(f"/admin/trading/order/{order.pk}/change/").content
 
@@ -343,6 +346,6 @@ def test_closing_everything_needs_right_and_reach(position: Position, house: Hou
     support = signed_in(staff("support@example.com", role="support", groups=(house.usd,)))
     elsewhere = signed_in(staff("elsewhere@example.com", groups=(house.eur,)))
 
-    assert support.post(url, CONFIRMED | {"symbol": ""}).status_code == 403
-    assert elsewhere.post(url, CONFIRMED | {"symbol": ""}).status_code == 404
+    assert confirm(support, url, CONFIRMED | {"symbol": ""}).status_code == 403
+    assert confirm(elsewhere, url, CONFIRMED | {"symbol": ""}).status_code == 404
     assert Position.objects.count() == 1
