@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, cast
 
 from django import forms
+from django.conf import settings
 from unfold.widgets import (
     UnfoldAdminDecimalFieldWidget,
     UnfoldAdminIntegerFieldWidget,
@@ -214,6 +215,23 @@ class PartialCloseForm(OperatorForm):
         if self.row is not None and volume > self.row.volume:
             raise forms.ValidationError(f"Only {plain(self.row.volume)} lots are open.")
         return volume
+
+
+class ReverseForm(OperatorForm):
+    """How far the price may move until the second person approves."""
+
+    deviation = forms.IntegerField(
+        min_value=0,
+        max_value=1_000_000,
+        label="Deviation (points)",
+        help_text="The reversal is refused when the price has moved further, either way.",
+        widget=UnfoldAdminIntegerFieldWidget(),
+    )
+
+    @classmethod
+    def initial_of(cls, row: Any) -> dict[str, Any]:
+        """Offer the house's usual deviation."""
+        return {"deviation": settings.DEALING_DEVIATION_POINTS}
 
 
 class CloseByForm(OperatorForm):

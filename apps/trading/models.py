@@ -92,6 +92,7 @@ class Order(models.Model):
     class Meta:
         ordering = ["-id"]
         permissions = [
+            ("place_order", "Can place orders on behalf of clients"),
             ("modify_order", "Can change working orders"),
             ("cancel_order", "Can cancel working orders"),
         ]
@@ -205,6 +206,8 @@ class Position(models.Model):
         permissions = [
             ("close_position", "Can close positions at the market"),
             ("modify_position", "Can change stop loss, take profit and trailing stop"),
+            ("reverse_position", "Can ask for the reversal of positions"),
+            ("approve_reversal", "Can approve or reject reversals"),
         ]
         constraints = [models.CheckConstraint(condition=Q(volume__gt=0), name="position_volume_positive")]
         indexes = [models.Index(fields=["symbol", "account"], name="position_by_symbol")]

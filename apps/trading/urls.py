@@ -1,8 +1,8 @@
-"""Routes of the trader interface, below `/api/`."""
+"""Routes of the trader interface and of dealing by staff, below `/api/`."""
 
 from django.urls import path
 
-from apps.trading.api import accounts, orders, positions, statements
+from apps.trading.api import accounts, orders, positions, staff_orders, staff_positions, statements
 
 urlpatterns = [
     path("accounts", accounts.AccountsView.as_view()),
@@ -21,5 +21,12 @@ urlpatterns = [
     path("positions/<int:position_id>/close", positions.ClosePositionView.as_view()),
     path("deals", accounts.DealsView.as_view()),
     path("events", accounts.EventsView.as_view()),
+    path("admin/order/create", staff_orders.StaffNewOrderView.as_view()),
+    path("admin/order/<int:order_id>", staff_orders.StaffOrderView.as_view()),
+    path("admin/orders", staff_orders.StaffOrdersView.as_view()),
+    path("admin/positions", staff_positions.StaffPositionsView.as_view()),
+    path("admin/position/<int:position_id>/close", staff_positions.StaffClosePositionView.as_view()),
+    path("admin/position/<int:position_id>/modify", staff_positions.StaffModifyPositionView.as_view()),
+    path("admin/position/<int:position_id>/reverse", staff_positions.StaffReversePositionView.as_view()),
     path("statements", statements.StatementView.as_view()),
 ]

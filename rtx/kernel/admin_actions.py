@@ -111,8 +111,8 @@ def operator_action(
     Turn `method(self, row, operation) -> sentence` into an action of a list and of a detail page.
 
     An action whose `form` asks for more than a reason belongs to the detail page: its form shows one row.
-    `preview(self, row, operation)` tells what the method would do; it is then done only once that was seen. What
-    the form asks for travels through the page of the dry run: no files and no secrets there.
+    `preview(self, row, operation)` tells what the method would do; it is then done only once that was seen.
+    What the form asks for travels through the page of the dry run: no files and no secrets there.
     """
 
     def decorate(method: Callable[..., str | None]) -> Callable[..., HttpResponse]:

@@ -201,6 +201,9 @@ def _show_example(content: dict[str, Any]) -> None:
     for media in content.values():
         schema = media.get("schema", {})
         items = schema.get("properties", {}).get("results", {}).get("items", {})
+        either = [one.get("$ref", "").removeprefix(REFERENCE) for one in schema.get("oneOf", ())]
+        if either and "examples" not in media:
+            media["examples"] = {name: {"value": _examples[name]} for name in either if name in _examples}
         name = (schema.get("$ref") or items.get("$ref") or "").removeprefix(REFERENCE)
         if name in _examples and "examples" not in media:
             shown = {"results": [_examples[name]], "next": None} if items else _examples[name]

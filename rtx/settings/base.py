@@ -282,7 +282,9 @@ TRADING_GUARDS: list[str] = [
 
 # Where staff actions are written, what carries out an approval (by kind): the upper app implements.
 STAFF_LOG = "apps.audit.services.actions"
-APPROVAL_HANDLERS: dict[str, str] = {}
+APPROVAL_HANDLERS: dict[str, str] = {
+    "trading.reverse": "apps.trading.services.reversals.ReversalHandler",
+}
 APPROVAL_LIFETIME_S = env.int("RTX_APPROVAL_LIFETIME_S", default=86_400)
 
 # Market data. One provider per symbol: `simulated`, or `replay` of recorded ticks in RTX_TICKS_DIR.
@@ -309,6 +311,10 @@ SEALED_LOGS: list[str] = [
 AUDIT_SIGNING_KEY = env.str("RTX_AUDIT_SIGNING_KEY", default="")
 AUDIT_PUBLIC_KEYS: list[str] = env.list("RTX_AUDIT_PUBLIC_KEYS", default=[])
 AUDIT_EXPORT_DIR = env.str("RTX_AUDIT_EXPORT_DIR", default="")
+
+# Dealing by staff: how far a price may move between a dry run (or asking for a reversal) and the deed.
+DEALING_DEVIATION_POINTS = env.int("RTX_DEALING_DEVIATION_POINTS", default=20)
+REVERSAL_LIFETIME_S = env.int("RTX_REVERSAL_LIFETIME_S", default=900)
 
 # Risk: the margin monitor parts the accounts (by id) into so many shards.
 RISK_SHARDS = env.int("RTX_RISK_SHARDS", default=1)

@@ -19,7 +19,8 @@ from apps.risk.selectors import record_views
 from apps.risk.selectors.analytics import breaker_view
 from apps.risk.services import breakers, kill_switch
 from apps.risk.services.kill_switch import Target
-from apps.trading.api.queries import KEY, KEY_MAX_CHARS, integer
+from apps.trading.api.queries import integer
+from apps.trading.api.staff_dealing import REQUIRED_KEY, key_of
 from rtx.kernel import openapi
 from rtx.kernel.actor import Actor
 from rtx.kernel.errors import Invalid, NotFound
@@ -27,28 +28,6 @@ from rtx.kernel.rest import CursorPagination
 
 BREAKER = OpenApiParameter("id", int, description="Only the breaker of this number.")
 NO_SYMBOL = openapi.error(404, "symbol_not_found")
-REQUIRED_KEY = OpenApiParameter(
-    "Idempotency-Key",
-    {"type": "string", "minLength": 1, "maxLength": 48},
-    OpenApiParameter.HEADER,
-    required=True,
-    description="Makes a repeat the same request.",
-)
-
-
-def key_of(request: Request) -> str:
-    """
-    Return the request's key.
-
-    :raises Invalid: it is missing or has the wrong form.
-    """
-    given = request.headers.get("Idempotency-Key", "")
-    if not given or len(given) > min(KEY_MAX_CHARS, 48) or not KEY.search(given):
-        raise Invalid(
-            "Idempotency-Key is needed: 1 to 48 printable characters.",
-            errors={"Idempotency-Key": ["1 to 48 printable characters, not beginning with #"]},
-        )
-    return given
 
 
 class KillSwitchView(StaffView):

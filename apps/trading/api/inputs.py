@@ -113,11 +113,7 @@ class PendingOrderIn(Input):
 
 
 class Change(Input):
-    """
-    Base of changes: what is absent stays, null removes. `client_order_id` makes a repeat the same request.
-    """
-
-    client_order_id: ClientOrderId | None = None
+    """Base of changes: what is absent stays, null removes."""
 
     def given(self, *names: str) -> dict[str, Any]:
         """
@@ -131,9 +127,8 @@ class Change(Input):
         return found
 
 
-@openapi.example({"price": "1.09750", "take_profit": None, "client_order_id": "my-3"})
-class ChangeOrderIn(Change):
-    """PATCH /api/orders/{id}."""
+class OrderChange(Change):
+    """What may change on a working order."""
 
     volume: PositiveDecimal | UnsetType = UNSET
     price: PositiveDecimal | UnsetType = UNSET
@@ -161,6 +156,13 @@ class ChangeOrderIn(Change):
         return cast(OrderChanges, found)
 
 
+@openapi.example({"price": "1.09750", "take_profit": None, "client_order_id": "my-3"})
+class ChangeOrderIn(OrderChange):
+    """PATCH /api/orders/{id}; `client_order_id` makes a repeat the same request."""
+
+    client_order_id: ClientOrderId | None = None
+
+
 @openapi.example({"order_id": 1002, "price": "1.09750", "take_profit": None, "client_order_id": "my-3"})
 class OrderModifyIn(ChangeOrderIn, kw_only=True):
     """`order.modify`: as over REST, where the order stands in the address."""
@@ -181,9 +183,8 @@ class OrderCancelIn(CancelOrderIn, kw_only=True):
     order_id: int
 
 
-@openapi.example({"stop_loss": "1.09600", "trailing_points": 150})
-class ChangePositionIn(Change):
-    """PATCH /api/positions/{id}."""
+class PositionChange(Change):
+    """What may change on a position."""
 
     stop_loss: PositiveDecimal | UnsetType | None = UNSET
     take_profit: PositiveDecimal | UnsetType | None = UNSET
@@ -192,6 +193,13 @@ class ChangePositionIn(Change):
     def changes(self) -> PositionChanges:
         """Return what shall change, in the domain's terms."""
         return cast(PositionChanges, self.given("stop_loss", "take_profit", "trailing_points"))
+
+
+@openapi.example({"stop_loss": "1.09600", "trailing_points": 150})
+class ChangePositionIn(PositionChange):
+    """PATCH /api/positions/{id}; `client_order_id` makes a repeat the same request."""
+
+    client_order_id: ClientOrderId | None = None
 
 
 @openapi.example({"position_id": 1004, "stop_loss": "1.09600", "trailing_points": 150})

@@ -1,9 +1,10 @@
 """Orders: build the command of a request and run it through the executor."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import TypedDict
+from typing import Any, TypedDict
 from uuid import UUID, uuid4
 
 from apps.trading.domain.commands import (
@@ -17,7 +18,7 @@ from apps.trading.domain.commands import (
 from apps.trading.domain.orders import OrderType, Side, TimeInForce
 from apps.trading.services import executor
 from rtx.kernel.actor import Actor
-from rtx.kernel.errors import Conflict
+from rtx.kernel.errors import Conflict, Invalid
 
 REFUSED_CHANGES = frozenset({"order_change_rejected", "position_change_rejected"})
 
@@ -137,6 +138,34 @@ def pending_command(*, account_id: int, order: PendingOrder, actor: Actor) -> Pl
         expires_at=order.expires_at,
         comment=order.comment,
     )
+
+
+WAITING_FIELDS = ("stop_limit_price", "trailing_points", "time_in_force", "expires_at")
+
+
+def staff_command(
+    *, account_id: int, wanted: Mapping[str, Any], client_order_id: str, actor: Actor
+) -> PlaceMarket | PlacePending:
+    """
+    Return the command of an order that staff place, of whatever `type`; what is empty was not asked for.
+
+    :raises Invalid: a field does not belong to this type of order, or is missing.
+    """
+    given = {name: value for name, value in wanted.items() if value not in (None, "")}
+    kind = OrderType(given.pop("type"))
+    given["side"] = Side(given["side"])
+    foreign = WAITING_FIELDS if kind is OrderType.MARKET else ("deviation",)
+    wrong = {name: [f"does not belong to {kind}"] for name in foreign if name in given}
+    if kind is not OrderType.MARKET and "price" not in given:
+        wrong["price"] = [f"is required for {kind}"]
+    if wrong:
+        raise Invalid(f"An order of type {kind} cannot be like this: {', '.join(wrong)}.", errors=wrong)
+    if kind is OrderType.MARKET:
+        order = MarketOrder(**given, client_order_id=client_order_id)
+        return market_command(account_id=account_id, order=order, actor=actor)
+    given["time_in_force"] = TimeInForce(given.get("time_in_force", TimeInForce.GTC))
+    waiting = PendingOrder(**given, type=kind, client_order_id=client_order_id)
+    return pending_command(account_id=account_id, order=waiting, actor=actor)
 
 
 def modify_command(
