@@ -140,7 +140,7 @@ def operator_action(
                     values=asked.values,
                     unlogged=asked.unlogged,
                 )
-                if preview is not None:
+                if preview is not None and rows:
                     tried = _try(model_admin, rows, preview, operation)
                     doubts = dry_runs.doubts(request, tried, now=clock.now())
                     if dry_runs.SEAL not in request.POST or doubts:
