@@ -8,3 +8,11 @@ class FundsConfig(AppConfig):
 
     name = "apps.funds"
     label = "funds"
+
+    def ready(self) -> None:
+        """Keep every version of the policies."""
+        from auditlog.registry import auditlog
+
+        from apps.funds.models import FundPolicy
+
+        auditlog.register(FundPolicy)

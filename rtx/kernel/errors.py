@@ -86,3 +86,15 @@ class Unavailable(RtxError):
     status = HTTPStatus.SERVICE_UNAVAILABLE
     code = "unavailable"
     title = "Temporarily unavailable"
+
+
+# The state with which triggers refuse what a caller may not do: the constraint's name is the stable code.
+REFUSED_BY_RULE = "RX409"
+
+
+def refused_by_database(error: BaseException) -> Conflict | None:
+    """Return the typed error that a database rule stands for; None: the error is no such refusal."""
+    diagnosis = getattr(error.__cause__ or error, "diag", None)
+    if diagnosis is None or diagnosis.sqlstate != REFUSED_BY_RULE:
+        return None
+    return Conflict(diagnosis.message_primary or "", code=diagnosis.constraint_name or Conflict.code)

@@ -284,6 +284,8 @@ TRADING_GUARDS: list[str] = [
 STAFF_LOG = "apps.audit.services.actions"
 APPROVAL_HANDLERS: dict[str, str] = {
     "trading.reverse": "apps.trading.services.reversals.ReversalHandler",
+    "funds.post": "apps.funds.services.posting.PostingHandler",
+    "funds.policy": "apps.funds.services.policies.PolicyHandler",
 }
 APPROVAL_LIFETIME_S = env.int("RTX_APPROVAL_LIFETIME_S", default=86_400)
 

@@ -52,7 +52,11 @@ class SamePerson(Forbidden):
 
 
 class Handler(Protocol):
-    """Carries out one kind of operation once it is approved. `right` is what a checker needs."""
+    """
+    Carries out one kind of operation once it is approved. `right` is what a checker needs. A handler with a
+    method `closed(approval, *, status, actor)` is told, in the same transaction, of an approval that was
+    rejected, taken back or has expired.
+    """
 
     right: str
 
@@ -249,14 +253,31 @@ def _close(approval_id: UUID, actor: Actor, status: str, may: May | None) -> App
         if not changed:
             raise ApprovalClosed
         _log(found, actor, f"{found.kind}.{status}", StaffAction.Outcome.DONE)
+        _tell_closed(found, status, actor)
     return _found(approval_id)
 
 
 def expire_due() -> int:
     """Close what nobody decided in time; return how many."""
-    now = clock.now()
-    due = Approval.objects.filter(status=Status.PENDING, expires_at__lte=now)
-    return due.update(status=Status.EXPIRED, checked_at=now)
+    closed = 0
+    due = Approval.objects.filter(status=Status.PENDING, expires_at__lte=clock.now())
+    for found in due.order_by("expires_at"):
+        with transaction.atomic():
+            changed = Approval.objects.filter(pk=found.pk, status=Status.PENDING).update(
+                status=Status.EXPIRED, checked_at=clock.now()
+            )
+            if changed:
+                _tell_closed(found, Status.EXPIRED, Actor.system("approvals"))
+        closed += changed
+    return closed
+
+
+def _tell_closed(approval: Approval, status: str, actor: Actor) -> None:
+    """Tell the handler of an approval that will not be carried out, if it wants to know."""
+    path = settings.APPROVAL_HANDLERS.get(approval.kind)
+    told = None if path is None else getattr(_handler(path), "closed", None)
+    if told is not None:
+        told(approval, status=status, actor=actor)
 
 
 def _found(approval_id: UUID) -> Approval:

@@ -22,7 +22,7 @@ from apps.trading.domain.commands import Command, Outcome
 from apps.trading.services.batch import BatchRunner, Effect, Submission
 from apps.trading.services.publisher import publisher
 from rtx.kernel.actor import ActorKind
-from rtx.kernel.errors import Unavailable
+from rtx.kernel.errors import RtxError, Unavailable, refused_by_database
 
 log = logging.getLogger(__name__)
 
@@ -207,8 +207,10 @@ class Executor:
     def _after_rollback(self, waiting: list[Submission], error: Exception) -> None:
         """A batch that broke runs again one by one, so that only the command at fault fails."""
         if len(waiting) == 1:
-            log.error("command failed: %s", waiting[0].command.command_id, exc_info=error)
-            waiting[0].future.set_exception(error)
+            refused = error if isinstance(error, RtxError) else refused_by_database(error)
+            if refused is None:
+                log.error("command failed: %s", waiting[0].command.command_id, exc_info=error)
+            waiting[0].future.set_exception(refused or error)
             return
         for submission in waiting:
             self._run_until_answered([submission])

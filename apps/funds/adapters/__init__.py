@@ -1,0 +1,1 @@
+"""Files that `funds` hands out."""

@@ -1,0 +1,1 @@
+"""Pure business rules of `funds`: no Django, clock, randomness or float."""

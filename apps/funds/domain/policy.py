@@ -1,0 +1,80 @@
+"""
+What a trading group's fund policy asks for: a second person above a threshold, a least amount, open requests.
+Pure.
+
+The day is the calendar day in UTC, whatever the time zone of client or staff. What counts against the
+threshold is the absolute amount, so that neither splitting nor a mix of kinds and signs helps.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from apps.accounts.domain.ledger import BalanceKind
+from rtx.kernel.errors import Conflict, Invalid
+from rtx.kernel.money import ZERO, text
+
+POSTED_BY_STAFF = (
+    BalanceKind.DEPOSIT,
+    BalanceKind.WITHDRAWAL,
+    BalanceKind.ADJUSTMENT,
+    BalanceKind.CREDIT,
+)
+
+
+class BelowMinimum(Invalid):
+    """The amount is smaller than the group takes."""
+
+    code = "below_minimum"
+    title = "Amount below the minimum"
+
+
+class RequestsClosed(Conflict):
+    """Clients of this group cannot ask for such operations themselves."""
+
+    code = "requests_closed"
+    title = "Such requests are not taken"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The terms of one group, in its currency. No threshold: one person is always enough."""
+
+    threshold: Decimal | None = None
+    minimum: Decimal = ZERO
+    takes_deposits: bool = True
+    takes_withdrawals: bool = True
+    approval_hours: int = 24
+
+
+def needs_second_person(*, policy: Policy, alone_today: Decimal, amount: Decimal) -> bool:
+    """
+    Tell whether an operation waits for a second person: with it, what the client's accounts in this currency
+    saw today on one person's word alone would exceed the threshold.
+    """
+    return policy.threshold is not None and alone_today + abs(amount) > policy.threshold
+
+
+def check_request(*, policy: Policy, kind: BalanceKind, amount: Decimal) -> None:
+    """
+    Go on only with what a client may ask for.
+
+    :raises RequestsClosed: the group takes no such requests.
+    :raises BelowMinimum: the amount is too small.
+    """
+    is_open = policy.takes_deposits if kind is BalanceKind.DEPOSIT else policy.takes_withdrawals
+    if not is_open:
+        raise RequestsClosed(f"A {kind} cannot be requested for this account; please ask the broker.")
+    if abs(amount) < policy.minimum:
+        raise BelowMinimum(f"The least amount is {text(policy.minimum)}.")
+
+
+def is_looser(*, now: Decimal | None, wanted: Decimal | None) -> bool:
+    """Tell whether a threshold lets one person do more than before: such a change needs a second one."""
+    return now is not None and (wanted is None or wanted > now)
+
+
+def day_of(at: datetime) -> tuple[datetime, datetime]:
+    """Return the beginning and the end of the UTC day that an instant lies in."""
+    start = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return start, start + timedelta(days=1)
