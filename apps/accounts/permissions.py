@@ -45,6 +45,7 @@ ROLE_RIGHTS: dict[str, tuple[str, ...]] = {
         "accounts.view_*",
         "trading.view_*",
         "funds.view_*",
+        "funds.request_fundoperation",
         "accounts.change_client",
         "accounts.change_user",
         "axes.view_*",

@@ -4,10 +4,16 @@ A small typesetter for printed tables: pages with a footer, headings, tables tha
 Draws rows as they come, so that a long table costs time and memory in proportion to its length. The font is
 DejaVu Sans Condensed, embedded: Latin, Greek, Cyrillic, Armenian, Georgian. What it lacks (Chinese, Japanese,
 Korean, Indic scripts) is shown as a replacement mark; Arabic and Hebrew are neither joined nor turned round.
+
+One document is made at a time per process (`one_at_a_time`): it bounds the memory, and the typesetting
+library was not made for threads. Whoever waits too long for it is told `busy`, so that documents never hold
+all threads of a process.
 """
 
 import io
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +24,8 @@ from reportlab.lib.pagesizes import A4, landscape
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
+
+from rtx.kernel.errors import Unavailable
 
 FONTS = Path(__file__).with_name("fonts")
 REGULAR, BOLD = "RTX", "RTX-Bold"
@@ -36,8 +44,32 @@ COUNT = "count"
 WIDEST = 0.95  # no ASCII character is wider, in parts of the font's size
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 ELLIPSIS = "…"
+WAIT_MAX_S = 5.0
+_one_at_a_time = threading.Lock()
 
 rl_config.useA85 = 0  # compressed streams as they are: smaller and quicker than as text
+
+
+class Busy(Unavailable):
+    """Other documents are being made."""
+
+    code = "busy"
+    title = "Busy"
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """
+    Wait for the turn to make a document.
+
+    :raises Busy: it did not come in time.
+    """
+    if not _one_at_a_time.acquire(timeout=WAIT_MAX_S):
+        raise Busy("Other documents are being written, try again in a moment.")
+    try:
+        yield
+    finally:
+        _one_at_a_time.release()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 import orjson
+from django.http import HttpResponse
 
 from apps.accounts.models import TradingAccount
 from apps.trading.adapters import statement_csv, statement_json, statement_pdf
@@ -34,6 +35,13 @@ class File:
     name: str
     content_type: str
     body: bytes
+
+    def answer(self) -> HttpResponse:
+        """Return it as a download that nobody keeps on the way."""
+        made = HttpResponse(self.body, content_type=self.content_type)
+        made["Content-Disposition"] = f'attachment; filename="{self.name}"'
+        made["Cache-Control"] = "no-store"
+        return made
 
 
 def statement_file(

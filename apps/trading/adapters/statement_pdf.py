@@ -1,12 +1,9 @@
 """
 Statements as PDF, for people: key figures, equity curve, tables. Computes nothing but where a line is drawn.
 
-The same statement and heading give the same bytes. One document is made at a time per process: it bounds the
-memory, and the typesetting library was not made for threads. Whoever waits too long for it is told `busy`, so
-that documents never hold all threads of a process.
+The same statement and heading give the same bytes.
 """
 
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -25,10 +22,10 @@ from apps.trading.adapters.sheet import (
     Column,
     Sheet,
     fitted,
+    one_at_a_time,
     printable,
 )
 from apps.trading.domain.statements import Heading, Period, Statement, Totals
-from rtx.kernel.errors import Unavailable
 from rtx.kernel.money import digits, plain, rounded, text
 
 WITHOUT_PRICE = "–"
@@ -40,8 +37,6 @@ NAMES = {
     BalanceKind.CREDIT: "Change of credit",
     BalanceKind.COMPENSATION: "Compensation",
 }
-WAIT_MAX_S = 5.0
-_one_at_a_time = threading.Lock()
 
 DEALS = (
     Column("Time (UTC)", 1.9),
@@ -114,25 +109,14 @@ SYMBOLS = (
 )
 
 
-class Busy(Unavailable):
-    """Other documents are being made."""
-
-    code = "busy"
-    title = "Busy"
-
-
 def rendered(statement: Statement, heading: Heading) -> bytes:
     """
     Return a statement as the bytes of a PDF file.
 
     :raises Busy: it did not come to its turn in time.
     """
-    if not _one_at_a_time.acquire(timeout=WAIT_MAX_S):
-        raise Busy("Other statements are being written, try again in a moment.")
-    try:
+    with one_at_a_time():
         return _Document(statement, heading).made()
-    finally:
-        _one_at_a_time.release()
 
 
 class _Document:

@@ -76,8 +76,5 @@ class StatementDownload(OperatedModelAdmin):
             log.exception("a statement contradicts the books")
             messages.error(request, f"No statement: the books differ. {difference}")
         else:
-            answer = HttpResponse(made.body, content_type=made.content_type)
-            answer["Content-Disposition"] = f'attachment; filename="{made.name}"'
-            answer["Cache-Control"] = "no-store"
-            return answer
+            return made.answer()
         return HttpResponseRedirect(reverse("admin:accounts_tradingaccount_change", args=[account.pk]))

@@ -20,7 +20,7 @@ from apps.accounts.selectors import tokens
 from apps.groups.models import TradingGroup
 from apps.market.models import LastQuote, Symbol
 from apps.market.selectors.history_quotes import quotes_at
-from apps.trading.adapters import statement_pdf
+from apps.trading.adapters import sheet
 from apps.trading.api.statements import EXAMPLE, StatementOut, StatementThrottle
 from apps.trading.domain.orders import Side
 from apps.trading.domain.statements import Difference, Period, Statement
@@ -224,9 +224,9 @@ def test_statements_have_a_limit_of_their_own(holder):
 
 
 def test_a_pdf_that_waits_too_long_is_busy(traded, monkeypatch):
-    monkeypatch.setattr(statement_pdf, "WAIT_MAX_S", 0.01)
+    monkeypatch.setattr(sheet, "WAIT_MAX_S", 0.01)
 
-    with statement_pdf._one_at_a_time:
+    with sheet._one_at_a_time:
         answer = ask(traded, format="pdf")
 
     is_problem(answer, 503, "busy")
