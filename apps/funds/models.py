@@ -147,6 +147,7 @@ class FundOperation(models.Model):
         indexes = [
             models.Index(fields=["-is_waiting", "-id"], name="fund_operation_queue"),
             models.Index(fields=["account", "-id"], name="fund_operation_by_account"),
+            models.Index(fields=["reference"], name="fund_operation_by_reference"),
         ]
         triggers = [
             pgtrigger.Trigger(

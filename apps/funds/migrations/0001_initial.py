@@ -89,6 +89,10 @@ class Migration(migrations.Migration):
             model_name='fundoperation',
             index=models.Index(fields=['account', '-id'], name='fund_operation_by_account'),
         ),
+        migrations.AddIndex(
+            model_name='fundoperation',
+            index=models.Index(fields=['reference'], name='fund_operation_by_reference'),
+        ),
         migrations.AddConstraint(
             model_name='fundoperation',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('amount__gt', 0), ('kind', 'deposit')), models.Q(('amount__lt', 0), ('kind', 'withdrawal')), models.Q(('kind__in', ['adjustment', 'credit']), models.Q(('amount', 0), _negated=True)), _connector='OR'), name='fund_operation_sign'),
