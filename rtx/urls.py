@@ -3,8 +3,11 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from apps.console.admin import sign_in
+
 urlpatterns = [
     path("", include("apps.console.urls")),
+    path("admin/", include(sign_in.urls())),
     path("admin/", admin.site.urls),
     path("api/", include("apps.accounts.urls")),
     path("api/", include("apps.market.urls")),

@@ -11,11 +11,19 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         """Audit changes of configuration, without secrets and without personal data in clear."""
+        from allauth.account.signals import authentication_step_completed
+        from allauth.mfa.signals import authenticator_added
         from auditlog.registry import auditlog
+        from django.contrib.auth.signals import user_logged_in, user_logged_out
 
-        from apps.accounts import checks  # noqa: F401
+        from apps.accounts import checks, receivers
         from apps.accounts.models import Client, KycDocument, KycReview, TradingAccount, User
 
+        assert checks
+        user_logged_in.connect(receivers.open_session, dispatch_uid="accounts.open_session")
+        user_logged_out.connect(receivers.close_session, dispatch_uid="accounts.close_session")
+        authentication_step_completed.connect(receivers.note_proof, dispatch_uid="accounts.note_proof")
+        authenticator_added.connect(receivers.note_enrollment, dispatch_uid="accounts.note_enrollment")
         mask = "apps.accounts.permissions.masked"
         auditlog.register(
             User,

@@ -39,6 +39,9 @@ INSTALLED_APPS = [
     "django_structlog",
     "guardian",
     "auditlog",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
     "axes",
     "csp",
     "import_export",
@@ -65,9 +68,11 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "apps.console.admin.gate.StaffGate",
+    "allauth.account.middleware.AccountMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "auditlog.middleware.AuditlogMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "axes.middleware.AxesMiddleware",
@@ -148,7 +153,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
-LOGIN_URL = "admin:login"
+LOGIN_URL = "account_login"
 GUARDIAN_MONKEY_PATCH_USER = False
 ANONYMOUS_USER_NAME = None
 AXES_FAILURE_LIMIT = env.int("AXES_FAILURE_LIMIT", default=8)
@@ -158,6 +163,34 @@ AXES_USERNAME_FORM_FIELD = "username"
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
 AXES_LOCKOUT_CALLABLE = "apps.console.admin.site.locked_out"
+AXES_SENSITIVE_PARAMETERS = ["username", "login", "ip_address", "code", "credential", "otp"]
+
+# Staff sign in with a second factor (django-allauth); of its pages only those in apps/console/urls.py exist.
+LOGIN_REDIRECT_URL = "admin:index"
+ACCOUNT_ADAPTER = "apps.console.admin.sign_in.StaffAccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_RATE_LIMITS = False  # axes and the pause of wrong codes count in the database
+ACCOUNT_SESSION_REMEMBER = False
+MFA_ADAPTER = "apps.accounts.adapters.mfa.StaffMfaAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_TOTP_TOLERANCE = 1  # a clock may be half a minute off
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = False
+MFA_FORMS = {
+    "authenticate": "apps.console.forms.CodeForm",
+    "reauthenticate": "apps.console.forms.CodeAgainForm",
+    "activate_totp": "apps.console.forms.ActivateAppForm",
+    "add_webauthn": "apps.console.forms.AddPasskeyForm",
+}
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+STAFF_IDLE_S = env.int("RTX_STAFF_IDLE_S", default=1800)
+STAFF_SESSION_MAX_S = env.int("RTX_STAFF_SESSION_MAX_S", default=43_200)
+RECENT_LOGIN_S = env.int("RTX_RECENT_LOGIN_S", default=600)  # before actions on money and positions
+SESSION_COOKIE_AGE = STAFF_SESSION_MAX_S
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 
 # Keys: `id:base64(32 bytes)`, newest first; the first one encrypts, all of them decrypt.
 SECRET_KEY = env.str("SECRET_KEY", default="")

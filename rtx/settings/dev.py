@@ -18,3 +18,4 @@ SESSIONS_ALWAYS_OPEN = env.bool("RTX_SESSIONS_ALWAYS_OPEN", default=True)
 DEMO = True
 WHITENOISE_USE_FINDERS = True  # no collectstatic in development
 STATIC_ROOT = None  # type: ignore[assignment]
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = True  # passkeys at http://localhost

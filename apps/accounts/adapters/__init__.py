@@ -1,1 +1,1 @@
-"""Files that come in from outside and go out: sheets of rows."""
+"""The outside world: sheets of rows that come in and go out, and what libraries ask us."""

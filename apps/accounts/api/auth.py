@@ -12,7 +12,7 @@ from rest_framework.views import APIView
 
 from apps.accounts.api.authentication import caller
 from apps.accounts.api.inputs import LoginIn, LogoutIn, PasswordIn, RefreshIn
-from apps.accounts.services import tickets, tokens, users
+from apps.accounts.services import sign_in, tickets, tokens, users
 from rtx.kernel import openapi
 from rtx.kernel.errors import NotAuthenticated
 from rtx.kernel.limits import TokenBucket
@@ -80,7 +80,7 @@ class LoginView(OpenAuthView):
         """Exchange e-mail and password for an access token and a refresh token."""
         given = LoginIn.validated(request.data)
         return Response(
-            _shown(users.log_in(request=request._request, email=given.email, password=given.password))
+            _shown(sign_in.log_in(request=request._request, email=given.email, password=given.password))
         )
 
 

@@ -105,6 +105,9 @@ class RefreshToken(models.Model):
         null=True, blank=True, help_text="When it was exchanged for its successor."
     )
     revoked_at = models.DateTimeField(null=True, blank=True)
+    proved_at = models.DateTimeField(
+        "second factor", null=True, blank=True, help_text="When the login was opened with a second factor."
+    )
 
     class Meta:
         ordering = ["-issued_at"]

@@ -35,12 +35,16 @@ class InvalidToken(NotAuthenticated):
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a genuine access token says. `family` names its login, `expires_at_s` is in epoch seconds."""
+    """
+    What a genuine access token says. `family` names its login; instants are in epoch seconds. `proved_at_s`
+    is when a second factor was used, 0 without one.
+    """
 
     user_id: int
     version: int
     family: str
     expires_at_s: int
+    proved_at_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,7 @@ def _decode(token: str) -> Claims:
             version=int(found["ver"]),
             family=str(UUID(found["fam"])),
             expires_at_s=int(found["exp"]),
+            proved_at_s=int(found.get("mfa", 0)),
         )
     except jwt.ExpiredSignatureError:
         raise InvalidToken("The access token has expired.", code="token_expired") from None

@@ -46,12 +46,15 @@ class TokenPair:
     expires_in: int
 
 
-def issue(*, user_id: int) -> TokenPair:
-    """Start a new family of tokens for a user who has just proved who they are."""
+def issue(*, user_id: int, proved_at: datetime | None = None) -> TokenPair:
+    """
+    Start a new family of tokens for a user who has just proved who they are. `proved_at` says when a second
+    factor was used; without it the tokens open nothing that is for staff.
+    """
     token = base64.urlsafe_b64encode(secrets.token_bytes(TOKEN_BYTES)).decode().rstrip("=")
     with transaction.atomic():
         user = _locked(user_id)
-        row = _store(token, user=user, family=uuid4(), parent=None, now=clock.now())
+        row = _store(token, user=user, family=uuid4(), parent=None, now=clock.now(), proved_at=proved_at)
     return _pair(token, row, version=user.token_version)
 
 
@@ -76,7 +79,7 @@ def refresh(*, token: str) -> TokenPair:
             row.used_at = now
             row.save(update_fields=["used_at"])
             successor: RefreshToken | None = _store(
-                following, user=user, family=row.family, parent=row, now=now
+                following, user=user, family=row.family, parent=row, now=now, proved_at=row.proved_at
             )
         elif now - row.used_at <= timedelta(seconds=REPEAT_WINDOW_S):
             successor = RefreshToken.objects.filter(token_hash=_digest(following)).first()
@@ -122,15 +125,25 @@ def _locked(user_id: int) -> User:
 
 
 def _store(
-    token: str, *, user: User, family: UUID, parent: RefreshToken | None, now: datetime
+    token: str,
+    *,
+    user: User,
+    family: UUID,
+    parent: RefreshToken | None,
+    now: datetime,
+    proved_at: datetime | None,
 ) -> RefreshToken:
+    expires_at = now + timedelta(seconds=settings.REFRESH_TOKEN_LIFETIME_S)
+    if proved_at is not None:  # staff sign in anew after as long as in the admin
+        expires_at = min(expires_at, proved_at + timedelta(seconds=settings.STAFF_SESSION_MAX_S))
     return RefreshToken.objects.create(
         family=family,
         user=user,
         token_hash=_digest(token),
         parent=parent,
         issued_at=now,
-        expires_at=now + timedelta(seconds=settings.REFRESH_TOKEN_LIFETIME_S),
+        expires_at=expires_at,
+        proved_at=proved_at,
     )
 
 
@@ -151,6 +164,8 @@ def _pair(token: str, row: RefreshToken, *, version: int) -> TokenPair:
         "exp": expires_s,
         "jti": str(row.pk),
     }
+    if row.proved_at is not None:
+        claims["mfa"] = int(row.proved_at.timestamp())
     access = jwt.encode(claims, settings.TOKEN_SIGNING_KEY, algorithm=selectors.ALGORITHM)
     return TokenPair(access=access, refresh=token, expires_in=expires_s - int(clock.now().timestamp()))
 

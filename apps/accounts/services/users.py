@@ -1,26 +1,16 @@
-"""Users: creating, logging in, passwords, disabling. Who may not log in any more has no tokens any more."""
+"""Users: creating, passwords, disabling. Who may not log in any more has no tokens any more."""
 
-from axes.handlers.proxy import AxesProxyHandler
-from django.conf import settings
-from django.contrib.auth import authenticate
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.http import HttpRequest
 
 from apps.accounts.models import User
-from apps.accounts.services import tokens
+from apps.accounts.services import staff_sessions, tokens
+from apps.accounts.services.sign_in import InvalidCredentials
 from rtx.kernel import clock
-from rtx.kernel.errors import Conflict, Invalid, NotAuthenticated, NotFound, TooManyRequests
+from rtx.kernel.errors import Conflict, Invalid, NotFound
 
 STAFF_ROLES = frozenset(set(User.Role) - {User.Role.TRADER})
-
-
-class InvalidCredentials(NotAuthenticated):
-    """E-mail and password do not belong together, or the user is disabled: both look the same."""
-
-    code = "invalid_credentials"
-    title = "Invalid e-mail or password"
 
 
 class WeakPassword(Invalid):
@@ -49,30 +39,6 @@ def create_user(
             is_staff=role in STAFF_ROLES,
             is_superuser=role == User.Role.SUPERADMIN,
         )
-
-
-def log_in(*, request: HttpRequest, email: str, password: str, staff_only: bool = False) -> tokens.TokenPair:
-    """
-    Check e-mail and password and start a login. An unknown address costs as much work as a known one.
-
-    :raises InvalidCredentials: wrong, unknown or disabled; with `staff_only` also a trader's.
-    :raises TooManyRequests: too many failures for this address from this place.
-    """
-    email = email.strip().lower()
-    user = None
-    if AxesProxyHandler.is_allowed(request, {"username": email}):
-        user = authenticate(request, username=email, password=password)
-        if user is None and AxesProxyHandler.is_allowed(request, {"username": email}):
-            raise InvalidCredentials
-    if user is None:
-        raise TooManyRequests(
-            "Too many failed attempts.", retry_after_s=int(settings.AXES_COOLOFF_TIME.total_seconds())
-        )
-    if staff_only and not user.is_staff:
-        raise InvalidCredentials
-    User.objects.filter(pk=user.pk).update(last_login=clock.now())
-    AxesProxyHandler.reset_attempts(username=email, ip_address=request.axes_ip_address)  # type: ignore[attr-defined]
-    return tokens.issue(user_id=user.pk)
 
 
 def change_password(*, user_id: int, current: str, new: str) -> None:
@@ -127,6 +93,7 @@ def disable(*, user_id: int) -> None:
         user = _locked(user_id)
         user.is_active = False
         tokens.end_all(user=user)
+        staff_sessions.end_all(user_id=user_id)
         user.save(update_fields=["is_active", "token_version"])
 
 

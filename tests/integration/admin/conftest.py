@@ -6,15 +6,9 @@ from django.test import Client
 from apps.accounts.models import User
 from apps.console import selectors
 from tests.factories.house import House, make_house
+from tests.factories.staff import signed_in
 
-BACKEND = "django.contrib.auth.backends.ModelBackend"
-
-
-def signed_in(user: User) -> Client:
-    """Return a client with the session of this user."""
-    client = Client()
-    client.force_login(user, backend=BACKEND)
-    return client
+__all__ = ["signed_in"]
 
 
 @pytest.fixture(autouse=True)

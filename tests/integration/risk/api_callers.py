@@ -7,12 +7,12 @@ import pytest
 
 from apps.accounts.models import User
 from apps.accounts.selectors import tokens as token_states
-from apps.accounts.services import tokens
 from apps.risk.selectors import snapshot
 from apps.risk.selectors.kept import kept
 from rtx.kernel.rest import UserThrottle
 from tests.factories.house import PASSWORD, House, make_house, staff
 from tests.factories.rows import Trader
+from tests.factories.staff import token_of
 
 BASE = "/api/admin/risk/"
 
@@ -34,7 +34,7 @@ def house(db: None) -> House:
 
 def caller(user: User) -> Trader:
     """Return a program with this user's token."""
-    return Trader(tokens.issue(user_id=user.pk).access)
+    return Trader(token_of(user))
 
 
 @pytest.fixture

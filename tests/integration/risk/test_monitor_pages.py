@@ -13,8 +13,7 @@ from apps.accounts.models import TradingAccount, User
 from apps.risk.models import AccountRisk, AccountRiskDay, MarginCall, MonitorStatus
 from apps.risk.selectors import levels
 from tests.factories.house import House, make_house, staff
-
-BACKEND = "django.contrib.auth.backends.ModelBackend"
+from tests.factories.staff import signed_in
 
 
 @pytest.fixture
@@ -31,12 +30,6 @@ def superuser(db: None) -> Client:
 def dealer(house: House) -> Client:
     """A dealer who reaches Anna's group."""
     return signed_in(staff("dealer@example.com", groups=(house.usd,)))
-
-
-def signed_in(user: User) -> Client:
-    client = Client()
-    client.force_login(user, backend=BACKEND)
-    return client
 
 
 def risk(account: TradingAccount, level: str | None, **more: Any) -> AccountRisk:

@@ -15,10 +15,10 @@ from apps.risk.selectors import snapshot
 from apps.risk.selectors.kept import kept
 from rtx.kernel import clock
 from tests.factories.house import PASSWORD, House, buy, make_house, staff
+from tests.factories.staff import signed_in
 
 pytestmark = pytest.mark.django_db
 
-BACKEND = "django.contrib.auth.backends.ModelBackend"
 PAGES = {
     "risk_overview": "risk.view_accountrisk",
     "risk_exposure": "trading.view_position",
@@ -40,12 +40,6 @@ def _fresh(db: None) -> None:
 @pytest.fixture
 def house(db: None) -> House:
     return make_house()
-
-
-def signed_in(user: User) -> Client:
-    client = Client()
-    client.force_login(user, backend=BACKEND)
-    return client
 
 
 @pytest.fixture

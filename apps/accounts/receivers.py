@@ -1,0 +1,44 @@
+"""
+What accounts do when somebody signs in or out, or changes their second factors. Connected by the app's
+configuration; each receiver makes one service call.
+"""
+
+from typing import Any
+
+from allauth.account.authentication import get_authentication_records
+
+from apps.accounts.models import StaffSession
+from apps.accounts.services import staff_sessions
+
+
+def open_session(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
+    """Note a sign-in of staff; it counts as proved when a second factor was part of it."""
+    if not user.is_staff:
+        return
+    records = get_authentication_records(request, user)
+    staff_sessions.begin(
+        user=user,
+        session_key=request.session.session_key,
+        ip=request.META.get("REMOTE_ADDR", ""),
+        user_agent=request.META.get("HTTP_USER_AGENT", ""),
+        is_proved=any(record.get("method") == "mfa" for record in records),
+    )
+
+
+def close_session(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
+    """Note that somebody signed out."""
+    key = getattr(getattr(request, "session", None), "session_key", None)
+    if key:
+        staff_sessions.end_by_key(session_key=key, reason=StaffSession.End.SIGNED_OUT)
+
+
+def note_proof(sender: Any, request: Any, user: Any, method: str, **kwargs: Any) -> None:
+    """Note that a person who is signed in has proved again who they are."""
+    if method == "mfa" and request.user.is_authenticated and request.user.pk == user.pk:
+        staff_sessions.prove(session_key=request.session.session_key)
+
+
+def note_enrollment(sender: Any, request: Any, user: Any, authenticator: Any, **kwargs: Any) -> None:
+    """Let a session go on with the second factor that was just set up in it."""
+    if authenticator.type != authenticator.Type.RECOVERY_CODES and request.user.is_authenticated:
+        staff_sessions.prove(session_key=request.session.session_key)

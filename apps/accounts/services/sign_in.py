@@ -1,0 +1,141 @@
+"""
+Signing in: password, and for staff the second factor. Pages and REST share these checks, and so one count of
+failures: a wrong code is a failed sign-in as a wrong password is, and only a whole sign-in clears them.
+"""
+
+from axes.handlers.proxy import AxesProxyHandler
+from django.conf import settings
+from django.contrib.auth import authenticate
+from django.contrib.auth.signals import user_login_failed
+from django.http import HttpRequest
+
+from apps.accounts.models import User
+from apps.accounts.selectors import networks
+from apps.accounts.services import second_factors, tokens
+from rtx.kernel import clock
+from rtx.kernel.errors import Forbidden, NotAuthenticated, TooManyRequests
+
+
+class InvalidCredentials(NotAuthenticated):
+    """E-mail and password do not belong together, or the user is disabled: both look the same."""
+
+    code = "invalid_credentials"
+    title = "Invalid e-mail or password"
+
+
+class OtpRequired(NotAuthenticated):
+    """E-mail and password are right; the code of the second factor is missing."""
+
+    code = "otp_required"
+    title = "Code required"
+
+
+class NotEnrolled(Forbidden):
+    """The person has no second factor yet: they set one up in the admin first."""
+
+    code = "second_factor_missing"
+    title = "No second factor"
+
+
+class AddressNotAllowed(Forbidden):
+    """Staff may not come from this address."""
+
+    code = "address_not_allowed"
+    title = "Address not allowed"
+
+
+def check_password(*, request: HttpRequest, email: str, password: str, staff_only: bool = False) -> User:
+    """
+    Return whose e-mail and password these are. An unknown address costs as much work as a known one.
+
+    :raises InvalidCredentials: wrong, unknown or disabled; with `staff_only` also a trader's.
+    :raises TooManyRequests: too many failures for this address from this place.
+    """
+    email = email.strip().lower()
+    _require_unlocked(request, email)
+    user = authenticate(request, username=email, password=password)
+    if isinstance(user, User) and staff_only and not user.is_staff:
+        _count_failure(request, email)
+        user = None
+    if not isinstance(user, User):
+        _require_unlocked(request, email)
+        raise InvalidCredentials
+    return user
+
+
+def check_code(*, request: HttpRequest, user: User, code: str) -> second_factors.Authenticator:
+    """
+    Use up a code of a person whose password was right.
+
+    :raises InvalidOtp: it is wrong, or was used before.
+    :raises TooManyRequests: too many failures.
+    """
+    _require_unlocked(request, user.email)
+    try:
+        return second_factors.use_code(user_id=user.pk, code=code)
+    except second_factors.InvalidOtp:
+        _count_failure(request, user.email)
+        _require_unlocked(request, user.email)
+        raise
+
+
+def require_address(*, user: User, ip: str) -> None:
+    """
+    Go on only from where this member of staff may come from.
+
+    :raises AddressNotAllowed: they may not come from there.
+    """
+    if not networks.lets_in(user_id=user.pk, ip=ip):
+        raise AddressNotAllowed("Staff may not sign in from this address.")
+
+
+def log_in(*, request: HttpRequest, email: str, password: str) -> tokens.TokenPair:
+    """
+    Start a login to the trader's interface.
+
+    :raises InvalidCredentials: wrong, unknown or disabled.
+    :raises TooManyRequests: too many failures for this address from this place.
+    """
+    user = check_password(request=request, email=email, password=password)
+    if not user.is_staff:  # a member of staff has proved only half of what a whole sign-in takes
+        _clear_failures(request, user)
+    User.objects.filter(pk=user.pk).update(last_login=clock.now())
+    return tokens.issue(user_id=user.pk)
+
+
+def log_in_staff(*, request: HttpRequest, email: str, password: str, otp: str | None) -> tokens.TokenPair:
+    """
+    Start a login to the admin's REST interface with password and second factor.
+
+    :raises InvalidCredentials: wrong, unknown, disabled, or a trader's.
+    :raises OtpRequired: the code is missing.
+    :raises InvalidOtp: the code is wrong, or was used before.
+    :raises NotEnrolled: the person has no second factor.
+    :raises AddressNotAllowed: they may not come from there.
+    :raises TooManyRequests: too many failures.
+    """
+    user = check_password(request=request, email=email, password=password, staff_only=True)
+    require_address(user=user, ip=request.META.get("REMOTE_ADDR", ""))
+    if not second_factors.is_enrolled(user.pk):
+        raise NotEnrolled("Sign in to the admin once and set up a second factor.")
+    if not otp:
+        raise OtpRequired("Send the code of your authenticator app, or a recovery code, as `otp`.")
+    check_code(request=request, user=user, code=otp)
+    _clear_failures(request, user)
+    now = clock.now()
+    User.objects.filter(pk=user.pk).update(last_login=now)
+    return tokens.issue(user_id=user.pk, proved_at=now)
+
+
+def _require_unlocked(request: HttpRequest, email: str) -> None:
+    if not AxesProxyHandler.is_allowed(request, {"username": email}):
+        wait_s = int(settings.AXES_COOLOFF_TIME.total_seconds())
+        raise TooManyRequests("Too many failed attempts.", retry_after_s=wait_s)
+
+
+def _count_failure(request: HttpRequest, email: str) -> None:
+    user_login_failed.send(sender=__name__, credentials={"username": email}, request=request)
+
+
+def _clear_failures(request: HttpRequest, user: User) -> None:
+    AxesProxyHandler.reset_attempts(username=user.email, ip_address=request.axes_ip_address)  # type: ignore[attr-defined]
