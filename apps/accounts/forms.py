@@ -1,14 +1,18 @@
 """Forms of users and clients: who may set what. Passwords are set by a service, never by a form's `save`."""
 
 from datetime import date
+from ipaddress import ip_network
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.http import HttpRequest
 from unfold.forms import AdminOwnPasswordChangeForm, AdminPasswordChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminDateWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from apps.accounts.models import Client, User
+from apps.accounts.models import AllowedNetwork, Client, ReachGrant, User
+from apps.accounts.permissions import may_manage
+from apps.accounts.selectors import networks
 from apps.accounts.services import users
 from rtx.kernel import clock
 
@@ -131,3 +135,66 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):
         users.set_password(user_id=user.pk, password=self.cleaned_data["new_password1"])
         user.refresh_from_db()  # the session goes on under the new password
         return user
+
+
+class AllowedNetworkForm(forms.ModelForm):
+    """Where staff may come from; who saves it must still be let in afterwards."""
+
+    request: HttpRequest
+
+    class Meta:
+        model = AllowedNetwork
+        fields = ["network", "user", "note", "until"]
+
+    def clean_network(self) -> str:
+        """An address or a network, as it is compared."""
+        try:
+            return str(ip_network(str(self.cleaned_data["network"]).strip(), strict=False))
+        except ValueError:
+            raise ValidationError("An address or a network, such as 203.0.113.0/24.") from None
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse what would lock out the person who saves it."""
+        data: dict[str, Any] = super().clean() or {}
+        if self.errors:
+            return data
+        until = data.get("until")
+        if until is not None and until <= clock.now():
+            raise ValidationError({"until": "This lies in the past."})
+        applying = networks.listed(user_id=self.request.user.pk or 0, but=self.instance.pk)
+        if data.get("user") in (None, self.request.user):
+            applying.append(data["network"])
+        if not networks.contains(applying, self.request.META.get("REMOTE_ADDR", "")):
+            raise ValidationError(
+                "This would lock you out: add the network you come from, "
+                f"{self.request.META.get('REMOTE_ADDR', '')}, first."
+            )
+        return data
+
+
+class ReachGrantForm(forms.ModelForm):
+    """Reach for one member of staff or one staff group."""
+
+    request: HttpRequest
+
+    class Meta:
+        model = ReachGrant
+        fields = ["user", "staff_group", "trading_group", "until", "reason"]
+
+    def clean(self) -> dict[str, Any]:
+        """One holder, whom the person who gives it may manage."""
+        data: dict[str, Any] = super().clean() or {}
+        holder, staff_group, giver = data.get("user"), data.get("staff_group"), self.request.user
+        if self.errors:
+            return data
+        if (holder is None) == (staff_group is None):
+            raise ValidationError("Choose a member of staff or a staff group.")
+        if not giver.is_superuser:  # type: ignore[union-attr]
+            if holder is None:
+                raise ValidationError("Only super administrators give reach to staff groups.")
+            if holder.pk == giver.pk or not may_manage(giver.role, holder.role):  # type: ignore[union-attr]
+                raise ValidationError({"user": "You may not give reach to this member of staff."})
+        until = data.get("until")
+        if until is not None and until <= clock.now():
+            raise ValidationError({"until": "This lies in the past."})
+        return data

@@ -1,34 +1,64 @@
 """
-What each staff role may do, as patterns of Django permissions. Reach (which trading groups) is guardian's.
+What each staff role may do, kept here in code. `manage.py sync_roles` (run after every migration) writes it
+into one permission set per role; the database then decides. Reach (which trading groups) is guardian's.
 
-Personal data and what the whole house may lose are never matched by a pattern: a role sees them only where
-the right is named in full.
+Administrators and auditors get what matches a pattern: of the business everything, or everything that only
+looks. Dealers and support get what is named here and nothing else, so that a new right goes to nobody by
+accident. Personal data, what the whole house may lose, and who may be whom are never matched by a pattern.
 """
 
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from typing import Any
 
 from django.contrib.auth.backends import BaseBackend
 
 VIEW_PERSONAL_DATA = "accounts.view_personal_data"
 VIEW_VALUE_AT_RISK = "risk.view_valueatrisk"  # of the whole house, whatever the reach
+REVOKE_SESSION = "accounts.revoke_staffsession"
 NAMED_ONLY = frozenset({VIEW_PERSONAL_DATA, VIEW_VALUE_AT_RISK})
 BUSINESS = ("market", "groups", "accounts", "trading", "risk", "liquidity", "funds", "fix", "crm", "audit")
+ROLE_GROUP = "role:"  # what the names of the permission sets begin with
+RANKS = {"trader": 0, "auditor": 1, "support": 2, "dealer": 3, "admin": 4, "superadmin": 5}
+
+
+def _view(app: str, tables: str) -> tuple[str, ...]:
+    return tuple(f"{app}.view_{table}" for table in tables.split())
+
+
+DEALER_VIEWS = (
+    *_view("market", "symbol tradingsession sessionhours holiday lastquote feedstatus candle tickday"),
+    *_view("market", "enginelease termsversion configurationchange"),
+    *_view("groups", "tradinggroup groupsymbol marginschedule marginband commissiontier"),
+    *_view("accounts", "user client tradingaccount accountstate accountevent ledgerline refreshtoken"),
+    *_view("trading", "order deal position swapcharge rolloverday"),
+    *_view("risk", "accountrisk accountriskday margincall liquidation queuedliquidation correlation"),
+    *_view("risk", "riskalarm killswitch risklimit tradinghours breaker breakerstate breakerchange"),
+    *_view("risk", "monitorstatus sweeprun controlsversion staffrequest"),
+)
+SUPPORT_VIEWS = (
+    *_view("market", "symbol tradingsession sessionhours holiday lastquote feedstatus candle tickday"),
+    *_view("market", "enginelease termsversion configurationchange"),
+    *_view("groups", "tradinggroup groupsymbol marginschedule marginband commissiontier"),
+    *_view("accounts", "user client tradingaccount accountstate accountevent ledgerline refreshtoken"),
+    *_view("trading", "order deal position swapcharge rolloverday"),
+    *_view("axes", "accessattempt accesslog accessfailurelog"),
+)
 
 ROLE_RIGHTS: dict[str, tuple[str, ...]] = {
     "admin": (
         *(f"{app}.*" for app in BUSINESS),
         "django_celery_beat.*",
         "axes.*",
-        "guardian.*",
+        "guardian.view_*",
         "auditlog.view_*",
         "admin.view_*",
+        "auth.view_*",
         VIEW_PERSONAL_DATA,
         VIEW_VALUE_AT_RISK,
     ),
     "dealer": (
-        *(f"{app}.view_*" for app in BUSINESS),
+        *DEALER_VIEWS,
         "trading.close_position",
         "trading.modify_position",
         "trading.place_order",
@@ -40,17 +70,11 @@ ROLE_RIGHTS: dict[str, tuple[str, ...]] = {
         "risk.change_queuedliquidation",
     ),
     "support": (
-        "market.view_*",
-        "groups.view_*",
-        "accounts.view_*",
-        "trading.view_*",
-        "funds.view_*",
+        *SUPPORT_VIEWS,
         "funds.request_fundoperation",
         "accounts.change_client",
         "accounts.change_user",
-        "axes.view_*",
         "axes.delete_accessattempt",
-        VIEW_PERSONAL_DATA,
     ),
     "auditor": (
         *(f"{app}.view_*" for app in BUSINESS),
@@ -70,28 +94,55 @@ def masked(value: str) -> str:
     return "****" if value else ""
 
 
-@lru_cache(maxsize=4096)
 def role_grants(role: str, permission: str) -> bool:
-    """Tell whether a role carries a permission such as `trading.view_order`."""
+    """Tell whether a role is to carry a permission such as `trading.view_order`."""
     patterns = ROLE_RIGHTS.get(role, ())
     if permission in NAMED_ONLY:
         return permission in patterns
     return any(fnmatchcase(permission, pattern) for pattern in patterns)
 
 
-@lru_cache(maxsize=512)
-def role_enters(role: str, app_label: str) -> bool:
-    """Tell whether a role may do anything at all in an app."""
-    return any(pattern.partition(".")[0] == app_label for pattern in ROLE_RIGHTS.get(role, ()))
+def rights_of(role: str, known: Iterable[str]) -> set[str]:
+    """Return which of the known permissions a role is to carry."""
+    return {permission for permission in known if role_grants(role, permission)}
+
+
+def unknown_rights(known: Iterable[str]) -> list[str]:
+    """Return the rights that are named here and do not exist: a slip of the pen."""
+    named = {right for rights in ROLE_RIGHTS.values() for right in rights if "*" not in right}
+    return sorted(named - set(known))
+
+
+def may_manage(role: str, other: str) -> bool:
+    """
+    Tell whether staff of one role may create, change, or give somebody another role: super administrators
+    everybody's, administrators those below their own, nobody else any staff.
+    """
+    if role == "superadmin":
+        return True
+    return role == "admin" and RANKS.get(other, 9) < RANKS["admin"]
 
 
 class RoleBackend(BaseBackend):
-    """Gives active staff the rights of their role. Identifies nobody."""
+    """Gives active staff what their role's permission set holds in the database. Identifies nobody."""
+
+    def get_all_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
+        """Return the rights of the user's role; rights on single rows are guardian's part."""
+        if obj is not None or not (user_obj.is_active and user_obj.is_staff):
+            return set()
+        known: set[str] | None = user_obj.__dict__.get("_role_rights")
+        if known is None:
+            from django.contrib.auth.models import Permission
+
+            rows = Permission.objects.filter(group__name=f"{ROLE_GROUP}{user_obj.role}")
+            found = rows.values_list("content_type__app_label", "codename").order_by()
+            known = user_obj.__dict__["_role_rights"] = {f"{app}.{code}" for app, code in found}
+        return known
 
     def has_perm(self, user_obj: Any, perm: str, obj: Any = None) -> bool:
-        """Tell whether the user's role carries a permission; rights on single rows are guardian's part."""
-        return obj is None and user_obj.is_active and user_obj.is_staff and role_grants(user_obj.role, perm)
+        """Tell whether the user's role carries a permission."""
+        return perm in self.get_all_permissions(user_obj, obj)
 
     def has_module_perms(self, user_obj: Any, app_label: str) -> bool:
         """Tell whether the user's role may do anything in an app."""
-        return bool(user_obj.is_active and user_obj.is_staff and role_enters(user_obj.role, app_label))
+        return any(right.partition(".")[0] == app_label for right in self.get_all_permissions(user_obj))

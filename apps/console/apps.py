@@ -1,10 +1,24 @@
 """Django app configuration of `console`."""
 
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+def sync_roles(sender: Any, using: str, **kwargs: Any) -> None:
+    """Write the roles after the last app's migrations, when every permission exists."""
+    from apps.accounts.services import roles
+
+    roles.sync()
 
 
 class ConsoleConfig(AppConfig):
-    """Registers the app; wiring of receivers happens in `ready`."""
+    """The last app of all: what shall happen after every migration is wired here."""
 
     name = "apps.console"
     label = "console"
+
+    def ready(self) -> None:
+        """Keep the roles as the code says."""
+        post_migrate.connect(sync_roles, sender=self, dispatch_uid="console.sync_roles")

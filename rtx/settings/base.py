@@ -284,6 +284,7 @@ CELERY_BEAT_SCHEDULE = {
     },
     "trading-rollover": {"task": "apps.trading.tasks.roll_over", "schedule": 60.0},
     "accounts-purge-tokens": {"task": "apps.accounts.tasks.purge_expired_tokens", "schedule": 3600.0},
+    "accounts-tidy-access": {"task": "apps.accounts.tasks.tidy_staff_access", "schedule": 60.0},
     "risk-sweep": {"task": "apps.risk.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
     "risk-prune-sweeps": {"task": "apps.risk.tasks.prune_sweeps", "schedule": 3600.0},
     "risk-correlations": {
@@ -306,6 +307,7 @@ ENGINE_SERVICES: list[str] = [
     "apps.risk.services.liquidation_queue.LiquidationQueueService",
     "apps.risk.services.control_work.ControlService",
 ]
+REACH = "apps.accounts.selectors.reach.group_ids"
 TRADING_GUARDS: list[str] = [
     "apps.risk.guards.KillSwitchGuard",
     "apps.risk.guards.BreakerGuard",

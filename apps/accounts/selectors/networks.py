@@ -11,11 +11,15 @@ from rtx.kernel import clock
 
 def lets_in(*, user_id: int, ip: str) -> bool:
     """Tell whether a member of staff may come from an address: any one while no entry applies to them."""
-    now = clock.now()
+    return contains(listed(user_id=user_id), ip)
+
+
+def listed(*, user_id: int, but: int | None = None) -> list[str]:
+    """Return the networks that apply to a member of staff now, without the row `but`."""
     applying = AllowedNetwork.objects.filter(Q(user_id=user_id) | Q(user=None)).filter(
-        Q(until=None) | Q(until__gt=now)
+        Q(until=None) | Q(until__gt=clock.now())
     )
-    return contains(applying.values_list("network", flat=True), ip)
+    return list(applying.exclude(pk=but).values_list("network", flat=True))
 
 
 def contains(listed: Iterable[str], ip: str) -> bool:

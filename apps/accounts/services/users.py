@@ -97,6 +97,26 @@ def disable(*, user_id: int) -> None:
         user.save(update_fields=["is_active", "token_version"])
 
 
+def end_logins(*, user_id: int) -> None:
+    """End every session and token of a user within seconds; they may log in again."""
+    with transaction.atomic():
+        user = _locked(user_id)
+        tokens.end_all(user=user)
+        staff_sessions.end_all(user_id=user_id)
+        user.save(update_fields=["token_version"])
+
+
+def change_role(*, user_id: int, role: str) -> None:
+    """Give a member of staff another role; their sessions and tokens end."""
+    with transaction.atomic():
+        user = _locked(user_id)
+        user.role = role
+        user.is_staff = role in STAFF_ROLES
+        user.is_superuser = role == User.Role.SUPERADMIN
+        user.save(update_fields=["role", "is_staff", "is_superuser"])
+        end_logins(user_id=user_id)
+
+
 def enable(*, user_id: int) -> None:
     """Give the right to log in back; tokens from before stay invalid."""
     with transaction.atomic():
