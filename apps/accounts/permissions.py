@@ -34,7 +34,8 @@ DEALER_VIEWS = (
     *_view("trading", "order deal position swapcharge rolloverday"),
     *_view("risk", "accountrisk accountriskday margincall liquidation queuedliquidation correlation"),
     *_view("risk", "riskalarm killswitch risklimit tradinghours breaker breakerstate breakerchange"),
-    *_view("risk", "monitorstatus sweeprun controlsversion staffrequest"),
+    *_view("risk", "monitorstatus sweeprun controlsversion"),
+    *_view("audit", "approval"),
 )
 SUPPORT_VIEWS = (
     *_view("market", "symbol tradingsession sessionhours holiday lastquote feedstatus candle tickday"),

@@ -10,6 +10,7 @@ counting stops at `COUNT_MAX`, only chosen columns sort, and a search asks index
 import re
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.paginator import Paginator
@@ -17,17 +18,16 @@ from django.db import DataError, IntegrityError, transaction
 from django.db.models import Model, ProtectedError, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.functional import cached_property
+from django.utils.module_loading import import_string
 from django.utils.text import capfirst
-from guardian.shortcuts import get_objects_for_user
 from unfold.admin import ModelAdmin, TabularInline
 
-from rtx.kernel import staff_log
+from rtx.kernel import recent_login, staff_log
 from rtx.kernel.actor import Actor
 from rtx.kernel.errors import RtxError
 from rtx.kernel.fields import ExactDecimalField
 
 COUNT_MAX = 10_000
-MANAGE_GROUP = "groups.manage_group"
 BIGGEST_ID = 2**63 - 1
 DECIMAL = re.compile(r"-?\d+\.\d+")
 
@@ -60,8 +60,7 @@ def reachable_groups(user: Any) -> frozenset[int] | None:
         return None
     known: frozenset[int] | None = user.__dict__.get("_reachable_groups")
     if known is None:
-        groups: QuerySet[Any] = get_objects_for_user(user, MANAGE_GROUP, accept_global_perms=False)
-        known = user.__dict__["_reachable_groups"] = frozenset(groups.values_list("pk", flat=True))
+        known = user.__dict__["_reachable_groups"] = import_string(settings.REACH)(user)
     return known
 
 
@@ -221,6 +220,7 @@ class ConfiguredModelAdmin(RtxModelAdmin):
     """
 
     is_deletable: ClassVar[bool] = True
+    needs_recent_login: ClassVar[bool] = False  # before anything is saved or deleted
     warn_unsaved_form = True
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
@@ -237,6 +237,7 @@ class ConfiguredModelAdmin(RtxModelAdmin):
         """
         Show the form; a refusal by the database or a service sends the person back to it with the reason.
         """
+        self._require_recent_login(request)
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
         except (IntegrityError, DataError, ProtectedError, RtxError) as error:
@@ -246,10 +247,15 @@ class ConfiguredModelAdmin(RtxModelAdmin):
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> Any:
         """Delete after a confirmation; a refusal by the database is shown."""
+        self._require_recent_login(request)
         try:
             return super().delete_view(request, object_id, extra_context)
         except (IntegrityError, ProtectedError, RtxError) as error:
             return self._back_with(request, error)
+
+    def _require_recent_login(self, request: HttpRequest) -> None:
+        if self.needs_recent_login and request.method == "POST":
+            recent_login.require(request)
 
     def _back_with(self, request: HttpRequest, error: Exception) -> HttpResponse:
         messages.error(request, f"Nothing was saved. {_refusal_text(error)}")

@@ -27,7 +27,7 @@ from django.urls import reverse
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from rtx.kernel import clock, dry_runs, staff_log
+from rtx.kernel import clock, dry_runs, recent_login, staff_log
 from rtx.kernel.actor import Actor
 from rtx.kernel.dry_runs import DryRun
 from rtx.kernel.errors import RtxError
@@ -106,6 +106,7 @@ def operator_action(
     variant: ActionVariant = ActionVariant.DANGER,
     runs_commands: bool = False,
     preview: Preview | None = None,
+    needs_recent_login: bool = False,
 ) -> Callable[[Callable[..., str | None]], Callable[..., HttpResponse]]:
     """
     Turn `method(self, row, operation) -> sentence` into an action of a list and of a detail page.
@@ -113,6 +114,7 @@ def operator_action(
     An action whose `form` asks for more than a reason belongs to the detail page: its form shows one row.
     `preview(self, row, operation)` tells what the method would do; it is then done only once that was seen.
     What the form asks for travels through the page of the dry run: no files and no secrets there.
+    What moves money or positions `needs_recent_login`: who signed in long ago proves that it is still them.
     """
 
     def decorate(method: Callable[..., str | None]) -> Callable[..., HttpResponse]:
@@ -122,6 +124,8 @@ def operator_action(
         ) -> HttpResponse:
             if not request.user.has_perm(permission):
                 raise PermissionDenied
+            if needs_recent_login:
+                recent_login.require(request)
             rows = _rows(model_admin, request, queryset, object_id)
             row = rows[0] if len(rows) == 1 else None
             is_confirmed = CONFIRMED in request.POST

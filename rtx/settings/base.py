@@ -188,6 +188,7 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 STAFF_IDLE_S = env.int("RTX_STAFF_IDLE_S", default=1800)
 STAFF_SESSION_MAX_S = env.int("RTX_STAFF_SESSION_MAX_S", default=43_200)
+RECENT_LOGIN_CHECK = "apps.console.admin.gate.has_proved_recently"
 RECENT_LOGIN_S = env.int("RTX_RECENT_LOGIN_S", default=600)  # before actions on money and positions
 SESSION_COOKIE_AGE = STAFF_SESSION_MAX_S
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True

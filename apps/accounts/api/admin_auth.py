@@ -27,9 +27,9 @@ class StaffLoginView(OpenAuthView):
     )
     def post(self, request: Request) -> Response:
         """
-        Exchange e-mail, password and a code of the second factor for tokens. A trader's are refused like wrong
-        ones. `otp` is the code of the authenticator app, or a recovery code; each is good once. Actions on
-        money and positions need a sign-in of the last few minutes: sign in again for them.
+        Exchange e-mail, password and a code of the second factor for tokens. A trader's are refused like
+        wrong ones. `otp` is the code of the authenticator app, or a recovery code; each is good once. Actions
+        on money and positions need a sign-in of the last few minutes: sign in again for them.
         """
         given = LoginIn.validated(request.data)
         pair = sign_in.log_in_staff(

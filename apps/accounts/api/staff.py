@@ -1,5 +1,6 @@
 """
-What every REST view for staff shares: active staff only, rights as permissions, reach as trading groups.
+What every REST view for staff shares: active staff only, a token that a second factor opened, an allowed
+address, rights as permissions, reach as trading groups.
 
 Outside reach the answer is 404, whatever the right; within reach and without the right it is 403. A trader's
 token opens nothing here.
@@ -8,6 +9,7 @@ token opens nothing here.
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.db.models import Model
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
@@ -16,15 +18,30 @@ from rest_framework.views import APIView
 from apps.accounts.api.authentication import caller
 from apps.accounts.models import TradingAccount, User
 from apps.accounts.selectors.accounts import AccountNotFound
+from apps.accounts.services import sign_in
 from apps.audit.services import actions
 from apps.groups.models import TradingGroup
-from rtx.kernel import openapi
+from rtx.kernel import clock, openapi
 from rtx.kernel.actor import Actor
 from rtx.kernel.admin import reachable_groups
-from rtx.kernel.errors import Forbidden, NotFound
+from rtx.kernel.errors import Forbidden, NotAuthenticated, NotFound
 
 FORBIDDEN = openapi.error(403, "forbidden")
 Reach = frozenset[int] | None
+
+
+class SecondFactorRequired(Forbidden):
+    """The token was got without a second factor."""
+
+    code = "second_factor_required"
+    title = "Second factor required"
+
+
+class ReauthenticationRequired(NotAuthenticated):
+    """The token's sign-in is too long ago for what moves money or positions."""
+
+    code = "reauthentication_required"
+    title = "Sign in again"
 
 
 class GroupNotFound(NotFound):
@@ -108,10 +125,14 @@ class IsStaff(BasePermission):
 
 
 class StaffView(APIView):
-    """Base of the calls for staff. `rights` names the right of each method that is checked at once."""
+    """
+    Base of the calls for staff. `rights` names the right of each method that is checked at once; the methods
+    in `fresh` move money or positions and need a sign-in of the last `RECENT_LOGIN_S` seconds.
+    """
 
     permission_classes = (IsAuthenticated, IsStaff)
     rights: ClassVar[dict[str, str]] = {}
+    fresh: ClassVar[frozenset[str] | set[str]] = frozenset()
     staff: Staff
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -119,13 +140,24 @@ class StaffView(APIView):
         Check the caller before the call.
 
         :raises Forbidden: no staff, or without the right.
+        :raises SecondFactorRequired: the token is one of the trader's interface.
+        :raises AddressNotAllowed: staff may not come from there.
+        :raises ReauthenticationRequired: the sign-in is too long ago for this call.
         """
         super().initial(request, *args, **kwargs)
+        proved_at_s = caller(request).claims.proved_at_s
+        if not proved_at_s:
+            raise SecondFactorRequired(
+                "Sign in at /api/admin/auth/login with the code of your second factor."
+            )
         user = User.objects.filter(pk=caller(request).pk, is_active=True, is_staff=True).first()
         if user is None:
             raise Forbidden("This is for staff.")
+        sign_in.require_address(user=user, ip=request.META.get("REMOTE_ADDR", ""))
         self.staff = Staff(user, reachable_groups(user), Actor.of(request))
         method = "GET" if request.method == "HEAD" else request.method  # answered by `get`
         right = self.rights.get(method or "")
         if right is not None:
             self.staff.require(right)
+        if method in self.fresh and clock.now().timestamp() - proved_at_s > settings.RECENT_LOGIN_S:
+            raise ReauthenticationRequired("Sign in again: this needs a sign-in of the last few minutes.")

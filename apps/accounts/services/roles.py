@@ -1,4 +1,4 @@
-"""Writing the roles of `permissions.py` into the database: one permission set per role, exactly as in code."""
+"""Writing the roles of `permissions.py` into the database: one permission set per role, as in code."""
 
 from dataclasses import dataclass, field
 

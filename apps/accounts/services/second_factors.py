@@ -3,8 +3,8 @@ Second factors of staff: authenticator apps (TOTP), recovery codes, and passkeys
 them.
 
 A code is good once: the counter of the last one is kept in the database, beside the secret, so that neither a
-restart of the cache nor a quick repeat makes it good again. Wrong codes pause the person's codes, ever longer,
-wherever they come from; axes counts them as failed sign-ins as well (see `sign_in`).
+restart of the cache nor a quick repeat makes it good again. Wrong codes pause the person's codes, ever
+longer, wherever they come from; axes counts them as failed sign-ins as well (see `sign_in`).
 """
 
 import time

@@ -1,8 +1,8 @@
 """
 The admin's gate: what every page asks before it answers. Named by dotted path among the middleware.
 
-Behind it are only live sessions of active staff, from an allowed address, opened with a second factor. Who has
-none yet gets no further than setting one up.
+Behind it are only live sessions of active staff, from an allowed address, opened with a second factor. Who
+has none yet gets no further than setting one up.
 """
 
 from collections.abc import Callable
@@ -13,9 +13,11 @@ from django.contrib.auth import logout
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.http import urlencode
 
 from apps.accounts.models import StaffSession
 from apps.accounts.services import second_factors, staff_sessions
+from rtx.kernel.recent_login import RecentLoginNeeded
 
 ENROLLMENT = frozenset(
     {
@@ -62,6 +64,19 @@ class StaffGate:
             return None
         return _enroll_first(request, session)
 
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Lead whoever proved too long ago who they are to the proof, and back to the page afterwards."""
+        if not isinstance(error, RecentLoginNeeded):
+            return None
+        if request.method == "POST":
+            messages.info(request, "Then do it again: nothing was done yet.")
+        return HttpResponseRedirect(f"{reverse('mfa_reauthenticate')}?{urlencode({'next': request.path})}")
+
+
+def has_proved_recently(request: HttpRequest) -> bool:
+    """Tell whether the person behind a page has lately proved who they are. Named in the settings."""
+    return staff_sessions.has_proved_recently(session_key=request.session.session_key or "")
+
 
 def _sign_in_again(request: HttpRequest) -> HttpResponse | None:
     logout(request)
@@ -71,7 +86,7 @@ def _sign_in_again(request: HttpRequest) -> HttpResponse | None:
     if request.headers.get("Accept", "").startswith("application/json"):
         raise PermissionDenied("the session has ended")
     messages.warning(request, OVER)
-    return HttpResponseRedirect(f"{reverse('account_login')}?next={request.path}")
+    return HttpResponseRedirect(f"{reverse('account_login')}?{urlencode({'next': request.path})}")
 
 
 def _enroll_first(request: HttpRequest, session: StaffSession) -> HttpResponse | None:
