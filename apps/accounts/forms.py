@@ -107,7 +107,7 @@ class NewUserForm(UserCreationForm):
         self.fields.pop("usable_password", None)
         if "role" in self.fields:
             self.fields["role"].choices = [
-                choice for choice in User.Role.choices if choice[0] != User.Role.TRADER
+                choice for choice in self.fields["role"].choices if choice[0] != User.Role.TRADER
             ]
 
 

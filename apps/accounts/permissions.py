@@ -43,6 +43,7 @@ SUPPORT_VIEWS = (
     *_view("groups", "tradinggroup groupsymbol marginschedule marginband commissiontier"),
     *_view("accounts", "user client tradingaccount accountstate accountevent ledgerline refreshtoken"),
     *_view("trading", "order deal position swapcharge rolloverday"),
+    *_view("accounts", "kycdocument kycreview"),
     *_view("axes", "accessattempt accesslog accessfailurelog"),
 )
 

@@ -1,9 +1,9 @@
 """
 The pages of users and their refresh tokens.
 
-Who may change whom: only a superuser touches staff, their role or the mark superuser; other staff manage
-traders. A password or the right to log in changes through the service that also ends the user's tokens and
-sockets.
+Who may change whom: super administrators everybody, administrators staff of lower roles, nobody their own
+role; other staff manage traders. A password or the right to log in changes through the service that also
+ends the user's tokens and sockets.
 """
 
 from typing import Any
@@ -21,10 +21,11 @@ from unfold.decorators import action
 
 from apps.accounts.forms import NewUserForm, UserForm, UserPasswordForm
 from apps.accounts.models import Client, RefreshToken, TradingAccount, User
-from apps.accounts.permissions import VIEW_PERSONAL_DATA
+from apps.accounts.permissions import ROLE_GROUP, VIEW_PERSONAL_DATA, may_manage
 from apps.accounts.services import users
 from rtx.kernel import encryption
 from rtx.kernel.admin import ConfiguredModelAdmin, ReadOnlyModelAdmin, as_id
+from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import EMPTY, badge, instant, link, link_to
 
 ROLE_TONES = {
@@ -90,7 +91,9 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
         owners = Client.objects.filter(
             pk__in=TradingAccount.objects.filter(group__in=groups).values("client_id")
         ).values("user_id")
-        return rows.filter(Q(pk=request.user.pk) | Q(pk__in=owners, is_staff=False))
+        own: Any = request.user
+        below = [role for role in User.Role.values if may_manage(own.role, role)]
+        return rows.filter(Q(pk=own.pk) | Q(pk__in=owners, is_staff=False) | Q(is_staff=True, role__in=below))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         """Hide traders, whose e-mail is personal data, from staff without the right to see that."""
@@ -110,7 +113,7 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
             condition |= Q(pk=number) | Q(pk__in=list(accounts.values_list("client__user_id", flat=True)))
         return condition
 
-    actions_detail = ["new_password"]
+    actions_detail = ["new_password", "grant_personal_data", "withdraw_personal_data", "reset_second_factors"]
 
     @action(description="Set password", icon="password", permissions=["set_password"])
     def new_password(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -123,23 +126,43 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
         return user is not None and self.has_change_permission(request, user)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Staff users are created by superusers; traders open together with their client."""
-        return bool(request.user.is_superuser)
+        """Whoever manages staff creates them; traders open together with their client."""
+        return bool(super().has_add_permission(request) and may_manage(_role(request), User.Role.AUDITOR))
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Let only superusers change staff."""
-        if obj is not None and obj.is_staff and not request.user.is_superuser:
+        """Let nobody change staff of their own rank or above, but super administrators."""
+        if obj is not None and obj.is_staff and not may_manage(_role(request), obj.role):
             return False
         return super().has_change_permission(request, obj)
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
-        """Keep rights away from everybody but superusers, and nobody locks themselves out."""
-        fields = list(super().get_readonly_fields(request, obj))
-        if not request.user.is_superuser:
-            fields += ["role", "is_staff", "is_superuser", "groups"]
-        elif obj is not None and obj.pk == request.user.pk:
-            fields += ["role", "is_active", "is_staff", "is_superuser"]
+        """Roles are for whoever manages staff, sets of rights for superusers, and one's own for others."""
+        fields = [*super().get_readonly_fields(request, obj), "is_superuser"]
+        is_own = obj is not None and obj.pk == request.user.pk
+        if is_own or (obj is not None and not may_manage(_role(request), obj.role)):
+            fields += ["role", "is_active", "is_staff"] if is_own else ["role", "is_staff"]
+        if is_own or not request.user.is_superuser:
+            fields.append("groups")
         return fields
+
+    def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Offer, and accept, only roles that this person may give."""
+        field = super().formfield_for_choice_field(db_field, request, **kwargs)
+        if db_field.name == "role" and field is not None:
+            given = [
+                choice
+                for choice in User.Role.choices
+                if choice[0] == User.Role.TRADER or may_manage(_role(request), choice[0])
+            ]
+            field.choices = given
+        return field
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Offer no role among the staff groups: a role is given as such."""
+        field = super().formfield_for_manytomany(db_field, request, **kwargs)
+        if field is not None and db_field.name == "groups":
+            field.queryset = field.queryset.exclude(name__startswith=ROLE_GROUP)
+        return field
 
     def save_form(self, request: HttpRequest, form: Any, change: bool) -> User:
         """Take over what was entered without saving it."""
@@ -148,9 +171,13 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         """Save what was changed, and nothing else; who loses the right to log in loses their tokens too."""
-        if (obj.is_superuser or obj.is_staff) and not request.user.is_superuser:
+        if "role" in form.changed_data and (
+            obj.pk == request.user.pk or (obj.is_staff and not may_manage(_role(request), obj.role))
+        ):
             raise PermissionDenied
         if not change:
+            if not may_manage(_role(request), obj.role):
+                raise PermissionDenied
             made = users.create_user(
                 email=obj.email,
                 password=form.cleaned_data["password1"],
@@ -160,10 +187,43 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
             obj.pk = made.pk
             obj.refresh_from_db()
             return
-        columns = {field.name for field in obj._meta.concrete_fields}
+        columns = {field.name for field in obj._meta.concrete_fields} - {"role", "is_staff", "is_superuser"}
         obj.save(update_fields=[name for name in form.changed_data if name in columns])
+        if {"role", "is_staff"} & set(form.changed_data):
+            users.change_role(user_id=obj.pk, role=obj.role)
+        if "groups" in form.changed_data:
+            users.end_logins(user_id=obj.pk)
         if "is_active" in form.changed_data and not obj.is_active:
             users.disable(user_id=obj.pk)
+
+    @operator_action(
+        "Show personal data to them",
+        permission="accounts.add_user",
+        icon="visibility",
+        warning="They will see names, addresses and documents of the clients within their reach.",
+    )
+    def grant_personal_data(self, user: User, operation: Operation) -> str:
+        """Give one member of staff the right to personal data."""
+        users.set_personal_data(user_id=user.pk, is_granted=True, by_role=_role_of(operation))
+        return "may see personal data"
+
+    @operator_action("Hide personal data", permission="accounts.add_user", icon="visibility_off")
+    def withdraw_personal_data(self, user: User, operation: Operation) -> str:
+        """Take the right to personal data away again."""
+        users.set_personal_data(user_id=user.pk, is_granted=False, by_role=_role_of(operation))
+        return "sees personal data no more"
+
+    @operator_action(
+        "Reset second factors",
+        permission="accounts.add_user",
+        icon="phonelink_erase",
+        warning="Every session ends; at the next sign-in they set up a second factor anew.",
+        needs_recent_login=True,
+    )
+    def reset_second_factors(self, user: User, operation: Operation) -> str:
+        """Let a member of staff who lost their device enroll anew."""
+        users.reset_second_factors(user_id=user.pk, by_role=_role_of(operation))
+        return "second factors reset"
 
     @admin.display(description="Role", ordering="role")
     def role_(self, user: User) -> SafeString:
@@ -195,6 +255,16 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
     def password_changed(self, user: User) -> SafeString:
         """When the password was last changed."""
         return instant(user.password_changed_at)
+
+
+def _role(request: HttpRequest) -> str:
+    user: Any = request.user
+    return User.Role.SUPERADMIN if user.is_superuser else str(user.role)
+
+
+def _role_of(operation: Operation) -> str:
+    person = User.objects.get(pk=operation.actor.user_id)
+    return User.Role.SUPERADMIN if person.is_superuser else person.role
 
 
 @admin.register(RefreshToken)

@@ -66,6 +66,11 @@ def has_proved_recently(*, session_key: str) -> bool:
     return StaffSession.objects.filter(session_key=session_key, ended_at=None, proved_at__gte=since).exists()
 
 
+def rename(*, before: str, after: str) -> None:
+    """Go on with a session whose key has changed, as it does with a new password of one's own."""
+    StaffSession.objects.filter(session_key=before, ended_at=None).update(session_key=after)
+
+
 def end(row: StaffSession, *, reason: str = StaffSession.End.REVOKED) -> None:
     """End one session at once. Repeating it changes nothing."""
     with transaction.atomic():

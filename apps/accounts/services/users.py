@@ -1,14 +1,16 @@
 """Users: creating, passwords, disabling. Who may not log in any more has no tokens any more."""
 
+from django.contrib.auth.models import Permission
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from apps.accounts.models import User
-from apps.accounts.services import staff_sessions, tokens
+from apps.accounts.permissions import VIEW_PERSONAL_DATA, may_manage
+from apps.accounts.services import second_factors, staff_sessions, tokens
 from apps.accounts.services.sign_in import InvalidCredentials
 from rtx.kernel import clock
-from rtx.kernel.errors import Conflict, Invalid, NotFound
+from rtx.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 
 STAFF_ROLES = frozenset(set(User.Role) - {User.Role.TRADER})
 
@@ -117,12 +119,47 @@ def change_role(*, user_id: int, role: str) -> None:
         end_logins(user_id=user_id)
 
 
+def set_personal_data(*, user_id: int, is_granted: bool, by_role: str) -> None:
+    """
+    Give one member of staff the right to see personal data, or take it away.
+
+    :raises Forbidden: it is staff of the giver's rank or above.
+    """
+    with transaction.atomic():
+        user = _managed(user_id, by_role)
+        app, codename = VIEW_PERSONAL_DATA.split(".")
+        right = Permission.objects.get(content_type__app_label=app, codename=codename)
+        if is_granted:
+            user.user_permissions.add(right)
+        else:
+            user.user_permissions.remove(right)
+
+
+def reset_second_factors(*, user_id: int, by_role: str) -> None:
+    """
+    Take a member of staff's second factors away, so that they enroll anew; their logins end.
+
+    :raises Forbidden: it is staff of the giver's rank or above.
+    """
+    with transaction.atomic():
+        user = _managed(user_id, by_role)
+        second_factors.reset(user_id=user.pk)
+        end_logins(user_id=user.pk)
+
+
 def enable(*, user_id: int) -> None:
     """Give the right to log in back; tokens from before stay invalid."""
     with transaction.atomic():
         user = _locked(user_id)
         user.is_active = True
         user.save(update_fields=["is_active"])
+
+
+def _managed(user_id: int, by_role: str) -> User:
+    user = _locked(user_id)
+    if not user.is_staff or not may_manage(by_role, user.role):
+        raise Forbidden("This person is not for you to manage.")
+    return user
 
 
 def _locked(user_id: int) -> User:

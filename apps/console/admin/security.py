@@ -6,6 +6,8 @@ reach.
 from ipaddress import ip_address
 from typing import Any
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from auditlog.mixins import LogEntryAdminMixin
 from auditlog.models import LogEntry as ChangeLogEntry
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
@@ -21,13 +23,16 @@ from guardian.models import GroupObjectPermission, UserObjectPermission
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
 
 from apps.accounts.models import User
-from apps.accounts.permissions import VIEW_PERSONAL_DATA
+from apps.accounts.permissions import ROLE_GROUP, VIEW_PERSONAL_DATA
 from rtx.kernel.admin import ConfiguredModelAdmin, OperatedModelAdmin, ReadOnlyModelAdmin
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import EMPTY, MASK, badge, instant, link_to
 
 for model in (Group, ChangeLogEntry, AccessAttempt, AccessLog, AccessFailureLog):
     admin.site.unregister(model)
+for model in (Authenticator, EmailAddress):  # second factors: see sign_in; the library's e-mails are unused
+    if admin.site.is_registered(model):
+        admin.site.unregister(model)
 
 FLAG_TONES = {1: "good", 2: "info", 3: "bad"}
 NAMED_BY_NUMBER = {"user", "client", "refreshtoken"}
@@ -47,18 +52,40 @@ def row_link(kind: ContentType, key: Any, name: str) -> SafeString:
 
 @admin.register(Group)
 class StaffGroupAdmin(ConfiguredModelAdmin):
-    """Sets of rights for staff, not to be confused with trading groups."""
+    """
+    Sets of rights for staff, not to be confused with trading groups. Those of the roles are written by
+    `sync_roles` alone.
+    """
 
     list_display = ["name"]
     search_fields = ["name"]
     search_help_text = "Name"
     autocomplete_fields = ["permissions"]
 
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        """Refuse to edit a role."""
+        return not _is_role(obj) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        """Refuse to delete a role."""
+        return not _is_role(obj) and super().has_delete_permission(request, obj)
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
+        """Offer no role to choose where a form names staff groups: a role is given on the user."""
+        rows, is_doubled = super().get_search_results(request, queryset, search_term)
+        if request.path.endswith("/autocomplete/"):
+            rows = rows.exclude(name__startswith=ROLE_GROUP)
+        return rows, is_doubled
+
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Read the rights together with what they apply to."""
         if db_field.name == "permissions":
             kwargs["queryset"] = Permission.objects.select_related("content_type")
         return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+
+def _is_role(group: Group | None) -> bool:
+    return group is not None and group.name.startswith(ROLE_GROUP)
 
 
 @admin.register(Permission)
@@ -80,22 +107,12 @@ class PermissionAdmin(ReadOnlyModelAdmin):
         return f"{permission.content_type.app_label}.{permission.content_type.model}"
 
 
-class ObjectPermissionAdmin(ConfiguredModelAdmin):
-    """
-    Base of reach: who may operate which trading group. Given on the group's page, shown and withdrawn here.
-    """
+class ObjectPermissionAdmin(ReadOnlyModelAdmin):
+    """Base of the rights behind reach, as guardian keeps them. Given and withdrawn under reach grants."""
 
     list_select_related = ["permission__content_type", "content_type"]
     search_fields = ["object_pk"]
     sortable_by: list[str] = []
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Refuse: reach is given on the trading group's page, under object permissions."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse: it is withdrawn and given anew."""
-        return False
 
     @admin.display(description="Right")
     def right(self, row: Any) -> str:

@@ -17,11 +17,13 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from apps.accounts.forms import OwnPasswordForm
+from apps.accounts.services import staff_sessions
 from apps.console import selectors
 from apps.console.adapters.processes import probe
 from apps.market.services.board import board
 from apps.risk.admin import pages as risk_pages
 from rtx.kernel.admin import reachable_groups
+from rtx.kernel.recent_login import passive
 
 RIGHTS = {
     "accounts": "accounts.view_tradingaccount",
@@ -47,6 +49,7 @@ def price_mark(request: HttpRequest) -> list[str] | None:
     return ["simulated prices", "warning"]
 
 
+@passive
 def live(request: HttpRequest) -> HttpResponse:
     """Answer with the present figures; polled by the dashboard."""
     response = JsonResponse(figures(request))
@@ -67,13 +70,18 @@ def show_dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, A
 
 
 def own_password(request: HttpRequest) -> HttpResponseBase:
-    """Show and take the form for one's own password."""
+    """Show and take the form for one's own password; the person's other sessions end with the old one."""
+    before = request.session.session_key or ""
     view = PasswordChangeView.as_view(
         form_class=OwnPasswordForm,
         success_url=reverse("admin:password_change_done"),
         extra_context=admin.site.each_context(request),
     )
-    return view(request)
+    answer = view(request)
+    if request.session.session_key != before:  # a new key comes with a new password
+        staff_sessions.rename(before=before, after=request.session.session_key or "")
+        staff_sessions.end_all(user_id=request.user.pk or 0, but=request.session.session_key or "")
+    return answer
 
 
 def locked_out(request: HttpRequest, original_response: Any = None, credentials: Any = None) -> HttpResponse:

@@ -117,7 +117,7 @@ def test_a_full_list_needs_no_more_statements_than_a_short_one(
 
     assert len(response.context["cl"].result_list) == 50
     assert len(full) <= len(short)
-    assert len(full) <= 8
+    assert len(full) <= 10  # two of them ask whether the session goes on
 
 
 def test_an_account_page_reads_its_tables_once_each(admin_client: Client, house: House) -> None:

@@ -145,8 +145,11 @@ def test_personal_data_is_masked_without_its_right(house: House, dealer: User) -
 
 @pytest.mark.parametrize(("role", "is_shown"), [("auditor", False), ("support", True)])
 def test_who_tried_to_sign_in_is_personal_data(role: str, is_shown: bool, house: House, client: Any) -> None:
-    client.post(reverse("admin:login"), {"username": "anna@example.com", "password": "wrong"})
-    http = signed_in(staff(f"{role}@example.com", role=role))
+    client.post(reverse("admin:login"), {"login": "anna@example.com", "password": "wrong"})
+    person = staff(f"{role}@example.com", role=role)
+    if is_shown:
+        allow(person, "view_personal_data")
+    http = signed_in(person)
 
     (row,) = rows(http, "axes_accessattempt")
     shown = http.get(reverse("admin:axes_accessattempt_changelist")).content
@@ -266,7 +269,7 @@ def test_nobody_but_a_superuser_makes_a_superuser(house: House, manager: User) -
     assert (changed.role, changed.is_staff, changed.is_superuser) == ("trader", False, False)
 
 
-def test_nobody_but_a_superuser_touches_staff(house: House, manager: User, operator: User) -> None:
+def test_nobody_touches_staff_of_their_own_rank_or_above(house: House, manager: User, operator: User) -> None:
     http = signed_in(manager)
 
     for other in (operator, manager):
@@ -280,7 +283,6 @@ def test_nobody_but_a_superuser_touches_staff(house: House, manager: User, opera
         )
         assert {changed.status_code, renewed.status_code} <= {403, 404}
         assert User.objects.get(pk=other.pk).check_password(PASSWORD)
-    assert http.get(reverse("admin:accounts_user_add")).status_code == 403
 
 
 def test_a_superuser_creates_staff(admin_client: Any) -> None:
@@ -303,8 +305,8 @@ def test_a_superuser_creates_staff(admin_client: Any) -> None:
 def test_too_many_failed_sign_ins_are_told(operator: User, client: Any, settings: Any) -> None:
     settings.AXES_FAILURE_LIMIT = 3
     url = reverse("admin:login")
-    answers = [client.post(url, {"username": operator.email, "password": "wrong"}) for _ in range(3)]
-    right = client.post(url, {"username": operator.email, "password": PASSWORD})
+    answers = [client.post(url, {"login": operator.email, "password": "wrong"}) for _ in range(3)]
+    right = client.post(url, {"login": operator.email, "password": PASSWORD})
 
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert right.status_code == 429

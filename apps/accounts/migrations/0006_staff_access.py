@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0004_money_index'),
+        ('accounts', '0005_kyc_and_imports'),
         ('auth', '0012_alter_user_first_name_max_length'),
         ('groups', '0004_protection_told'),
     ]
