@@ -35,6 +35,7 @@ DEALER_VIEWS = (
     *_view("risk", "accountrisk accountriskday margincall liquidation queuedliquidation correlation"),
     *_view("risk", "riskalarm killswitch risklimit tradinghours breaker breakerstate breakerchange"),
     *_view("risk", "monitorstatus sweeprun controlsversion"),
+    *_view("funds", "fundoperation fundstep fundpolicy"),
     *_view("audit", "approval"),
 )
 SUPPORT_VIEWS = (
@@ -44,6 +45,7 @@ SUPPORT_VIEWS = (
     *_view("accounts", "user client tradingaccount accountstate accountevent ledgerline refreshtoken"),
     *_view("trading", "order deal position swapcharge rolloverday"),
     *_view("accounts", "kycdocument kycreview"),
+    *_view("funds", "fundoperation fundstep"),
     *_view("axes", "accessattempt accesslog accessfailurelog"),
 )
 
@@ -62,6 +64,7 @@ ROLE_RIGHTS: dict[str, tuple[str, ...]] = {
     "dealer": (
         *DEALER_VIEWS,
         "trading.close_position",
+        "trading.reverse_position",
         "trading.modify_position",
         "trading.place_order",
         "trading.modify_order",
