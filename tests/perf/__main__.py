@@ -17,6 +17,7 @@ from dataclasses import asdict
 
 from rtx.local.home import REPOSITORY
 from tests.perf import (
+    audit_verify,
     crash,
     fanout,
     guards_share,
@@ -58,7 +59,12 @@ def scenarios() -> list[Scenario]:
         ("revaluation of 500,000 positions", revalue.NAMES, revalue.run),
         ("stop-out of one account", stop_out.NAMES, stop_out.run),
         ("quotes to 500 sockets", ("fanout_per_s", "fanout_vs_group_send"), quotes),
-        ("what-if on 100,000 accounts", what_if.NAMES, what_if.run),  # the last: a house without journal
+        ("what-if on 100,000 accounts", what_if.NAMES, what_if.run),  # a house without journal
+        (
+            "sealing and verifying a million entries",
+            audit_verify.NAMES,
+            audit_verify.run,
+        ),  # the last: no books
     ]
 
 
