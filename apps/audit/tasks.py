@@ -1,9 +1,13 @@
 """Tasks of audit. Each may run twice and at the same time as itself."""
 
+from functools import partial
+
 from celery import shared_task
+from django.db import transaction
 
 from apps.audit.models import IntegrityCheck
-from apps.audit.services import approvals, checking, exporting, sealing
+from apps.audit.services import actions, approvals, checking, exporting, sealing
+from rtx.kernel.actor import Actor
 
 
 @shared_task(acks_late=True, ignore_result=True)
@@ -31,3 +35,13 @@ def verify(check_id: int | None = None) -> None:
         check_id = check.pk
     if IntegrityCheck.objects.filter(pk=check_id, status=IntegrityCheck.Status.RUNNING).exists():
         checking.run(check_id)
+
+
+def start_check(*, actor: Actor) -> tuple[IntegrityCheck, bool]:
+    """Have a worker verify the logs, unless one does; return the check and whether it is new."""
+    with transaction.atomic():
+        check, is_new = checking.ask(asked_by=actor.as_text())
+        if is_new:
+            actions.record(actor=actor, operation="audit.verify", target=check)
+            transaction.on_commit(partial(verify.delay, check.pk))
+    return check, is_new

@@ -318,6 +318,7 @@ TRADING_GUARDS: list[str] = [
 
 # Where staff actions are written, what carries out an approval (by kind): the upper app implements.
 STAFF_LOG = "apps.audit.services.actions"
+ROW_HISTORY = "apps.audit.selectors.history.of_row"
 APPROVAL_HANDLERS: dict[str, str] = {
     "trading.reverse": "apps.trading.services.reversals.ReversalHandler",
     "funds.post": "apps.funds.services.posting.PostingHandler",

@@ -136,7 +136,7 @@ def test_the_operator_closes_a_position_with_a_reason(
     expect(page.locator("body")).to_contain_text("closed by order")
     page.goto(f"/admin/trading/position/?q={placed['position_id']}")
     expect(page.locator("#result_list tbody tr")).to_have_count(0)
-    page.goto("/admin/admin/logentry/")
+    page.goto("/admin/audit/staffaction/")
     expect(page.locator("#result_list tbody tr").first).to_contain_text("asked for by phone")
     assert watch.complaints == []
 

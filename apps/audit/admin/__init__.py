@@ -1,6 +1,5 @@
-"""Admin pages of audit."""
+"""Pages of audit. The staff log, approvals and seals have theirs in the console, which knows accounts."""
 
-from apps.audit.admin.records import ApprovalAdmin, StaffActionAdmin
 from apps.audit.admin.requests import StaffRequestAdmin
 
-__all__ = ["ApprovalAdmin", "StaffActionAdmin", "StaffRequestAdmin"]
+__all__ = ["StaffRequestAdmin"]

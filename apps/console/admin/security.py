@@ -13,7 +13,6 @@ from auditlog.models import LogEntry as ChangeLogEntry
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from axes.utils import reset
 from django.contrib import admin
-from django.contrib.admin.models import LogEntry as StaffLogEntry
 from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Q
@@ -34,7 +33,6 @@ for model in (Authenticator, EmailAddress):  # second factors: see sign_in; the 
     if admin.site.is_registered(model):
         admin.site.unregister(model)
 
-FLAG_TONES = {1: "good", 2: "info", 3: "bad"}
 NAMED_BY_NUMBER = {"user", "client", "refreshtoken"}
 ACTION_TONES = {0: "good", 1: "info", 2: "bad", 3: "muted"}
 
@@ -196,47 +194,6 @@ class ChangeLogAdmin(ReadOnlyModelAdmin, LogEntryAdminMixin):
         if entry.actor_id is None:
             return "system"
         return link_to("admin:accounts_user_change", entry.actor_id, entry.actor)
-
-
-@admin.register(StaffLogEntry)
-class StaffLogAdmin(ReadOnlyModelAdmin):
-    """What staff did in the admin, with the reasons they gave."""
-
-    list_display = ["at", "user", "flag", "target", "message"]
-    list_filter = [("action_flag", ChoicesDropdownFilter), ("action_time", RangeDateTimeFilter)]
-    list_select_related = ["user", "content_type"]
-    search_fields = ["object_repr"]
-    search_help_text = "E-mail of who did it, or id of the row"
-    ordering = ["-id"]
-    sortable_by: list[str] = []
-    fields = [("at", "user"), ("flag", "target"), "message"]
-    readonly_fields = ["at", "flag", "target", "message"]
-
-    def search(self, term: str, request: HttpRequest) -> Q | None:
-        """Find by person or by row."""
-        return Q(user_id__in=users_by_email(term)) | Q(object_id=term)
-
-    @admin.display(description="Time (UTC)")
-    def at(self, entry: StaffLogEntry) -> SafeString:
-        """When it was done."""
-        return instant(entry.action_time)
-
-    @admin.display(description="Action")
-    def flag(self, entry: StaffLogEntry) -> SafeString:
-        """Added, changed or deleted."""
-        return badge(entry.get_action_flag_display(), FLAG_TONES[entry.action_flag])
-
-    @admin.display(description="Row")
-    def target(self, entry: StaffLogEntry) -> SafeString | str:
-        """A link to the row."""
-        if entry.content_type is None:
-            return EMPTY
-        return row_link(entry.content_type, entry.object_id, entry.object_repr)
-
-    @admin.display(description="Details")
-    def message(self, entry: StaffLogEntry) -> str:
-        """What was changed, or the operator's reason."""
-        return entry.get_change_message() or EMPTY
 
 
 class AttemptAdmin(OperatedModelAdmin):

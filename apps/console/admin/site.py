@@ -20,6 +20,7 @@ from apps.accounts.forms import OwnPasswordForm
 from apps.accounts.services import staff_sessions
 from apps.console import selectors
 from apps.console.adapters.processes import probe
+from apps.console.admin import seals
 from apps.market.services.board import board
 from apps.risk.admin import pages as risk_pages
 from rtx.kernel.admin import reachable_groups
@@ -102,6 +103,7 @@ def extra_urls() -> list[URLPattern]:
         path("live/", view(live), name="live"),
         path("password_change/", view(own_password, cacheable=True), name="password_change"),
         *risk_pages.urls(),
+        *seals.urls(),
     ]
 
 
