@@ -8,18 +8,11 @@ from django import forms
 from django.core.exceptions import ValidationError
 from unfold.widgets import UnfoldAdminSelect2Widget
 
-from apps.groups.models import CommissionMode, MarginSchedule
-from apps.market.forms import check_swap
-
-FIXED_ONCE_USED = ("currency", "position_mode")
-SCHEDULE_FIXED_ONCE_USED = ("name", "kind", "is_pooled")
-SCHEDULE_IS_USED = (
-    "Groups or symbols use this schedule, and open positions carry it as it was: make another schedule and "
-    "choose that one there."
-)
+from apps.groups.models import SCHEDULE_FIXED_ONCE_USED, SCHEDULE_IS_USED, MarginSchedule
+from apps.market.forms import ReasonedForm
 
 
-class TradingGroupForm(forms.ModelForm):
+class TradingGroupForm(ReasonedForm):
     """A group's own terms."""
 
     rollover_timezone = forms.ChoiceField(
@@ -29,49 +22,16 @@ class TradingGroupForm(forms.ModelForm):
         help_text="The rollover keeps its wall-clock time there when clocks change.",
     )
 
-    def clean_currency(self) -> str:
-        """Currencies are written in capitals."""
-        return str(self.cleaned_data["currency"]).upper()
-
-    def clean(self) -> dict[str, Any]:
-        """Check what depends on several fields, and keep what accounts of the group were opened with."""
-        data: dict[str, Any] = super().clean() or {}
-        call, stop = data.get("margin_call_pct"), data.get("stop_out_pct")
-        if call is not None and stop is not None and call < stop:
-            self.add_error("margin_call_pct", "The margin call level must not be below the stop-out level.")
-        ends = data.get("margin_call_reset_pct")
-        if ends is not None and call is not None and ends < call:
-            self.add_error("margin_call_reset_pct", "A margin call cannot end below its own level.")
-        _check_commission(self, data)
-        if data.get("admin_fee_per_lot") and not data.get("swap_free"):
-            self.add_error("admin_fee_per_lot", "Only a swap-free group charges an admin fee.")
-        changed = [name for name in FIXED_ONCE_USED if name in self.changed_data and name in data]
-        if changed and self.instance.pk and self.instance.trading_accounts.exists():
-            for name in changed:
-                self.add_error(
-                    name, "Accounts of this group were opened with the old value: create another group."
-                )
-        return data
-
 
 class GroupSymbolForm(forms.ModelForm):
-    """What one group sets for one symbol; an empty field inherits."""
-
-    def clean(self) -> dict[str, Any]:
-        """Check what depends on several fields."""
-        data: dict[str, Any] = super().clean() or {}
-        lowest, highest = data.get("volume_min"), data.get("volume_max")
-        for name, volume in (("volume_min", lowest), ("volume_max", highest)):
-            if volume is not None and volume <= 0:
-                self.add_error(name, "Must be above zero, or empty to inherit.")
-        if lowest is not None and highest is not None and highest < lowest:
-            self.add_error("volume_max", "The largest volume is below the smallest.")
-        _check_commission(self, data)
-        check_swap(self, data)
-        return data
+    """What one group sets for one symbol, on the page of the group; an empty field inherits."""
 
 
-class MarginScheduleForm(forms.ModelForm):
+class GroupSymbolPageForm(ReasonedForm, GroupSymbolForm):
+    """What one group sets for one symbol, on a page of its own."""
+
+
+class MarginScheduleForm(ReasonedForm):
     """
     A margin schedule without its bands. Once it is used its name and what its bands mean are fixed: positions
     fill the bands of a name together, and they keep what the schedule was at their last deal.
@@ -80,7 +40,7 @@ class MarginScheduleForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         schedule: MarginSchedule = self.instance
-        self.is_used = bool(schedule.pk) and (schedule.groups.exists() or schedule.group_symbols.exists())
+        self.is_used = schedule.is_used
         if self.is_used:
             for name in SCHEDULE_FIXED_ONCE_USED:
                 self.fields[name].disabled = True
@@ -130,8 +90,16 @@ class MarginBandFormSet(forms.BaseInlineFormSet):
                 raise ValidationError(f"The band after {end:f} asks for less margin than the one before it.")
 
 
+class MarginBandPageForm(ReasonedForm, MarginBandForm):
+    """One band of a margin schedule, on a page of its own."""
+
+
 class CommissionTierForm(forms.ModelForm):
-    """A commission value for larger deals."""
+    """A commission value for larger deals, on the page of its group."""
+
+
+class CommissionTierPageForm(ReasonedForm, CommissionTierForm):
+    """A commission value for larger deals, on a page of its own."""
 
 
 class CommissionTierFormSet(forms.BaseInlineFormSet):
@@ -152,8 +120,3 @@ def _kept(formset: forms.BaseInlineFormSet) -> list[dict[str, Any]]:
         for form in formset.forms
         if getattr(form, "cleaned_data", None) and not form.cleaned_data.get("DELETE")
     ]
-
-
-def _check_commission(form: forms.ModelForm, data: dict[str, Any]) -> None:
-    if data.get("commission_mode") == CommissionMode.NONE and data.get("commission_value"):
-        form.add_error("commission_value", "Choose how the commission is computed, or leave this at zero.")

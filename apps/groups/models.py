@@ -5,15 +5,45 @@ Trading groups and their terms per symbol. Configuration only: what the terms me
 
 from datetime import time
 from decimal import Decimal
+from typing import Any
+from zoneinfo import available_timezones
 
+import pgtrigger
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 
-from apps.market.models import Symbol, bumps_terms_version, keeps_history
+from apps.market.models import Symbol, bumps_terms_version, check_swap, keeps_history
 from rtx.kernel.fields import ExactDecimalField
 
 NOT_NEGATIVE = MinValueValidator(Decimal(0))
+FIXED_ONCE_USED = ("currency", "position_mode")
+SCHEDULE_FIXED_ONCE_USED = ("name", "kind", "is_pooled")
+SCHEDULE_IS_USED = (
+    "Groups or symbols use this schedule, and open positions carry it as it was: make another schedule and "
+    "choose that one there."
+)
+GUARDED = ("margin_call_pct", "stop_out_pct", "margin_call_reset_pct", "stop_out_rule")
+Errors = dict[str, list[str]]
+
+# What accounts stand under changes only together with an approval of exactly this, in its transaction.
+LEVELS_NEED_APPROVAL = """
+    IF EXISTS (SELECT FROM accounts_tradingaccount WHERE group_id = NEW.id) AND NOT EXISTS (
+        SELECT FROM audit_staffaction s JOIN audit_approval a ON a.id = s.approval_id
+        WHERE s.xact = pg_current_xact_id() AND a.kind = 'groups.stop_out' AND a.status = 'executed'
+          AND a.group_id = NEW.id AND a.checked_at > now() - interval '1 minute'
+          AND (a.content::jsonb #>> '{after,margin_call_pct}')::numeric = NEW.margin_call_pct
+          AND (a.content::jsonb #>> '{after,stop_out_pct}')::numeric = NEW.stop_out_pct
+          AND (a.content::jsonb #>> '{after,margin_call_reset_pct}')::numeric
+              IS NOT DISTINCT FROM NEW.margin_call_reset_pct
+          AND a.content::jsonb #>> '{after,stop_out_rule}' = NEW.stop_out_rule
+    ) THEN
+        RAISE EXCEPTION 'levels of group % change only by an approval', OLD.name
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+"""
 
 
 class CommissionMode(models.TextChoices):
@@ -65,6 +95,24 @@ class MarginSchedule(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_used(self) -> bool:
+        """Whether a group, or a symbol of one, follows it."""
+        return bool(self.pk) and (self.groups.exists() or self.group_symbols.exists())
+
+    def clean(self) -> None:
+        """
+        Keep its name and what its bands mean once it is used: positions fill the bands of a name together,
+        and they keep what the schedule was at their last deal.
+
+        :raises ValidationError: by field.
+        """
+        saved = MarginSchedule.objects.filter(pk=self.pk).first() if self.pk else None
+        if saved is not None and self.is_used:
+            changed = [one for one in SCHEDULE_FIXED_ONCE_USED if getattr(self, one) != getattr(saved, one)]
+            if changed:
+                raise ValidationError({name: [SCHEDULE_IS_USED] for name in changed})
 
 
 class MarginBand(models.Model):
@@ -163,7 +211,10 @@ class TradingGroup(models.Model):
 
     class Meta:
         ordering = ["name"]
-        permissions = [("manage_group", "Can operate the accounts of this group")]
+        permissions = [
+            ("manage_group", "Can operate the accounts of this group"),
+            ("approve_stop_out", "Can approve changes of margin call and stop-out"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(margin_call_pct__gte=models.F("stop_out_pct")), name="group_call_above_stop_out"
@@ -178,10 +229,56 @@ class TradingGroup(models.Model):
                 name="group_markup_not_negative",
             ),
         ]
-        triggers = [bumps_terms_version("group_terms"), keeps_history("group_history")]
+        triggers = [
+            bumps_terms_version("group_terms"),
+            keeps_history("group_history"),
+            pgtrigger.Trigger(
+                name="group_levels_need_approval",
+                when=pgtrigger.Before,
+                operation=pgtrigger.Update,
+                condition=pgtrigger.AnyChange(*GUARDED),
+                func=LEVELS_NEED_APPROVAL,
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """
+        Check what depends on several values, and keep what accounts of the group were opened with.
+
+        :raises ValidationError: by field.
+        """
+        errors: Errors = {}
+        self.currency = self.currency.upper()
+        call, stop, ends = self.margin_call_pct, self.stop_out_pct, self.margin_call_reset_pct
+        if call is not None and stop is not None and call < stop:
+            errors["margin_call_pct"] = ["The margin call level must not be below the stop-out level."]
+        if ends is not None and call is not None and ends < call:
+            errors["margin_call_reset_pct"] = ["A margin call cannot end below its own level."]
+        check_commission(self, errors)
+        if self.admin_fee_per_lot and not self.swap_free:
+            errors["admin_fee_per_lot"] = ["Only a swap-free group charges an admin fee."]
+        if self.rollover_timezone not in available_timezones():
+            errors["rollover_timezone"] = ["There is no such time zone."]
+        self._check_fixed(errors)
+        if errors:
+            raise ValidationError(errors)
+
+    def _check_fixed(self, errors: Errors) -> None:
+        saved = TradingGroup.objects.filter(pk=self.pk).first() if self.pk else None
+        if saved is None:
+            return
+        changed = [name for name in FIXED_ONCE_USED if getattr(self, name) != getattr(saved, name)]
+        if changed and self.has_accounts:
+            for name in changed:
+                errors[name] = ["Accounts of this group were opened with the old value: create another group."]
+
+    @property
+    def has_accounts(self) -> bool:
+        """Whether any account belongs to it, whatever its status."""
+        return bool(self.trading_accounts.exists())  # type: ignore[attr-defined]
 
 
 class GroupSymbol(models.Model):
@@ -230,6 +327,30 @@ class GroupSymbol(models.Model):
 
     def __str__(self) -> str:
         return f"{self.group} {self.symbol}"
+
+    def clean(self) -> None:
+        """
+        Check what depends on several values.
+
+        :raises ValidationError: by field.
+        """
+        errors: Errors = {}
+        lowest, highest = self.volume_min, self.volume_max
+        for name, volume in (("volume_min", lowest), ("volume_max", highest)):
+            if volume is not None and volume <= 0:
+                errors[name] = ["Must be above zero, or empty to inherit."]
+        if lowest is not None and highest is not None and highest < lowest:
+            errors.setdefault("volume_max", []).append("The largest volume is below the smallest.")
+        check_commission(self, errors)
+        check_swap(self, errors)
+        if errors:
+            raise ValidationError(errors)
+
+
+def check_commission(row: Any, errors: Errors) -> None:
+    """Refuse a commission that nothing would charge."""
+    if row.commission_mode == CommissionMode.NONE and row.commission_value:
+        errors["commission_value"] = ["Choose how the commission is computed, or leave this at zero."]
 
 
 class CommissionTier(models.Model):

@@ -1,10 +1,11 @@
 """Reads of groups: all terms in one immutable book, kept per process until the terms version moves."""
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import connection
 from django.db.models import Model
@@ -139,6 +140,15 @@ def load_terms(at: datetime | None = None) -> TermsBook:
         terms=terms,
         profiles=price_profiles({group_id: offered.values() for group_id, offered in terms.items()}),
     )
+
+
+def with_values(book: TermsBook, values: Mapping[int, Mapping[str, Any]]) -> TermsBook:
+    """Return the terms as if groups had these values of their own levels (group id -> field -> value)."""
+    groups = {
+        group_id: replace(group, **values[group_id]) if group_id in values else group
+        for group_id, group in book.groups.items()
+    }
+    return replace(book, groups=groups) if values else book
 
 
 Schedules = dict[int, MarginSchedule | None]

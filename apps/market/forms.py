@@ -7,24 +7,35 @@ from zoneinfo import available_timezones
 
 from django import forms
 from django.core.exceptions import ValidationError
-from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelect2Widget
+from unfold.widgets import (
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelect2Widget,
+    UnfoldAdminTextInputWidget,
+)
 
-from apps.market.models import SessionHours, Symbol, usual_swap_days
+from apps.market.models import SessionHours, usual_swap_days
 from apps.market.services import holidays
+from rtx.kernel.staff_log import REASON_FIELD
 
 MIDNIGHT = time(0)
-DIGITS_MAX = 10
 SWAP_DAYS_MAX = 10
-FIXED_ONCE_TRADED = (
-    "base_currency",
-    "profit_currency",
-    "margin_currency",
-    "digits",
-    "contract_size",
-    "margin_mode",
-    "tick_size",
-    "tick_price",
-)
+
+
+class ReasonedForm(forms.ModelForm):
+    """A form of terms: whoever changes them says why; the staff log keeps it (see `rtx.kernel.staff_log`)."""
+
+    change_reason = forms.CharField(
+        label="Reason for the change",
+        min_length=3,
+        max_length=200,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Written into the staff log together with your name; shown among the versions.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if REASON_FIELD in self.fields:
+            self.fields[REASON_FIELD].required = bool(self.instance.pk)
 
 
 class SwapDaysWidget(forms.MultiWidget):
@@ -63,8 +74,8 @@ class SwapDaysField(forms.MultiValueField):
         return list(data_list)
 
 
-class SymbolForm(forms.ModelForm):
-    """A symbol's sizes, currencies, margin and swaps, which must fit together."""
+class SymbolForm(ReasonedForm):
+    """A symbol's sizes, currencies, margin and swaps; the row itself knows what fits together."""
 
     swap_multipliers = SwapDaysField(
         label="Days charged",
@@ -79,63 +90,7 @@ class SymbolForm(forms.ModelForm):
         name: str = self.cleaned_data["name"].strip()
         if not name.replace(".", "").replace("_", "").replace("#", "").isalnum():
             raise ValidationError("Letters, digits, dot, underscore and # only.")
-        if self.instance.pk and name != self.initial.get("name"):
-            raise ValidationError("A symbol keeps its name: create a new one and close this one.")
         return name
-
-    def clean_digits(self) -> int:
-        """Bound the decimals of a price."""
-        digits: int = self.cleaned_data["digits"]
-        if digits > DIGITS_MAX:
-            raise ValidationError(f"At most {DIGITS_MAX} decimals.")
-        return digits
-
-    def clean(self) -> dict[str, Any]:
-        """Check what depends on several fields."""
-        data: dict[str, Any] = super().clean() or {}
-        for name in ("base_currency", "profit_currency", "margin_currency"):
-            currency = data.get(name)
-            if currency and currency != currency.upper():
-                self.add_error(name, "Currencies are written in capitals.")
-        self._check_volumes(data)
-        mode = data.get("margin_mode")
-        if mode == Symbol.MarginMode.FIXED and not data.get("margin_initial"):
-            self.add_error("margin_initial", "Fixed margin needs an amount per lot.")
-        if mode == Symbol.MarginMode.INDEX:
-            for name in ("tick_size", "tick_price"):
-                if not data.get(name):
-                    self.add_error(name, "Index margin needs a tick size and a tick price.")
-        for name in ("margin_initial", "tick_size", "tick_price", "hedged_contract_size"):
-            if (data.get(name) or 0) < 0:
-                self.add_error(name, "Must not be negative.")
-        if data.get("spike_max_pct") is not None and data["spike_max_pct"] <= 0:
-            self.add_error("spike_max_pct", "Must be above zero, or every tick would be refused.")
-        check_swap(self, data)
-        self._check_contract(data)
-        return data
-
-    def _check_contract(self, data: dict[str, Any]) -> None:
-        """What has been traded keeps its contract: profit and margin of what is open depend on it."""
-        changed = [name for name in FIXED_ONCE_TRADED if name in self.changed_data and name in data]
-        if changed and self.instance.pk and self.instance.orders.exists():
-            for name in changed:
-                self.add_error(name, "This symbol has been traded: create a new one and close this one.")
-
-    def _check_volumes(self, data: dict[str, Any]) -> None:
-        lowest, highest, step = (data.get(f"volume_{part}") for part in ("min", "max", "step"))
-        if lowest is not None and highest is not None and highest < lowest:
-            self.add_error("volume_max", "The largest volume is below the smallest.")
-        for name, volume in (("volume_min", lowest), ("volume_max", highest)):
-            if volume is not None and step and volume % step:
-                self.add_error(name, f"Not a multiple of the step {step:f}.")
-
-
-def check_swap(form: forms.ModelForm, data: dict[str, Any]) -> None:
-    """Refuse swap values that nothing would charge."""
-    if data.get("swap_mode") == Symbol.SwapMode.NONE:
-        for name in ("swap_long", "swap_short"):
-            if data.get(name):
-                form.add_error(name, "Choose what the swap means, or leave this at zero.")
 
 
 class TradingSessionForm(forms.ModelForm):

@@ -309,6 +309,11 @@ ENGINE_SERVICES: list[str] = [
     "apps.risk.services.control_work.ControlService",
 ]
 REACH = "apps.accounts.selectors.reach.group_ids"
+# What looks at every change of symbols, groups and terms before it is committed, in this order.
+TERMS_CHECKS: list[str] = [
+    "apps.risk.services.terms_check.WhatIfCheck",
+    "apps.groups.services.stop_out.SecondPersonCheck",
+]
 TRADING_GUARDS: list[str] = [
     "apps.risk.guards.KillSwitchGuard",
     "apps.risk.guards.BreakerGuard",

@@ -29,7 +29,7 @@ Row = TypeVar("Row", bound=models.Model)
 AS_OF = """
     WITH first_change AS (
         SELECT DISTINCT ON (row_id) row_id, before FROM market_configurationchange
-        WHERE table_name = %s AND at > %s ORDER BY row_id, id
+        WHERE table_name = %s AND {since} > %s ORDER BY row_id, id
     )
     SELECT present.* FROM {table} present
     WHERE NOT EXISTS (SELECT FROM first_change c WHERE c.row_id = present.id)
@@ -42,9 +42,18 @@ AS_OF = """
 
 def rows_as_of(model: type[Row], *, at: datetime) -> list[Row]:
     """Return all rows of a table that keeps its history as they were at an instant, by id."""
+    return _rows_before(model, "at", at)
+
+
+def rows_after_change(model: type[Row], *, change_id: int) -> list[Row]:
+    """Return all rows of a table that keeps its history as they were right after one change, by id."""
+    return _rows_before(model, "id", change_id)
+
+
+def _rows_before(model: type[Row], since: str, value: datetime | int) -> list[Row]:
     table = connection.ops.quote_name(model._meta.db_table)
-    found = model._default_manager.raw(AS_OF.format(table=table), [model._meta.db_table, at])
-    return sorted(found, key=lambda row: row.pk)
+    statement = AS_OF.format(table=table, since=since)
+    return sorted(model._default_manager.raw(statement, [model._meta.db_table, value]), key=lambda row: row.pk)
 
 
 def has_changed_since(at: datetime) -> bool:

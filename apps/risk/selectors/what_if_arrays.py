@@ -6,7 +6,7 @@ Before and after are each account's equity and margin level at its own group's p
 values it: a buy at bid, a sell at ask, a profit converted as sold and a loss as bought.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -25,11 +25,15 @@ from apps.risk.domain.rates import SHOWN_CURRENCY, Rates
 from apps.risk.domain.shocks import Shock
 from apps.risk.selectors.snapshot import Floats, Integers, Kind, Snapshot, snapshot
 from apps.trading.domain.margin import HAS_LEVERAGE
+from apps.trading.domain.orders import ContractTerms
 from apps.trading.selectors.markets import Markets, conversions
 from rtx.kernel import clock
 
 Reach = frozenset[int] | None
 Bools = NDArray[np.bool_]
+Pool = tuple[int, str]  # group and currency
+Cell = tuple[Pool, Kind]
+MarginsAfter = Callable[[Snapshot, list[Cell], Any], Floats]
 NAN = float("nan")
 CENT = 0.01
 FREE, CALLED, CLOSED = 0, 1, 2
@@ -122,8 +126,15 @@ def _redrafted(offered: Terms, group: GroupSpec, changed: dict[str, Any], own: s
 
 def estimate(shock: Shock, *, reach: Reach, quotes: Mapping[str, Quote] | None = None) -> Estimate:
     """Compute every account before and after, in double precision."""
-    house = snapshot()
     sides = sides_of(shock, quotes=quotes)
+    return compared(
+        sides, reach=reach, margins=lambda house, cells, cell: _margins(house, cells, cell, sides[1], shock)
+    )
+
+
+def compared(sides: tuple[Side, Side], *, reach: Reach, margins: MarginsAfter) -> Estimate:
+    """Compute every account at both sides, in double precision; `margins` says what is held afterwards."""
+    house = snapshot()
     within = _within(house, sides[0].book, reach)
     pools, pool = _pools(house)
     pair = pool[house.account] * max(len(house.kinds), 1) + house.kind
@@ -131,9 +142,8 @@ def estimate(shock: Shock, *, reach: Reach, quotes: Mapping[str, Quote] | None =
     cells = [
         (pools[int(code) // len(house.kinds)], house.kinds[int(code) % len(house.kinds)]) for code in used
     ]
-    margins = _margins(house, cells, cell, sides[1], shock)
     floats, standings = [], []
-    for side, margin in zip(sides, (house.margins, margins), strict=True):
+    for side, margin in zip(sides, (house.margins, margins(house, cells, cell)), strict=True):
         result = _results(house, cells, cell, side)
         floats.append(result)
         standings.append(_standing(house, result, margin, side.book))
@@ -154,18 +164,12 @@ def _within(house: Snapshot, book: TermsBook, reach: Reach) -> Bools:
     return known if reach is None else known & np.isin(house.group_ids, list(reach))
 
 
-Pool = tuple[int, str]
-
-
 def _pools(house: Snapshot) -> tuple[list[Pool], Integers]:
     """Return the groups with their accounts' currencies, and each account's place among them."""
     codes = house.group_ids * max(len(house.currencies), 1) + house.currency
     found, place = np.unique(codes, return_inverse=True)
     width = max(len(house.currencies), 1)
     return [(int(code) // width, house.currencies[int(code) % width]) for code in found], place
-
-
-Cell = tuple[Pool, Kind]
 
 
 def _results(house: Snapshot, cells: list[Cell], cell: Any, side: Side) -> Floats:
@@ -224,20 +228,23 @@ def _weight(
     rate = view.rate(terms.margin_currency, currency, selling=not kind.is_buy)
     offered = view.terms(names.get(kind.symbol_id, ""))
     is_levered = terms.mode in HAS_LEVERAGE and group_id in shock.leverages and offered is not None
-    share = float((rate or 1) * (terms.rate_buy if kind.is_buy else terms.rate_sell))
-    if terms.mode in HAS_LEVERAGE:
-        share /= terms.leverage
-    by_lots = by_cost = 0.0
-    if terms.mode is MarginMode.FIXED:
-        by_lots = float(terms.initial) * share
-    elif terms.mode is MarginMode.FOREX:
-        by_lots = float(terms.contract_size) * share
-    else:
-        factor = terms.tick_factor if terms.mode is MarginMode.INDEX else Decimal(1)
-        by_cost = float(terms.contract_size * factor) * share
+    by_lots, by_cost = unit_needs(terms, is_buy=kind.is_buy, rate=rate)
     if not is_levered or offered is None:
         return by_lots, by_cost, 0.0, 1.0
     return by_lots, by_cost, float(terms.leverage), float(offered.leverage_max)
+
+
+def unit_needs(terms: ContractTerms, *, is_buy: bool, rate: Decimal | None) -> tuple[float, float]:
+    """Return the margin of one lot and that of one unit of cost under these terms, without schedules."""
+    share = float((rate or 1) * (terms.rate_buy if is_buy else terms.rate_sell))
+    if terms.mode in HAS_LEVERAGE:
+        share /= terms.leverage
+    if terms.mode is MarginMode.FIXED:
+        return float(terms.initial) * share, 0.0
+    if terms.mode is MarginMode.FOREX:
+        return float(terms.contract_size) * share, 0.0
+    factor = terms.tick_factor if terms.mode is MarginMode.INDEX else Decimal(1)
+    return 0.0, float(terms.contract_size * factor) * share
 
 
 def _standing(house: Snapshot, result: Floats, margin: Floats, book: TermsBook) -> Standing:

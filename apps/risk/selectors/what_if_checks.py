@@ -41,14 +41,15 @@ def checked(account_ids: Sequence[int], *, sides: tuple[Side, Side], shock: Shoc
     for held in holdings(account_ids) if account_ids else ():
         if held.account.group_id not in sides[0].book.groups:
             continue
-        before = _figures(held, sides[0])
+        before = figures(held, sides[0])
         if held.account.group_id in shock.leverages:
             _remargin(held, sides[1].markets.of_group(held.account.group_id))
-        found[held.account.id] = Checked(held.account, before, _figures(held, sides[1]))
+        found[held.account.id] = Checked(held.account, before, figures(held, sides[1]))
     return found
 
 
-def _figures(held: Holdings, side: Side) -> Figures:
+def figures(held: Holdings, side: Side) -> Figures:
+    """Value one account at one side."""
     account = held.account
     value = held.valuation(side.markets.of_group(account.group_id))
     if value is None:
