@@ -1,4 +1,4 @@
-"""Forms of trading groups and their terms per symbol."""
+"""Forms of trading groups and their terms per symbol. What fits together, the rows themselves know."""
 
 from itertools import pairwise
 from typing import Any
@@ -6,9 +6,15 @@ from zoneinfo import available_timezones
 
 from django import forms
 from django.core.exceptions import ValidationError
-from unfold.widgets import UnfoldAdminSelect2Widget
+from unfold.widgets import (
+    UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminSelect2Widget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+)
 
-from apps.groups.models import SCHEDULE_FIXED_ONCE_USED, SCHEDULE_IS_USED, MarginSchedule
+from apps.groups.models import SCHEDULE_FIXED_ONCE_USED, SCHEDULE_IS_USED, GroupSymbol, MarginSchedule
+from apps.groups.services.bulk_terms import ADDABLE, Edit, How
 from apps.market.forms import ReasonedForm
 
 
@@ -120,3 +126,99 @@ def _kept(formset: forms.BaseInlineFormSet) -> list[dict[str, Any]]:
         for form in formset.forms
         if getattr(form, "cleaned_data", None) and not form.cleaned_data.get("DELETE")
     ]
+
+
+KEEP = ""
+BULK_NUMBERS = (
+    "markup_bid_points",
+    "markup_ask_points",
+    "commission_value",
+    "commission_minimum",
+    "swap_long",
+    "swap_short",
+    "leverage_max",
+    "volume_min",
+    "volume_max",
+    "stop_level_points",
+    "freeze_level_points",
+)
+BULK_CHOICES = ("commission_mode", "swap_mode", "trade_mode", "book")
+NEVER_EMPTY = ("book", "is_offered")
+
+
+class BulkTermsForm(forms.Form):
+    """What is done with each value of several symbols: nothing, another value, more or less, or inherit."""
+
+    change_reason = forms.CharField(
+        label="Reason for the change",
+        min_length=3,
+        max_length=200,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Written into the staff log together with your name.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in BULK_NUMBERS:
+            hows = [(KEEP, "keep"), (How.SET.value, "set to")]
+            hows += [(How.ADD.value, "add")] if name in ADDABLE else []
+            hows += [(How.INHERIT.value, "inherit")]
+            label = name.replace("_", " ").capitalize()
+            self.fields[f"{name}_how"] = forms.ChoiceField(
+                label=label, choices=hows, required=False, widget=UnfoldAdminSelectWidget
+            )
+            self.fields[name] = forms.DecimalField(
+                label=f"{label}: value",
+                required=False,
+                max_digits=28,
+                decimal_places=12,
+                widget=UnfoldAdminDecimalFieldWidget,
+            )
+        for name in BULK_CHOICES:
+            column: Any = GroupSymbol._meta.get_field(name)
+            choices = [(KEEP, "keep"), *column.flatchoices]
+            choices += [] if name in NEVER_EMPTY else [(How.INHERIT.value, "inherit")]
+            self.fields[name] = forms.ChoiceField(
+                label=str(column.verbose_name).capitalize(),
+                choices=choices,
+                required=False,
+                widget=UnfoldAdminSelectWidget,
+            )
+        self.fields["is_offered"] = forms.ChoiceField(
+            label="Is offered",
+            choices=[(KEEP, "keep"), ("yes", "yes"), ("no", "no")],
+            required=False,
+            widget=UnfoldAdminSelectWidget,
+        )
+
+    def clean(self) -> dict[str, Any]:
+        """Ask for the value where one is set or added."""
+        data: dict[str, Any] = super().clean() or {}
+        for name in BULK_NUMBERS:
+            if data.get(f"{name}_how") in (How.SET, How.ADD) and data.get(name) is None:
+                self.add_error(name, "A value is needed.")
+        return data
+
+    def edits(self) -> dict[str, Edit]:
+        """Return what a valid form asks for."""
+        data, found = self.cleaned_data, {}
+        for name in BULK_NUMBERS:
+            if data[f"{name}_how"]:
+                found[name] = Edit(How(data[f"{name}_how"]), data[name])
+        for name in BULK_CHOICES:
+            if data[name]:
+                is_own = data[name] != How.INHERIT
+                found[name] = Edit(How.SET if is_own else How.INHERIT, data[name])
+        if data["is_offered"]:
+            found["is_offered"] = Edit(How.SET, data["is_offered"] == "yes")
+        return found
+
+    @property
+    def rows(self) -> list[tuple[Any, Any]]:
+        """The numbers: what is done, and the value."""
+        return [(self[f"{name}_how"], self[name]) for name in BULK_NUMBERS]
+
+    @property
+    def choices(self) -> list[Any]:
+        """The choices."""
+        return [self[name] for name in (*BULK_CHOICES, "is_offered")]

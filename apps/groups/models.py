@@ -14,7 +14,8 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 
-from apps.market.models import Symbol, bumps_terms_version, check_swap, keeps_history
+from apps.market.domain.rules import Errors, check_swap
+from apps.market.models import Symbol, bumps_terms_version, keeps_history
 from rtx.kernel.fields import ExactDecimalField
 
 NOT_NEGATIVE = MinValueValidator(Decimal(0))
@@ -25,7 +26,6 @@ SCHEDULE_IS_USED = (
     "choose that one there."
 )
 GUARDED = ("margin_call_pct", "stop_out_pct", "margin_call_reset_pct", "stop_out_rule")
-Errors = dict[str, list[str]]
 
 # What accounts stand under changes only together with an approval of exactly this, in its transaction.
 LEVELS_NEED_APPROVAL = """
@@ -273,12 +273,14 @@ class TradingGroup(models.Model):
         changed = [name for name in FIXED_ONCE_USED if getattr(self, name) != getattr(saved, name)]
         if changed and self.has_accounts:
             for name in changed:
-                errors[name] = ["Accounts of this group were opened with the old value: create another group."]
+                errors[name] = [
+                    "Accounts of this group were opened with the old value: create another group."
+                ]
 
     @property
     def has_accounts(self) -> bool:
         """Whether any account belongs to it, whatever its status."""
-        return bool(self.trading_accounts.exists())  # type: ignore[attr-defined]
+        return bool(self.trading_accounts.exists())
 
 
 class GroupSymbol(models.Model):

@@ -1,7 +1,7 @@
 """Reads of groups: all terms in one immutable book, kept per process until the terms version moves."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -22,14 +22,17 @@ from apps.groups.domain.terms import (
     Rollover,
     StopOutRule,
     Terms,
+    client_quote,
     price_profiles,
     resolve,
 )
 from apps.groups.models import CommissionTier, GroupSymbol, MarginBand, TradingGroup
 from apps.groups.models import MarginSchedule as ScheduleRow
+from apps.market.domain.quotes import Quote
 from apps.market.domain.symbols import SymbolSpec
 from apps.market.selectors import history
 from apps.market.selectors.symbols import symbol_specs
+from rtx.kernel.money import plain, rounded, text
 
 OVERRIDES = (
     "is_offered",
@@ -225,3 +228,147 @@ def _group_spec(group: TradingGroup, schedules: Schedules, tiers: Tiers) -> Grou
         stop_out_rule=StopOutRule(group.stop_out_rule),
         protects_balance=group.protects_balance,
     )
+
+
+# What a person sees of one symbol in one group: each value, where it comes from and what it would inherit.
+
+OWN, OF_GROUP, OF_SYMBOL = "override", "group", "symbol"
+FROM_GROUP = (
+    "markup_bid_points",
+    "markup_ask_points",
+    "commission_mode",
+    "commission_value",
+    "commission_charge",
+    "commission_minimum",
+    "leverage_max",
+    "margin_schedule",
+)
+FROM_SYMBOL = (
+    "trade_mode",
+    "volume_min",
+    "volume_max",
+    "stop_level_points",
+    "freeze_level_points",
+    "swap_mode",
+    "swap_long",
+    "swap_short",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One effective value: `source` is override, group or symbol; `inherited` holds without the override."""
+
+    shown: str
+    source: str
+    inherited: str
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the group sets it for the symbol."""
+        return self.source == OWN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectiveTerms:
+    """What one group makes of one symbol. `row_id` is its override's, None without one."""
+
+    group_id: int
+    group: str
+    symbol_id: int
+    symbol: str
+    row_id: int | None
+    is_offered: bool
+    book: str
+    tiers: str
+    values: dict[str, Value]
+
+
+def effective_terms(*, group_ids: Iterable[int], symbol: str | None = None) -> list[EffectiveTerms]:
+    """Return the terms of groups for every symbol, or for one, as they result and from where."""
+    book = terms_book()
+    wanted = [group_id for group_id in group_ids if group_id in book.groups]
+    rows = {
+        (row.group_id, row.symbol_id): row
+        for row in GroupSymbol.objects.filter(group__in=wanted).select_related("margin_schedule")
+    }
+    return [
+        _effective(terms, rows.get((group_id, terms.symbol.id)))
+        for group_id in sorted(wanted, key=lambda one: book.groups[one].name)
+        for name, terms in sorted(book.terms[group_id].items())
+        if symbol is None or name == symbol
+    ]
+
+
+def _effective(terms: Terms, row: GroupSymbol | None) -> EffectiveTerms:
+    bare = resolve(symbol=terms.symbol, group=terms.group, override=None, version=terms.version)
+    now, without = _flat(terms), _flat(bare)
+    values = {}
+    for names, source in ((FROM_GROUP, OF_GROUP), (FROM_SYMBOL, OF_SYMBOL)):
+        for name in names:
+            is_own = row is not None and getattr(row, name) not in (None, "")
+            values[name] = Value(now[name], OWN if is_own else source, without[name])
+    return EffectiveTerms(
+        group_id=terms.group.id,
+        group=terms.group.name,
+        symbol_id=terms.symbol.id,
+        symbol=terms.symbol.name,
+        row_id=None if row is None else row.pk,
+        is_offered=terms.is_offered,
+        book=terms.book,
+        tiers=", ".join(f"from {plain(size)}: {plain(value)}" for size, value in terms.commission.tiers),
+        values=values,
+    )
+
+
+def _flat(terms: Terms) -> dict[str, str]:
+    """Return every value as text."""
+    rule, swap = terms.commission, terms.swap
+    found: dict[str, Any] = {
+        "markup_bid_points": terms.markup_bid_points,
+        "markup_ask_points": terms.markup_ask_points,
+        "commission_mode": rule.mode,
+        "commission_value": rule.value,
+        "commission_charge": rule.charge,
+        "commission_minimum": rule.minimum,
+        "leverage_max": terms.leverage_max,
+        "margin_schedule": terms.margin_schedule.name if terms.margin_schedule else "",
+        "trade_mode": terms.trade_mode,
+        "volume_min": terms.volume_min,
+        "volume_max": terms.volume_max,
+        "stop_level_points": terms.stop_level_points,
+        "freeze_level_points": terms.freeze_level_points,
+        "swap_mode": swap.mode,
+        "swap_long": swap.long,
+        "swap_short": swap.short,
+    }
+    return {name: plain(value) if isinstance(value, Decimal) else str(value) for name, value in found.items()}
+
+
+def live_prices(*, group_ids: Iterable[int], quotes: Mapping[str, Quote]) -> list[dict[str, Any]]:
+    """Return the raw price and each group's own, per symbol that has one; spreads in points."""
+    book = terms_book()
+    return [
+        _live(terms, quotes[name])
+        for group_id in group_ids
+        for name, terms in sorted(book.terms.get(group_id, {}).items())
+        if name in quotes
+    ]
+
+
+def _live(terms: Terms, raw: Quote) -> dict[str, Any]:
+    client, symbol = client_quote(raw=raw, terms=terms), terms.symbol
+    shown = {
+        f"{name}{side}": text(rounded(getattr(quote, side), symbol.digits))
+        for name, quote in (("raw_", raw), ("", client))
+        for side in ("bid", "ask")
+    }
+    return {
+        "key": f"{terms.group.id}-{symbol.id}",
+        "symbol": symbol.name,
+        "group": terms.group.name,
+        **shown,
+        "raw_spread_points": plain((raw.ask - raw.bid) / symbol.point),
+        "spread_points": plain((client.ask - client.bid) / symbol.point),
+        "time_ms": raw.time_ms,
+    }

@@ -1,7 +1,6 @@
 """Tables of the market: symbols, sessions, last quotes, candles, engine leases. Holds no price logic."""
 
 from decimal import Decimal
-from typing import Any
 
 import pgtrigger
 from django.contrib.postgres.fields import ArrayField
@@ -10,21 +9,11 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
+from apps.market.domain import rules
 from rtx.kernel.append_only import CurrentTransactionId
 from rtx.kernel.fields import ExactDecimalField, TransactionIdField
 
 POSITIVE = MinValueValidator(Decimal("0.00000001"))
-DIGITS_MAX = 10
-FIXED_ONCE_TRADED = (
-    "base_currency",
-    "profit_currency",
-    "margin_currency",
-    "digits",
-    "contract_size",
-    "margin_mode",
-    "tick_size",
-    "tick_price",
-)
 
 
 class TermsVersion(models.Model):
@@ -271,59 +260,16 @@ class Symbol(models.Model):
 
         :raises ValidationError: by field.
         """
-        errors: dict[str, list[str]] = {}
-        for name in ("base_currency", "profit_currency", "margin_currency"):
-            if getattr(self, name) != getattr(self, name).upper():
-                errors[name] = ["Currencies are written in capitals."]
-        if self.digits is not None and self.digits > DIGITS_MAX:
-            errors["digits"] = [f"At most {DIGITS_MAX} decimals."]
-        self._check_volumes(errors)
-        if self.margin_mode == self.MarginMode.FIXED and not self.margin_initial:
-            errors.setdefault("margin_initial", []).append("Fixed margin needs an amount per lot.")
-        if self.margin_mode == self.MarginMode.INDEX:
-            for name in ("tick_size", "tick_price"):
-                if not getattr(self, name):
-                    errors[name] = ["Index margin needs a tick size and a tick price."]
-        for name in ("margin_initial", "tick_size", "tick_price", "hedged_contract_size"):
-            if (getattr(self, name) or 0) < 0:
-                errors.setdefault(name, []).append("Must not be negative.")
-        if self.spike_max_pct is not None and self.spike_max_pct <= 0:
-            errors["spike_max_pct"] = ["Must be above zero, or every tick would be refused."]
-        check_swap(self, errors)
-        self._check_contract(errors)
+        errors = rules.symbol_errors(self)
+        saved = Symbol.objects.filter(pk=self.pk).first() if self.pk else None
+        if saved is not None:
+            if self.name != saved.name:
+                errors["name"] = ["A symbol keeps its name: create a new one and close this one."]
+            changed = rules.contract_changes(self, saved)
+            if changed and self.orders.exists():
+                errors |= {name: [rules.TRADED] for name in changed}
         if errors:
             raise ValidationError(errors)
-
-    def _check_volumes(self, errors: dict[str, list[str]]) -> None:
-        lowest, highest, step = self.volume_min, self.volume_max, self.volume_step
-        if lowest is not None and highest is not None and highest < lowest:
-            errors.setdefault("volume_max", []).append("The largest volume is below the smallest.")
-        for name, volume in (("volume_min", lowest), ("volume_max", highest)):
-            if volume is not None and step and volume % step:
-                errors.setdefault(name, []).append(f"Not a multiple of the step {step:f}.")
-
-    def _check_contract(self, errors: dict[str, list[str]]) -> None:
-        """What has been traded keeps its contract: profit and margin of what is open depend on it."""
-        saved = Symbol.objects.filter(pk=self.pk).first() if self.pk else None
-        if saved is None:
-            return
-        if self.name != saved.name:
-            errors["name"] = ["A symbol keeps its name: create a new one and close this one."]
-        changed = [name for name in FIXED_ONCE_TRADED if getattr(self, name) != getattr(saved, name)]
-        if changed and self.orders.exists():  # type: ignore[attr-defined]
-            for name in changed:
-                errors.setdefault(name, []).append(
-                    "This symbol has been traded: create a new one and close this one."
-                )
-
-
-def check_swap(row: Any, errors: dict[str, list[str]]) -> None:
-    """Refuse swap values that nothing would charge."""
-    if row.swap_mode == Symbol.SwapMode.NONE:
-        for name in ("swap_long", "swap_short"):
-            if getattr(row, name):
-                told = "Choose what the swap means, or leave this at zero."
-                errors.setdefault(name, []).append(told)
 
 
 class LastQuote(models.Model):

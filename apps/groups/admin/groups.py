@@ -4,25 +4,32 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Count, OuterRef, Subquery
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, reverse
 from django.utils.safestring import SafeString
 from guardian.admin import GuardedModelAdminMixin
 from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RelatedDropdownFilter
+from unfold.decorators import action
 
+from apps.groups.admin import pages
 from apps.groups.admin.terms import CommissionTierInline, GroupSymbolInline, commission_text
 from apps.groups.forms import TradingGroupForm
-from apps.groups.models import TradingGroup
-from rtx.kernel.admin import ConfiguredModelAdmin
+from apps.groups.models import GUARDED, CommissionTier, GroupSymbol, TradingGroup
+from apps.groups.services import groups
+from apps.market.admin.terms import TermsModelAdmin
+from apps.market.services.terms_changes import TermsChange
 from rtx.kernel.admin_display import badge
 from rtx.kernel.money import plain
 
 
 @admin.register(TradingGroup)
-class TradingGroupAdmin(GuardedModelAdminMixin, ConfiguredModelAdmin):
+class TradingGroupAdmin(GuardedModelAdminMixin, TermsModelAdmin):
     """Groups are switched off, never deleted: accounts and journals refer to them."""
 
     reach_path = "pk"
     is_deletable = False
+    parts = ((GroupSymbol, "group"), (CommissionTier, "group"))
+    actions_detail = ["effective_terms", "versions"]
     form = TradingGroupForm
     list_display = [
         "name",
@@ -101,6 +108,28 @@ class TradingGroupAdmin(GuardedModelAdminMixin, ConfiguredModelAdmin):
             TradingGroup.objects.order_by().filter(pk=OuterRef("pk")).annotate(held=Count("trading_accounts"))
         )
         return super().get_queryset(request).annotate(accounts_held=Subquery(held.values("held")))
+
+    def get_urls(self) -> list[URLPattern]:
+        """Put the pages of effective terms in front of the page's own addresses."""
+        return [*pages.urls(self), *super().get_urls()]
+
+    def save_row(self, change: TermsChange, row: Any) -> None:
+        """Save a group; a change of its levels waits for a second person."""
+        groups.save(change, row)
+
+    def construct_change_message(
+        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
+    ) -> Any:
+        """Leave what waits for a second person out of what was changed."""
+        kept: Any = request
+        if form.instance.pk in kept.rtx_terms.held_back:
+            form.changed_data[:] = [name for name in form.changed_data if name not in GUARDED]
+        return super().construct_change_message(request, form, formsets, add)
+
+    @action(description="Effective terms", icon="table_view")
+    def effective_terms(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Lead to what results for each symbol."""
+        return HttpResponseRedirect(reverse("admin:groups_tradinggroup_terms", args=[object_id]))
 
     @admin.display(description="Positions", ordering="position_mode")
     def mode(self, group: TradingGroup) -> SafeString:

@@ -11,13 +11,14 @@ from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilt
 from unfold.forms import PaginationInlineFormSet
 
 from apps.groups.forms import (
-    CommissionTierForm,
+    CommissionTierPageForm,
     MarginBandForm,
     MarginBandFormSet,
+    MarginBandPageForm,
     MarginScheduleForm,
 )
 from apps.groups.models import CommissionTier, MarginBand, MarginSchedule
-from rtx.kernel.admin import ConfiguredModelAdmin
+from apps.market.admin.terms import TermsModelAdmin
 from rtx.kernel.admin_display import badge, number
 from rtx.kernel.admin_filters import ReachableGroupFilter
 from rtx.kernel.money import plain
@@ -52,10 +53,11 @@ class MarginBandInline(TabularInline):
 
 
 @admin.register(MarginSchedule)
-class MarginScheduleAdmin(ConfiguredModelAdmin):
+class MarginScheduleAdmin(TermsModelAdmin):
     """Floating leverage: by lots it multiplies the margin rate, by notional it sets the leverage."""
 
     form = MarginScheduleForm
+    parts = ((MarginBand, "schedule"),)
     list_display = ["name", "kind_", "pooled", "bands_", "used_by"]
     list_filter = [("kind", ChoicesDropdownFilter), ("is_pooled", BooleanRadioFilter)]
     search_fields = ["name"]
@@ -104,10 +106,10 @@ class MarginScheduleAdmin(ConfiguredModelAdmin):
 
 
 @admin.register(MarginBand)
-class MarginBandAdmin(ConfiguredModelAdmin):
+class MarginBandAdmin(TermsModelAdmin):
     """Bands of all schedules in one list."""
 
-    form = MarginBandForm
+    form = MarginBandPageForm
     list_display = ["schedule", "up_to_", "value_"]
     list_filter = [("schedule", RelatedDropdownFilter)]
     list_select_related = ["schedule"]
@@ -127,11 +129,11 @@ class MarginBandAdmin(ConfiguredModelAdmin):
 
 
 @admin.register(CommissionTier)
-class CommissionTierAdmin(ConfiguredModelAdmin):
+class CommissionTierAdmin(TermsModelAdmin):
     """Commission tiers of all groups in one list."""
 
     reach_path = "group"
-    form = CommissionTierForm
+    form = CommissionTierPageForm
     list_display = ["group", "symbol_", "from_", "value_"]
     list_filter = [("group", ReachableGroupFilter), ("symbol", RelatedDropdownFilter)]
     list_select_related = ["group", "symbol"]

@@ -1,18 +1,25 @@
 """Terms per symbol: the list of all of them, and their rows on the page of a group."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.db.models import Q
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.safestring import SafeString
 from unfold.admin import StackedInline, TabularInline
 from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.forms import PaginationInlineFormSet
 
-from apps.groups.forms import CommissionTierForm, CommissionTierFormSet, GroupSymbolForm
+from apps.groups.forms import (
+    CommissionTierForm,
+    CommissionTierFormSet,
+    GroupSymbolForm,
+    GroupSymbolPageForm,
+)
 from apps.groups.models import CommissionTier, GroupSymbol
-from rtx.kernel.admin import ConfiguredModelAdmin
+from apps.market.admin.terms import TermsModelAdmin
 from rtx.kernel.admin_display import badge, number
 from rtx.kernel.admin_filters import ReachableGroupFilter
 from rtx.kernel.money import plain
@@ -123,11 +130,12 @@ class CommissionTierInline(TabularInline):
 
 
 @admin.register(GroupSymbol)
-class GroupSymbolAdmin(ConfiguredModelAdmin):
+class GroupSymbolAdmin(TermsModelAdmin):
     """All terms per symbol in one list."""
 
     reach_path = "group"
-    form = GroupSymbolForm
+    form = GroupSymbolPageForm
+    actions = ["change_several"]
     list_display = [
         "id",
         "group",
@@ -160,6 +168,14 @@ class GroupSymbolAdmin(ConfiguredModelAdmin):
         for word in term.split():
             condition &= Q(group__name__icontains=word) | Q(symbol__name__icontains=word)
         return condition
+
+    @admin.action(description="Change several at once", permissions=["change"])
+    def change_several(self, request: HttpRequest, queryset: Any) -> HttpResponse:
+        """Lead to the form that changes the chosen terms together."""
+        pairs = [
+            ("pair", f"{group}-{symbol}") for group, symbol in queryset.values_list("group_id", "symbol_id")
+        ]
+        return HttpResponseRedirect(f"{reverse('admin:groups_bulk_terms')}?{urlencode(pairs)}")
 
     @admin.display(description="Book", ordering="book")
     def book_(self, terms: GroupSymbol) -> SafeString:

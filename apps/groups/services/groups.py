@@ -91,7 +91,7 @@ def deactivate(change: TermsChange, group: TradingGroup) -> None:
 
     :raises GroupInUse: it has accounts that may still trade.
     """
-    open_accounts = group.trading_accounts.exclude(status="disabled").count()  # type: ignore[attr-defined]
+    open_accounts = group.trading_accounts.exclude(status="disabled").count()
     if open_accounts:
         raise GroupInUse(f"{open_accounts} accounts of {group.name} are open: move or disable them first.")
     if group.is_active:
@@ -109,7 +109,8 @@ def save_terms(change: TermsChange, row: GroupSymbol, *, before: Values) -> None
     row.save()
     after = own_values(row)
     told = [
-        {name: side.get(name) for name in after if before.get(name) != after[name]} for side in (before, after)
+        {name: side.get(name) for name in after if before.get(name) != after[name]}
+        for side in (before, after)
     ]
     _log(change, f"groups.{deed}_groupsymbol", row, row.group_id, _plain(told[0]), _plain(told[1]))
 
@@ -134,7 +135,9 @@ def schedule_named(name: str | None) -> MarginSchedule | None:
         return None
     found = MarginSchedule.objects.filter(name=name).first()
     if found is None:
-        raise TermsInvalid(f"There is no margin schedule {name[:40]}.", errors={"margin_schedule": ["unknown"]})
+        raise TermsInvalid(
+            f"There is no margin schedule {name[:40]}.", errors={"margin_schedule": ["unknown"]}
+        )
     return found
 
 

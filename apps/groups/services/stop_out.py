@@ -1,6 +1,6 @@
 """
-A second person for stop-out: the levels that accounts of a group stand under, and the order in which a stop-out
-closes, change only by an approval. Whatever else was edited with them is saved at once.
+A second person for stop-out: the levels that accounts of a group stand under, and the order in which a
+stop-out closes, change only by an approval. Whatever else was edited with them is saved at once.
 
 The database refuses what this file forgets (trigger `group_levels_need_approval`).
 """

@@ -1,13 +1,18 @@
 """Pages of symbols: what is the same for every group. Edited in forms, never deleted."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RelatedDropdownFilter
+from unfold.decorators import action
 
+from apps.market.admin.terms import TermsModelAdmin
 from apps.market.forms import SymbolForm
 from apps.market.models import Symbol
 from apps.market.selectors.symbols import session_label
-from rtx.kernel.admin import ConfiguredModelAdmin
 from rtx.kernel.admin_display import badge, number
 from rtx.kernel.money import plain
 
@@ -21,10 +26,11 @@ TRADE_MODE_TONES = {
 
 
 @admin.register(Symbol)
-class SymbolAdmin(ConfiguredModelAdmin):
+class SymbolAdmin(TermsModelAdmin):
     """Symbols are closed or switched off, never deleted: deals and journals refer to them."""
 
     is_deletable = False
+    actions_detail = ["terms_by_group", "versions"]
     form = SymbolForm
     list_display = [
         "name",
@@ -89,6 +95,15 @@ class SymbolAdmin(ConfiguredModelAdmin):
         ),
         ("Price checks", {"fields": [("quote_age_max_s", "spike_max_pct")]}),
     ]
+
+    @action(description="Terms by group", icon="table_view", permissions=["view_group_terms"])
+    def terms_by_group(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Lead to what every group makes of this symbol."""
+        return HttpResponseRedirect(reverse("admin:groups_symbol_terms", args=[object_id]))
+
+    def has_view_group_terms_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Ask for the right to see terms of groups."""
+        return bool(request.user.has_perm("groups.view_tradinggroup"))
 
     @admin.display(description="Class", ordering="asset_class")
     def class_(self, symbol: Symbol) -> str:

@@ -51,9 +51,7 @@ def confirmation(request: HttpRequest, impact: Impact, *, title: str) -> HttpRes
     token = signing.dumps(
         {"of": _fingerprint(request), "called": impact.called, "closed": impact.closed}, salt=SALT
     )
-    sent = [
-        (name, value) for name, values in request.POST.lists() for value in values if not _is_ours(name)
-    ]
+    sent = [(name, value) for name, values in request.POST.lists() for value in values if not _is_ours(name)]
     context = {
         **admin.site.each_context(request),
         "title": title,

@@ -53,7 +53,9 @@ def rows_after_change(model: type[Row], *, change_id: int) -> list[Row]:
 def _rows_before(model: type[Row], since: str, value: datetime | int) -> list[Row]:
     table = connection.ops.quote_name(model._meta.db_table)
     statement = AS_OF.format(table=table, since=since)
-    return sorted(model._default_manager.raw(statement, [model._meta.db_table, value]), key=lambda row: row.pk)
+    return sorted(
+        model._default_manager.raw(statement, [model._meta.db_table, value]), key=lambda row: row.pk
+    )
 
 
 def has_changed_since(at: datetime) -> bool:

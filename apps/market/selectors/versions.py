@@ -2,7 +2,8 @@
 Versions of configuration: every saved change of a row and of the rows that belong to it, in words and values,
 with who made it and why. Reads the history that triggers keep and the staff log; changes nothing.
 
-What one transaction changed is one version. Changes that no member of staff made (imports, commands) have none.
+What one transaction changed is one version. Changes that no member of staff made (imports, commands) name
+nobody.
 """
 
 import json
@@ -19,6 +20,7 @@ from rtx.kernel.money import plain
 
 VERSIONS_MAX = 200
 CHANGES_MAX = 2_000
+NAMING = ("name", "symbol_id", "up_to", "from_size")  # columns that tell which row it is
 Parts = tuple[tuple[type[models.Model], str], ...]  # tables that belong to a row, and their key to it
 Values = dict[str, Any]
 
@@ -105,11 +107,17 @@ def values_of(row: models.Model) -> Values:
     return {one.attname: getattr(row, one.attname) for one in row._meta.concrete_fields}
 
 
+def key_column(model: type[models.Model], link: str) -> str:
+    """Return the column of a key to another table."""
+    field_: Any = model._meta.get_field(link)
+    return str(field_.column)
+
+
 def _changes(model: type[models.Model], link: str, key: int) -> list[Values]:
     quoted = connection.ops.quote_name(model._meta.db_table)
-    column = model._meta.get_field(link).column if link else ""
+    column = key_column(model, link) if link else ""
     rows = BELONGING.format(table=quoted, link=column) if link else OWN
-    given = {"table": model._meta.db_table, "key": key, "most": CHANGES_MAX}
+    given: dict[str, str | int] = {"table": model._meta.db_table, "key": key, "most": CHANGES_MAX}
     with connection.cursor() as cursor:
         cursor.execute(CHANGES.format(table=quoted, rows=rows), given)
         names = [column.name for column in cursor.description or ()]
@@ -160,7 +168,7 @@ class _Names:
         about = [
             self.value(one, values.get(one.attname))
             for one in model._meta.concrete_fields
-            if one.attname in ("name", "symbol_id", "up_to", "from_size") and values.get(one.attname) is not None
+            if one.attname in NAMING and values.get(one.attname) is not None
         ]
         return " ".join([kind, *about])
 

@@ -12,7 +12,7 @@ from django.db import IntegrityError, models, transaction
 
 from apps.market.models import ConfigurationChange
 from apps.market.selectors import history
-from apps.market.selectors.versions import Difference, Parts, differences, values_of
+from apps.market.selectors.versions import Difference, Parts, differences, key_column, values_of
 from rtx.kernel.errors import Conflict, NotFound
 
 Saver = Callable[[Any], None]
@@ -71,9 +71,12 @@ def steps_to(row: models.Model, *, parts: Parts, change_id: int) -> list[Step]:
     if any(step.then is None for step in found):
         raise RestoreRefused("It did not exist then.")
     for model, link in parts:
-        key = model._meta.get_field(link).attname
-        found += _steps(model, lambda other, key=key: getattr(other, key) == row.pk, change_id)
+        found += _steps(model, _belonging(key_column(model, link), row.pk), change_id)
     return found
+
+
+def _belonging(column: str, key: Any) -> Callable[[Any], bool]:
+    return lambda other: getattr(other, column) == key
 
 
 def _steps(model: type[models.Model], belongs: Callable[[Any], bool], change_id: int) -> list[Step]:
@@ -90,8 +93,8 @@ def restore(
     row: models.Model, *, parts: Parts, change_id: int, save: Saver = lambda row: row.save()
 ) -> list[Step]:
     """
-    Put a row and what belongs to it back, within the caller's `changing`; return what was changed. `save` saves
-    the row itself.
+    Put a row and what belongs to it back, within the caller's change of terms; return what was changed.
+    `save` saves the row itself.
 
     :raises VersionNotFound: there was no such change.
     :raises RestoreRefused: nothing would change, or it is no longer possible; the reason is named.

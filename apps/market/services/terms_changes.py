@@ -1,7 +1,7 @@
 """
-The one way in which staff change symbols, groups and their terms: whatever is saved inside `changing` (or between
-`begin` and `finish`) is looked at before it is committed, whether a form, REST, a bulk edit or a restore saves
-it. Knows no single check.
+The one way in which staff change symbols, groups and their terms: whatever is saved inside `changing` (or
+between `begin` and `finish`) is looked at before it is committed, whether a form, REST, a bulk edit or a
+restore saves it. Knows no single check.
 
 The checks are named in `TERMS_CHECKS`; upper apps implement them (what-if of risk, second person of groups).
 """
@@ -61,8 +61,8 @@ class TermsCheck(Protocol):
 @dataclass(slots=True, kw_only=True)
 class TermsChange:
     """
-    One change of terms under way. Whoever saves notes in `held_back` what must not be written yet (group id ->
-    field -> value); checks note what all of it does (`impact`) and what waits for a second person (`waiting`).
+    One change of terms under way. Whoever saves notes in `held_back` what must not be written yet (group id
+    -> field -> value); checks note what all of it does (`impact`) and what waits for a second person.
     """
 
     actor: Actor
@@ -101,9 +101,7 @@ def finish(change: TermsChange) -> None:
 
 
 @contextmanager
-def changing(
-    *, actor: Actor, reach: Reach = None, confirmed: Confirmed = NOTHING
-) -> Iterator[TermsChange]:
+def changing(*, actor: Actor, reach: Reach = None, confirmed: Confirmed = NOTHING) -> Iterator[TermsChange]:
     """
     Save terms inside this: committed together when every check lets them pass, else undone together.
 

@@ -1,6 +1,6 @@
 """
-Whom a change of terms would call or close, at the present prices: all accounts of the groups it touches, before
-and after. Changes nothing.
+Whom a change of terms would call or close, at the present prices: all accounts of the groups it touches,
+before and after. Changes nothing.
 
 Levels and markups hold for open positions at once. Margin does not move by itself: positions keep the terms
 of their last deal, so a change of leverage, margin rates or schedules is shown as it will be once margin is
@@ -191,7 +191,7 @@ def _factors(schedule: MarginSchedule | None, leverage: int) -> tuple[float, flo
 
 
 def _candidates(found: Estimate) -> tuple[list[int], list[int]]:
-    """Return the accounts to compute exactly, lowest level first; and the states that the rest would reach."""
+    """Return the accounts to compute exactly, lowest level first; and what the rest would come to."""
     before, after = found.standings
     worse = after.state > before.state
     moved = (after.margin != before.margin) & (after.margin > 0)
@@ -228,9 +228,7 @@ def _remargin(held: Holdings, was: MarketView, becomes: MarketView) -> None:
         return replace(terms, **_changes(old, new, leverage=held.account.leverage))
 
     positions = {row.id: under(row.terms, row.symbol) for row in held.positions.values()}
-    orders = {
-        row.id: under(row.terms, row.symbol) for row in held.orders.values() if row.terms is not None
-    }
+    orders = {row.id: under(row.terms, row.symbol) for row in held.orders.values() if row.terms is not None}
     held.set_leverage(held.account.leverage, positions, orders)
 
 

@@ -1,6 +1,6 @@
 """
-The what-if that every change of terms passes (`TERMS_CHECKS`): whoever it would call or close has been seen and
-confirmed, or the change is undone. Decides nothing about the terms themselves.
+The what-if that every change of terms passes (`TERMS_CHECKS`): whoever it would call or close has been seen
+and confirmed, or the change is undone. Decides nothing about the terms themselves.
 """
 
 from apps.groups.selectors import TermsBook, load_terms, terms_book, with_values

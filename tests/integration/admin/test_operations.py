@@ -173,6 +173,7 @@ def symbol_fields(**changes: Any) -> dict[str, Any]:
         "tick_price": "0",
         "quote_age_max_s": "30",
         "spike_max_pct": "2",
+        "change_reason": "agreed with risk",
     } | changes
 
 
@@ -288,6 +289,7 @@ def group_fields(group: TradingGroup, **changes: Any) -> dict[str, Any]:
         "commission_charge": "both",
         "symbol_terms-TOTAL_FORMS": 0,
         "symbol_terms-INITIAL_FORMS": 0,
+        "change_reason": "agreed with risk",
     } | changes
 
 

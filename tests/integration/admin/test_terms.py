@@ -157,6 +157,7 @@ def schedule_fields(kind: str, *bands: tuple[str, str]) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "name": "big",
         "kind": kind,
+        "change_reason": "agreed with risk",
         "bands-TOTAL_FORMS": len(bands),
         "bands-INITIAL_FORMS": 0,
     }
