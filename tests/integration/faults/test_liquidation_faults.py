@@ -19,6 +19,7 @@ import pytest
 from rtx.local.home import REPOSITORY
 from rtx.local.process import Process
 from rtx.local.stack import Stack
+from tests.factories.levels import set_levels
 from tests.integration.faults.clients import Caller, eventually
 from tests.integration.faults.stepped import step
 
@@ -27,9 +28,7 @@ pytestmark = pytest.mark.serial
 ACCOUNTS = 200
 POSITIONS = 3 * ACCOUNTS
 WITHIN_S = 90
-RAISE = """
-    UPDATE groups_tradinggroup SET margin_call_pct = 10000000, stop_out_pct = 10000000 WHERE name = %s
-"""
+RAISED_PCT = 10_000_000
 OPEN = """
     SELECT count(*) FROM trading_position p
     JOIN accounts_tradingaccount a ON a.id = p.account_id JOIN groups_tradinggroup g ON g.id = a.group_id
@@ -88,7 +87,7 @@ class House:
     def crash(self) -> None:
         """Bring all accounts below stop-out."""
         with psycopg.connect(self.stack.owner_url, autocommit=True) as owner:
-            owner.execute(RAISE, [self.name])
+            set_levels(owner, self.name, call=RAISED_PCT, stop=RAISED_PCT)
 
     def wait(self, check: Callable[[], bool], what: str) -> None:
         """Wait for something to become true."""

@@ -25,6 +25,7 @@ from apps.market.services.terms_changes import (
 from apps.risk.selectors.terms_impact import MARGIN_NOTE
 from rtx.kernel.actor import Actor, ActorKind
 from rtx.kernel.errors import Forbidden
+from tests.factories.levels import set_levels
 from tests.factories.rows import Holder, make_group
 from tests.integration.admin.test_operations import group_fields, symbol_fields
 
@@ -278,9 +279,7 @@ def test_a_stale_approval_changes_nothing(
     group: TradingGroup, holder: Holder, http: Client, second: User, owner: Any
 ) -> None:
     approval = ask(http, group, stop_out_pct="60")
-    owner.execute("ALTER TABLE groups_tradinggroup DISABLE TRIGGER USER")
-    owner.execute("UPDATE groups_tradinggroup SET stop_out_pct = 40")
-    owner.execute("ALTER TABLE groups_tradinggroup ENABLE TRIGGER USER")
+    set_levels(owner, "usd", call=100, stop=40)
 
     done = approvals.approve(approval_id=approval.pk, actor=actor(second, "fine"), may=second.has_perm)
 

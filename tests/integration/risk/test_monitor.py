@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
 from apps.accounts.domain.ledger import BalanceKind
@@ -14,6 +15,7 @@ from apps.trading.models import Position
 from apps.trading.services import balances, executor
 from tests.factories import rows
 from tests.factories.booked import verified
+from tests.factories.levels import set_levels
 from tests.factories.monitoring import Watched, equity_of, knows, types_of, watching
 from tests.factories.rows import Holder
 from tests.factories.triggering import eventually
@@ -109,13 +111,12 @@ def test_changed_terms_value_everything_anew(shard: Shard, holder: Holder, group
 
 
 def test_a_raised_stop_out_level_acts_without_a_tick(
-    shard: Shard, holder: Holder, group: TradingGroup
+    shard: Shard, holder: Holder, group: TradingGroup, owner: psycopg.Connection
 ) -> None:
     opened(holder, "5.00")  # margin 5,500.85, equity 9,915
     knows(shard, holder)
 
-    group.margin_call_pct, group.stop_out_pct = 200, 190
-    group.save()
+    set_levels(owner, group.name, call=200, stop=190)
 
     eventually(lambda: "stopped_out" in types_of(holder))
 
