@@ -8,7 +8,6 @@ import pytest
 
 from apps.accounts.models import User
 from apps.accounts.selectors import tokens as token_states
-from apps.accounts.services import tokens
 from apps.audit.models import Approval, StaffAction
 from apps.funds.models import FundOperation, FundPolicy
 from apps.trading.api.statements import StatementThrottle
@@ -18,6 +17,7 @@ from tests.factories.funds import balance, postings
 from tests.factories.house import staff
 from tests.factories.problems import answers_of, is_problem
 from tests.factories.rows import D, Holder, Trader
+from tests.factories.staff import token_of
 
 pytestmark = pytest.mark.django_db
 
@@ -50,7 +50,7 @@ def decide(http: Trader, operation_id: int, deed: str = "approve", *, key: str =
 
 
 def calling(user: User) -> Trader:
-    return Trader(tokens.issue(user_id=user.pk).access)
+    return Trader(token_of(user))
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from rtx.kernel.limits import TokenBucket
 from tests.factories.house import PASSWORD, House, buy, make_symbol, staff
 from tests.factories.problems import answers_of, is_problem
 from tests.factories.rows import Trader
+from tests.factories.staff import code, with_app
 from tests.integration.risk.api_callers import BASE as BASE
 from tests.integration.risk.api_callers import boss as boss
 from tests.integration.risk.api_callers import caller, get
@@ -106,9 +107,9 @@ def test_a_disabled_member_of_staff_is_no_longer_let_in(house: House) -> None:
 
 
 def test_staff_sign_in_and_traders_do_not(house: House) -> None:
-    staff("dealer@example.com", groups=(house.usd,))
+    with_app(staff("dealer@example.com", groups=(house.usd,)))
     path = "/api/admin/auth/login"
-    good = {"email": "dealer@example.com", "password": PASSWORD, "otp": "123456"}
+    good = {"email": "dealer@example.com", "password": PASSWORD, "otp": code()}
     trader = {"email": "anna@example.com", "password": PASSWORD}
 
     answer = Trader().call("POST", path, json.dumps(good))
