@@ -44,6 +44,15 @@ NAVIGATION = [
         ],
     },
     {
+        "title": _("Funds"),
+        "separator": True,
+        "items": [
+            _item("Fund operations", "payments", "funds_fundoperation"),
+            _item("Fund policies", "policy", "funds_fundpolicy"),
+            _item("Fund steps", "timeline", "funds_fundstep"),
+        ],
+    },
+    {
         "title": _("Risk"),
         "separator": True,
         "items": [

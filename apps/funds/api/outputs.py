@@ -13,7 +13,7 @@ OPERATION = {
     "kind": "deposit",
     "amount": "250.00",
     "currency": "USD",
-    "reference": "D-5B1F0C9A2E77D310",
+    "reference": "D-5B1F0C9A2E77",
     "comment": "from my savings",
     "status": "requested",
     "reject_reason": None,

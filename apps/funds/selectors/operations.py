@@ -120,6 +120,16 @@ def waits_for(operation: FundOperation) -> str | None:
     return "second_person" if has_pending_approval(operation) else "decision"
 
 
+def outcome_said(operation: FundOperation) -> str:
+    """Say in a sentence what became of an operation."""
+    if operation.status == Status.POSTED:
+        return f"posted as event {operation.event_seq} of the account"
+    if operation.reject_reason == "no_money":
+        return "refused: margin or a loss needs the money (no_money)"
+    waits = {"decision": "waits for somebody who may post it", "second_person": "waits for a second person"}
+    return waits.get(waits_for(operation) or "", f"is {operation.get_status_display().lower()}")
+
+
 def has_pending_approval(operation: FundOperation) -> bool:
     """Tell whether it waits for a second person."""
     return operation.approval is not None and operation.approval.status == Approval.Status.PENDING

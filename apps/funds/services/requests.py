@@ -133,7 +133,7 @@ def _opened(account: TradingAccount, asked: Asked, *, actor: Actor, is_client: b
 
 def _reference(user_id: int, key: str, kind: BalanceKind) -> str:
     """Return the reference of a client's request: made from its key, so that it is the same every time."""
-    digest = sha256(f"{user_id}:{key}".encode()).hexdigest()[:16].upper()
+    digest = sha256(f"{user_id}:{key}".encode()).hexdigest()[:12].upper()
     return f"{kind.value[0].upper()}-{digest}"
 
 

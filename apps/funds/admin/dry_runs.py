@@ -1,0 +1,46 @@
+"""Shows what a fund operation would do to its account before it is confirmed. Decides nothing."""
+
+from dataclasses import replace
+from typing import Any
+
+from apps.accounts.models import TradingAccount
+from apps.funds.domain.operations import Asked, said
+from apps.funds.selectors.policies import alone_today, policy_of, waits_for_second_person
+from apps.trading.admin.dry_runs import shown
+from apps.trading.domain.commands import ChangeBalance, balance_command_id
+from apps.trading.services.previews import preview
+from rtx.kernel import clock
+from rtx.kernel.actor import Actor
+from rtx.kernel.admin_display import amount
+from rtx.kernel.dry_runs import DryRun
+
+
+def dry_run(account: TradingAccount, asked: Asked, *, actor: Actor, has_two: bool = False) -> DryRun:
+    """
+    Return what booking it now would do, and whether a second person would be needed (`has_two`: is there).
+    """
+    command = ChangeBalance(
+        account_id=account.pk,
+        command_id=balance_command_id(account_id=account.pk, reference=asked.reference),
+        actor=actor,
+        kind=asked.kind,
+        amount=asked.amount,
+        reference=asked.reference,
+        comment=asked.comment,
+    )
+    run = shown(preview(command))
+    facts: list[tuple[str, Any]] = [
+        ("Account", str(account.login)),
+        (asked.kind.capitalize(), amount(said(asked.kind, asked.amount), account.currency)),
+        ("Reference", asked.reference),
+    ]
+    notes = list(run.notes)
+    threshold = policy_of(account.group_id).threshold
+    now = clock.now()
+    if threshold is not None and not has_two:
+        posted = alone_today(account, now=now)
+        facts.append(("Posted today by one person", amount(posted, account.currency)))
+        facts.append(("One person may post a day", amount(threshold, account.currency)))
+        if waits_for_second_person(account, asked, now=now):
+            notes.append("This waits for a second person: nothing is booked until they approve it.")
+    return replace(run, facts=facts, notes=notes)
