@@ -80,6 +80,7 @@ class FundedAccountAdmin(TradingAccountAdmin):
         form=DepositForm,
         variant=ActionVariant.PRIMARY,
         runs_commands=True,
+        needs_recent_login=True,
         preview=_previewing(DepositForm),
     )
     def deposit(self, account: TradingAccount, operation: Operation) -> str:
@@ -92,6 +93,7 @@ class FundedAccountAdmin(TradingAccountAdmin):
         icon="outbox",
         form=WithdrawForm,
         runs_commands=True,
+        needs_recent_login=True,
         preview=_previewing(WithdrawForm),
     )
     def withdraw(self, account: TradingAccount, operation: Operation) -> str:
@@ -104,6 +106,7 @@ class FundedAccountAdmin(TradingAccountAdmin):
         icon="edit_note",
         form=AdjustForm,
         runs_commands=True,
+        needs_recent_login=True,
         preview=_previewing(AdjustForm),
     )
     def adjust(self, account: TradingAccount, operation: Operation) -> str:
@@ -117,6 +120,7 @@ class FundedAccountAdmin(TradingAccountAdmin):
         form=CreditForm,
         variant=ActionVariant.PRIMARY,
         runs_commands=True,
+        needs_recent_login=True,
         preview=_previewing(CreditForm),
     )
     def credit(self, account: TradingAccount, operation: Operation) -> str:

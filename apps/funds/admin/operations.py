@@ -183,6 +183,7 @@ class FundOperationAdmin(OperatedModelAdmin):
         icon="check",
         variant=ActionVariant.PRIMARY,
         runs_commands=True,
+        needs_recent_login=True,
         preview=_previewed,
     )
     def approve(self, row: FundOperation, operation: Operation) -> str:
@@ -199,6 +200,7 @@ class FundOperationAdmin(OperatedModelAdmin):
         icon="block",
         form=RejectForm,
         runs_commands=True,
+        needs_recent_login=True,
     )
     def reject(self, row: FundOperation, operation: Operation) -> str:
         """Refuse an operation."""
@@ -218,6 +220,7 @@ class FundOperationAdmin(OperatedModelAdmin):
         icon="undo",
         variant=ActionVariant.DEFAULT,
         runs_commands=True,
+        needs_recent_login=True,
     )
     def take_back(self, row: FundOperation, operation: Operation) -> str:
         """Take back what one asked for."""

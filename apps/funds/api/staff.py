@@ -26,10 +26,12 @@ from rtx.kernel.rest import CursorPagination
 
 ACCOUNT = OpenApiParameter("account", int, description="Login: only operations of this account.")
 WAITING = OpenApiParameter("waiting", bool, description="Only what waits for staff (true), or what does not.")
+STALE = openapi.error(401, "not_authenticated", "invalid_token", "reauthentication_required")
 ASKED = openapi.responses(
     201,
     openapi.of(StaffFundOperationOut),
     openapi.error(400, "invalid", "malformed_json", "invalid_amount"),
+    STALE,
     FORBIDDEN,
     NO_ACCOUNT,
     openapi.error(409, "idempotency_key_reused", "reference_used", "fund_operation_closed"),
@@ -38,6 +40,7 @@ DECIDED = openapi.responses(
     200,
     openapi.of(StaffFundOperationOut),
     400,
+    STALE,
     openapi.error(403, "forbidden", "second_person_needed"),
     NO_OPERATION,
     openapi.error(409, "idempotency_key_reused", "fund_operation_closed", "approval_closed"),
@@ -73,6 +76,7 @@ class FundOperationsView(StaffView):
 
 
 class _AskView(StaffView):
+    fresh = {"POST"}
     kind: ClassVar[BalanceKind]
     input: ClassVar[type[FundPostIn] | type[FundCorrectIn]]
 
@@ -167,6 +171,8 @@ class CreditView(_AskView):
 class ApproveView(StaffView):
     """Letting an operation happen."""
 
+    fresh = {"POST"}
+
     @extend_schema(
         operation_id="admin_fund_approve",
         parameters=[REQUIRED_KEY],
@@ -189,6 +195,8 @@ class ApproveView(StaffView):
 
 class RejectView(StaffView):
     """Refusing an operation."""
+
+    fresh = {"POST"}
 
     @extend_schema(
         operation_id="admin_fund_reject",

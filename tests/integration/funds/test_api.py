@@ -260,3 +260,13 @@ def test_a_posted_operation_has_a_receipt(policy: FundPolicy, holder: Holder, bo
         assert answer["Content-Disposition"] == f'attachment; filename="receipt-{holder.login}-{done}.pdf"'
         assert answer.content.startswith(b"%PDF-")
     is_problem(client.call("GET", f"/api/funds/{waiting}/receipt"), 409, "not_posted")
+
+
+def test_an_old_sign_in_moves_no_money(policy: FundPolicy, holder: Holder, maker: User) -> None:
+    stale = Trader(token_of(maker, proved_s_ago=3600))
+    asked = request(holder).json()["id"]
+
+    for answer in (post(stale, holder, "10"), decide(stale, asked), decide(stale, asked, "reject")):
+        is_problem(answer, 401, "reauthentication_required")
+    assert stale.call("GET", "/api/admin/funds").status_code == 200
+    assert balance(holder) == D("10000")
