@@ -22,7 +22,9 @@ def describe(*, web_url: str, stream_url: str, logins: dict[str, Any]) -> dict[s
         return {
             "web": web_url,
             "stream": stream_url,
-            "operator": {name: str(logins["operator"][name]) for name in ("email", "password")},
+            "operator": {
+                name: str(logins["operator"][name]) for name in ("email", "password", "totp_secret")
+            },
             "traders": [
                 {"email": one["email"], "password": one["password"], "accounts": list(one["accounts"])}
                 for one in logins["traders"]
@@ -56,6 +58,7 @@ def announcement(described: dict[str, Any], *, path: Path) -> str:
         "RTX runs.",
         f"  Admin      {described['web']}/admin/",
         f"             {operator['email']}  {operator['password']}",
+        f"             code: python -m rtx.local otp {operator['email']}",
         f"  REST       {described['web']}/api/  (browse: {described['web']}/api/docs)",
         f"  WebSocket  {described['stream']}",
     ]

@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Event
 from types import FrameType
 
-from rtx.local import demo, guard
+from rtx.local import demo, guard, otp
 from rtx.local.home import REPOSITORY, Home, Interrupted, LocalError, Say, read_env
 from rtx.local.postgres import remove_outside_leftovers
 from rtx.local.process import describe_exit, relative
@@ -172,8 +172,11 @@ def main(arguments: list[str]) -> int:
             clean(home, say=_say)
         elif arguments[:1] == ["manage"] and len(arguments) > 1:
             return manage(home, arguments[1:])
+        elif arguments[:1] == ["otp"] and len(arguments) == 2:
+            print(otp.code_of(Home(home).demo_file, arguments[1]))
         else:
-            print("usage: python -m rtx.local run | clean | manage COMMAND ...", file=sys.stderr)
+            usage = "run | clean | manage COMMAND ... | otp EMAIL-OR-ROLE"
+            print(f"usage: python -m rtx.local {usage}", file=sys.stderr)
             return 2
     except LocalError as error:
         print(f"\nrtx: {error}", file=sys.stderr, flush=True)

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page
 
-from tests.e2e.conftest import DESKTOP, PHONE, Demo, NewPage, Watch
+from tests.e2e.conftest import DESKTOP, PHONE, Demo, NewPage, Watch, next_code
 
 pytestmark = pytest.mark.serial
 
@@ -92,8 +92,9 @@ WIDER = "document.documentElement.scrollWidth - document.documentElement.clientW
 def ask_by_key(demo: Demo) -> None:
     """Stop a symbol and let it go on, over the API: makes a kill switch, an alarm and requests by key."""
     login = {"email": demo.operator["email"], "password": demo.operator["password"]}
+    login["otp"] = next_code(demo.operator["totp_secret"])
     with httpx.Client(base_url=demo.url, timeout=30) as api:
-        access = api.post("/api/auth/login", json=login).json()["access"]
+        access = api.post("/api/admin/auth/login", json=login).json()["access"]
         for action in ("engage", "release"):
             asked = {"action": action, "scope": "symbol", "symbol": "EURGBP", "reason": "to be seen"}
             headers = {"Authorization": f"Bearer {access}", "Idempotency-Key": str(uuid4())}

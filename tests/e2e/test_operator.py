@@ -59,11 +59,11 @@ def test_the_sign_in_page_opens_the_dashboard(browser: Browser, demo: Demo, pict
 def test_a_wrong_password_is_told(browser: Browser, demo: Demo) -> None:
     page = browser.new_context(viewport=PHONE, base_url=demo.url).new_page()
     page.goto("/admin/login/")
-    page.fill("#id_username", "nobody@example.com")
+    page.fill("#id_login", "nobody@example.com")
     page.fill("#id_password", "wrong")
     page.click("#login-form button[type=submit]")
 
-    expect(page.get_by_role("alert")).to_contain_text("Please enter the correct")
+    expect(page.get_by_role("alert")).to_contain_text("not correct")
     page.context.close()
 
 

@@ -14,11 +14,10 @@ from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
-from guardian.shortcuts import assign_perm
 
 from apps.accounts.domain.ledger import BalanceKind
-from apps.accounts.models import Client, TradingAccount, User
-from apps.accounts.services import clients, trading_accounts, users
+from apps.accounts.models import Client, ReachGrant, TradingAccount, User
+from apps.accounts.services import clients, reach, second_factors, trading_accounts, users
 from apps.accounts.services.clients import PersonalData
 from apps.console.services import demo_controls, demo_history, demo_orders, demo_people
 from apps.console.services.demo_market import DemoMarket
@@ -81,7 +80,7 @@ def seed(*, say: Say, progress: Callable[[int], None]) -> Logins:
     holidays.sync_all(today=clock.now().date())
     groups = {group.name: group for group in seed_demo_groups(symbols)}
     logins: Logins = {"staff": _staff(list(groups.values())), "traders": []}
-    logins["operator"] = {key: logins["staff"][0][key] for key in ("email", "password")}
+    logins["operator"] = {key: logins["staff"][0][key] for key in ("email", "password", "totp_secret")}
     say(f"{len(symbols)} symbols, {len(groups)} groups, {len(logins['staff'])} staff")
     generator = random.Random(settings.FEED_SEED)  # noqa: S311 - a demo's choices, no secret
     holders = []
@@ -120,8 +119,11 @@ def _staff(groups: list[TradingGroup]) -> list[dict[str, str]]:
             users.set_password(user_id=user.pk, password=chosen)
         if not user.is_superuser:
             for group in groups:
-                assign_perm("groups.manage_group", user, group)
-        found.append({"email": email, "password": chosen, "role": role})
+                if not user.reach_grants.filter(trading_group=group).exists():
+                    grant = ReachGrant(user=user, trading_group=group, reason="demo")
+                    reach.give(grant, given_by_id=None)
+        secret = second_factors.enroll_totp(user=user)
+        found.append({"email": email, "password": chosen, "role": role, "totp_secret": secret})
     return found
 
 

@@ -1,4 +1,4 @@
-"""Staff over REST: the second factor, tokens without it, addresses, and a fresh sign-in for what moves money."""
+"""Staff over REST: second factor, tokens without it, addresses, a fresh sign-in for what moves money."""
 
 import json
 from datetime import timedelta

@@ -13,21 +13,21 @@ from rtx.local import demo
 from rtx.local.home import LocalError
 
 LOGINS: dict[str, Any] = {
-    "operator": {"email": "o@demo.example", "password": "p1", "internal": 1},
+    "operator": {"email": "o@demo.example", "password": "p1", "totp_secret": "XYZ", "internal": 1},
     "traders": [{"email": "t@demo.example", "password": "p2", "accounts": [100001, 100002]}],
     "staff": [
         {"email": "a@demo.example", "password": "p3", "role": "Auditor"},
-        {"email": "d@demo.example", "password": "p4", "role": "Dealer", "totp_secret": "ABC"},
+        {"email": "d@demo.example", "password": "p4", "role": "Dealer", "totp_secret": "GEZDGNBVGY3TQOJQ"},
     ],
 }
 DESCRIBED = {
     "web": "http://127.0.0.1:8000",
     "stream": "ws://127.0.0.1:8001/ws",
-    "operator": {"email": "o@demo.example", "password": "p1"},
+    "operator": {"email": "o@demo.example", "password": "p1", "totp_secret": "XYZ"},
     "traders": [{"email": "t@demo.example", "password": "p2", "accounts": [100001, 100002]}],
     "staff": [
         {"email": "a@demo.example", "password": "p3", "role": "Auditor"},
-        {"email": "d@demo.example", "password": "p4", "role": "Dealer", "totp_secret": "ABC"},
+        {"email": "d@demo.example", "password": "p4", "role": "Dealer", "totp_secret": "GEZDGNBVGY3TQOJQ"},
     ],
 }
 
