@@ -6,7 +6,6 @@ deviation; it is checked again, under the account's lock, when it is approved. T
 without its approval.
 """
 
-import json
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -116,6 +115,7 @@ def _request(row: Position, command: ReversePosition, actor: Actor) -> Approval:
         group_id=account.group_id,
         account_id=account.pk,
         lifetime_s=settings.REVERSAL_LIFETIME_S,
+        target=row,
     )
 
 
@@ -125,7 +125,7 @@ def asked_view(approval: Approval) -> dict[str, Any]:
         "approval": str(approval.pk),
         "status": approval.status,
         "expires_at": rfc3339(approval.expires_at),
-        **json.loads(approval.content),
+        **approvals.content_of(approval),
     }
 
 
@@ -143,7 +143,7 @@ class ReversalHandler:
 
     def command(self, approval: Approval, *, actor: Actor) -> ReversePosition:
         """Return the command that an approval stands for."""
-        asked = json.loads(approval.content)
+        asked = approvals.content_of(approval)
         account_id = TradingAccount.objects.values_list("pk", flat=True).get(login=asked["account"])
         return ReversePosition(
             account_id=account_id,
