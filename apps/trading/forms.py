@@ -15,9 +15,11 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from apps.accounts.models import TradingAccount
 from apps.trading.domain.orders import TimeInForce
-from apps.trading.models import Order, Position
-from apps.trading.services.orders import OrderChanges
+from apps.trading.models import Order, Position, Side
+from apps.trading.selectors import offers
+from apps.trading.services.orders import OrderChanges, misplaced
 from apps.trading.services.positions import PositionChanges
 from rtx.kernel.admin_actions import OperatorForm
 from rtx.kernel.money import plain
@@ -194,6 +196,96 @@ class OrderChangeForm(ChangeForm):
         if "time_in_force" in found:
             found["time_in_force"] = TimeInForce(found["time_in_force"])
         return found
+
+
+class AccountLookupForm(forms.Form):
+    """For whom an order is to be placed: a login within reach."""
+
+    account = forms.IntegerField(
+        min_value=1, max_value=10**15, label="Account", widget=UnfoldAdminIntegerFieldWidget()
+    )
+
+    def __init__(self, *args: Any, reach: frozenset[int] | None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._reach = reach
+
+    def clean_account(self) -> TradingAccount:
+        """Return the account; one out of reach does not exist."""
+        found = TradingAccount.objects.filter(login=self.cleaned_data["account"]).first()
+        if found is None or (self._reach is not None and found.group_id not in self._reach):
+            raise forms.ValidationError("There is no such account.")
+        return found
+
+
+class PlaceOrderForm(OperatorForm):
+    """A new order for an account's client. What does not belong to the chosen type stays empty."""
+
+    symbol = forms.ChoiceField(
+        label="Symbol", widget=UnfoldAdminSelectWidget(attrs={"data-rtx-priced": "price/"})
+    )
+    side = forms.ChoiceField(choices=Side.choices, label="Side", widget=UnfoldAdminSelectWidget())
+    type = forms.ChoiceField(
+        choices=Order.Type.choices,
+        label="Type",
+        widget=UnfoldAdminSelectWidget(attrs={"data-rtx-order-type": ""}),
+    )
+    volume = ExactField(label="Lots")
+    price = ExactField(
+        required=False,
+        label="Price",
+        help_text="What a pending order waits for. A market order with a price is held to it.",
+    )
+    deviation = forms.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=1_000_000,
+        label="Deviation",
+        help_text="Points by which the fill may be worse than the price.",
+        widget=UnfoldAdminIntegerFieldWidget(attrs={"data-rtx-only": "market"}),
+    )
+    stop_limit_price = ExactField(
+        required=False, label="Limit price", help_text="The limit that becomes active at the price."
+    )
+    stop_loss, take_profit, trailing_points = stop_fields().values()
+    time_in_force = forms.ChoiceField(
+        required=False,
+        choices=[("", "–"), *LIFETIMES],
+        label="Time in force",
+        widget=UnfoldAdminSelectWidget(attrs={"data-rtx-only": "limit stop stop_limit"}),
+    )
+    expires_at = forms.DateTimeField(
+        required=False,
+        label="Expires at (UTC)",
+        help_text="Belongs to good till date.",
+        widget=UnfoldAdminTextInputWidget(
+            attrs={
+                "type": "datetime-local",
+                "step": "1",
+                "data-rtx-only": "limit stop stop_limit",
+            }
+        ),
+    )
+    comment = forms.CharField(
+        required=False, max_length=64, label="Comment", widget=UnfoldAdminTextInputWidget()
+    )
+
+    class Media:
+        js = ("trading/dealing.js",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offered = [] if self.row is None else offers.names(group_id=self.row.group_id)
+        cast(forms.ChoiceField, self.fields["symbol"]).choices = [(name, name) for name in offered]
+        self.fields["stop_limit_price"].widget.attrs["data-rtx-only"] = "stop_limit"
+        self.fields["trailing_points"].widget.attrs["data-rtx-only"] = "limit stop stop_limit"
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse what does not belong to the type of order, at its field."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if not self.errors:
+            for name, said in misplaced(self.values).items():
+                self.add_error(name, said[0])
+        return cleaned
 
 
 class PositionChangeForm(ChangeForm):

@@ -35,6 +35,7 @@ from rtx.kernel.errors import RtxError
 ROWS_MAX = 50
 CONFIRMED = "operator_confirmed"
 LAST = ("reason", "request_key")
+LOOK_FIRST = "Show the effect"
 
 
 class OperatorForm(forms.Form):
@@ -134,6 +135,7 @@ def operator_action(
             asked = form(data, files, row=row, asks_reason=asks_reason, initial=initial)
             asked.offer_to(request.user)
             shown_as = {"name": method.__name__, "label": label, "warning": warning, "variant": variant}
+            step = label if preview is None else LOOK_FIRST
             if is_confirmed and asked.is_valid() and dry_runs.EDIT not in request.POST:
                 reason = asked.cleaned_data.get("reason", "")
                 operation = Operation(
@@ -153,7 +155,7 @@ def operator_action(
                     messages.warning(request, note)
                 _perform(model_admin, request, rows, method, operation, runs_commands=runs_commands)
                 return HttpResponseRedirect(_url_after(model_admin, request, object_id))
-            return _ask(model_admin, request, rows, asked, back=object_id, **shown_as)
+            return _ask(model_admin, request, rows, asked, back=object_id, step=step, **shown_as)
 
         shown: Any = run
         shown.short_description = label
@@ -162,6 +164,29 @@ def operator_action(
         shown.icon = icon or None
         shown.variant = variant
         shown.original_function_name = method.__name__
+        return run
+
+    return decorate
+
+
+def list_action(
+    label: str, *, permission: str, icon: str = "", variant: ActionVariant = ActionVariant.DEFAULT
+) -> Callable[[Callable[..., HttpResponse]], Callable[..., HttpResponse]]:
+    """Turn `method(self, request) -> response` into a button above a list, for those who have the right."""
+
+    def decorate(method: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        @wraps(method)
+        def run(model_admin: Any, request: HttpRequest) -> HttpResponse:
+            if not request.user.has_perm(permission):
+                raise PermissionDenied
+            return method(model_admin, request)
+
+        shown: Any = run
+        shown.short_description = label
+        shown.operator_permission = permission
+        shown.attrs = {}
+        shown.icon = icon or None
+        shown.variant = variant
         return run
 
     return decorate
@@ -279,6 +304,7 @@ def _ask(
     warning: str,
     variant: ActionVariant,
     back: str | None,
+    step: str,
 ) -> HttpResponse:
     context = {
         **model_admin.admin_site.each_context(request),
@@ -290,7 +316,8 @@ def _ask(
         "action_name": name,
         "confirmed_name": CONFIRMED,
         "checkbox_name": helpers.ACTION_CHECKBOX_NAME,
-        "variant": "danger" if variant is ActionVariant.DANGER else "primary",
+        "variant": "danger" if variant is ActionVariant.DANGER and step == label else "primary",
+        "step": step,
         "back_url": _list_url(model_admin) if back is None else _url_after(model_admin, request, back),
     }
     return TemplateResponse(request, "admin/operator_action.html", context)

@@ -131,7 +131,8 @@ def test_the_operator_closes_a_position_with_a_reason(
     picture(page, "close-position")
 
     page.fill("#id_reason", "asked for by phone")
-    page.get_by_role("button", name="Close at market").click()
+    page.get_by_role("button", name="Show the effect").click()
+    page.get_by_role("button", name="Confirm: Close at market").click()
 
     expect(page.locator("body")).to_contain_text("closed by order")
     page.goto(f"/admin/trading/position/?q={placed['position_id']}")

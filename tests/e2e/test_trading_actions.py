@@ -56,13 +56,15 @@ def test_the_operator_changes_and_cancels_an_order(
     page.fill("#id_volume", "0.03")
     page.fill("#id_take_profit", str(order.price and order.price + Decimal("0.01")))
     page.fill("#id_reason", "asked for by phone")
-    page.get_by_role("button", name="Modify").click()
+    page.get_by_role("button", name="Show the effect").click()
+    page.get_by_role("button", name="Confirm: Modify").click()
 
     expect(page.locator("body")).to_contain_text("volume is now 0.03")
     assert broker.order(order.id).volume == Decimal("0.03")
     page.get_by_role("link", name="Cancel").click()
     page.fill("#id_reason", "asked for by phone")
-    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Show the effect").click()
+    page.get_by_role("button", name="Confirm: Cancel").click()
     expect(page.locator("#content-main")).to_contain_text("Canceled")
     expect(page.get_by_role("link", name="Modify")).to_have_count(0)
     assert watch.complaints == []
@@ -79,14 +81,16 @@ def test_the_operator_changes_and_closes_positions(
     page.get_by_role("link", name="Modify").click()
     page.fill("#id_trailing_points", "900")
     page.fill("#id_reason", "asked for by phone")
-    page.get_by_role("button", name="Modify").click()
+    page.get_by_role("button", name="Show the effect").click()
+    page.get_by_role("button", name="Confirm: Modify").click()
     expect(page.locator("body")).to_contain_text("trailing points is now 900")
 
     page.get_by_text("Close in part").click()
     page.get_by_role("link", name="Close some lots").click()
     page.fill("#id_volume", "0.01")
     page.fill("#id_reason", "asked for by phone")
-    page.get_by_role("button", name="Close some lots").click()
+    page.get_by_role("button", name="Show the effect").click()
+    page.get_by_role("button", name="Confirm: Close some lots").click()
     expect(page.locator("body")).to_contain_text("0.01 lots closed")
 
     page.get_by_text("Close in part").click()
@@ -94,7 +98,8 @@ def test_the_operator_changes_and_closes_positions(
     page.select_option("#id_opposite_id", str(opposite))
     picture(page, "position-close-by")
     page.fill("#id_reason", "asked for by phone")
-    page.get_by_role("button", name="Close by opposite").click()
+    page.get_by_role("button", name="Show the effect").click()
+    page.get_by_role("button", name="Confirm: Close by opposite").click()
     expect(page.locator("body")).to_contain_text(f"0.01 lots closed by #{opposite}")
     assert watch.complaints == []
 
@@ -134,7 +139,8 @@ def test_everything_of_an_account_is_closed(demo: Demo, broker: RtxClient, signe
     page.locator("#result_list tbody a").first.click()
     page.get_by_role("link", name="Close all positions").click()
     page.fill("#id_reason", "asked for by phone")
-    page.get_by_role("button", name="Close all positions").click()
+    page.get_by_role("button", name="Show the effect").click()
+    page.get_by_role("button", name="Confirm: Close all positions").click()
 
     expect(page.locator("body")).to_contain_text("positions closed")
     assert broker.positions(account=demo.traders[0]["accounts"][0]) == []

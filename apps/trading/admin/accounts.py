@@ -17,16 +17,13 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
 
 from apps.accounts.models import Client, TradingAccount
-from apps.trading.admin.commands import closing_all
 from apps.trading.admin.common import SIDE_TONES, STATUS_TONES
-from apps.trading.admin.dry_runs import dry_run_of
+from apps.trading.admin.dealing import DEALING_ACTIONS, AccountDealing
 from apps.trading.admin.statements import StatementDownload
-from apps.trading.forms import CloseAllForm
-from apps.trading.permissions import CLOSE_POSITION
 from apps.trading.selectors import books
 from apps.trading.selectors.markets import markets
 from apps.trading.selectors.valued import value
-from apps.trading.services import balances, executor
+from apps.trading.services import balances
 from rtx.kernel import clock, encryption
 from rtx.kernel.admin import as_id
 from rtx.kernel.admin_actions import Operation, operator_action
@@ -48,7 +45,7 @@ FIGURES = (
 
 
 @admin.register(TradingAccount)
-class TradingAccountAdmin(StatementDownload):
+class TradingAccountAdmin(AccountDealing, StatementDownload):
     """Accounts change only through commands of the executor."""
 
     reach_path = "group"
@@ -83,26 +80,7 @@ class TradingAccountAdmin(StatementDownload):
     readonly_fields = ["client_link", "group_link", "status_", "mode", "leverage_", "seq", "opened"]
 
     actions = STATUS_ACTIONS
-    actions_detail = ["close_all", {"title": "Status", "icon": "toggle_on", "items": STATUS_ACTIONS}]
-
-    @operator_action(
-        "Close all positions",
-        permission=CLOSE_POSITION,
-        warning="Every position is closed at the client's present price. This cannot be undone.",
-        icon="close",
-        form=CloseAllForm,
-        runs_commands=True,
-        preview=dry_run_of(closing_all),
-    )
-    def close_all(self, account: TradingAccount, operation: Operation) -> str:
-        """Close all positions of the account, or of one symbol; what stays open is named."""
-        outcome = executor.run(closing_all(account, operation))
-        closed, failed = outcome.payload["orders"], outcome.payload["failed"]
-        said = f"{len(closed)} positions closed"
-        if failed:
-            left = ", ".join(f"#{one['position_id']} ({one['reject_reason']})" for one in failed)
-            said += f", still open: {left}"
-        return said
+    actions_detail = [*DEALING_ACTIONS, {"title": "Status", "icon": "toggle_on", "items": STATUS_ACTIONS}]
 
     @operator_action(
         "Activate",

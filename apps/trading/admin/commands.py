@@ -3,11 +3,31 @@
 from typing import Any
 
 from apps.accounts.models import TradingAccount
-from apps.trading.domain.commands import Command, ReversePosition
+from apps.trading.domain.commands import Command, Outcome, ReversePosition
 from apps.trading.forms import order_changes, position_changes
 from apps.trading.models import Order, Position
 from apps.trading.services import orders, positions, reversals
 from rtx.kernel.admin_actions import Operation
+from rtx.kernel.errors import Conflict
+
+
+class OrderRefused(Conflict):
+    """The book refused an order; the journal and the staff log tell of it."""
+
+    is_logged = True
+
+
+def filled(outcome: Outcome) -> dict[str, Any]:
+    """
+    Return the order of an outcome, the first one when it came again.
+
+    :raises OrderRefused: the book refused it.
+    """
+    order: dict[str, Any] = outcome.payload["order"]
+    reason = order["reject_reason"]
+    if reason:
+        raise OrderRefused(f"the book refused it ({reason})", code=reason)
+    return order
 
 
 def staff_key(operation: Operation, row: Any) -> str:

@@ -4,7 +4,8 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -20,13 +21,13 @@ from apps.accounts.models import TradingAccount
 from apps.trading.admin.commands import canceling, modifying_order
 from apps.trading.admin.common import STATUS_TONES, TicketAdmin, told
 from apps.trading.admin.dry_runs import dry_run_of
-from apps.trading.forms import OrderChangeForm
+from apps.trading.forms import AccountLookupForm, OrderChangeForm
 from apps.trading.models import Deal, Order
-from apps.trading.permissions import CANCEL_ORDER, MODIFY_ORDER
+from apps.trading.permissions import CANCEL_ORDER, MODIFY_ORDER, PLACE_ORDER
 from apps.trading.services import executor
 from apps.trading.services.orders import accepted
-from rtx.kernel.admin import ReadOnlyTabularInline, as_id
-from rtx.kernel.admin_actions import Operation, operator_action
+from rtx.kernel.admin import ReadOnlyTabularInline, as_id, reachable_groups
+from rtx.kernel.admin_actions import Operation, list_action, operator_action
 from rtx.kernel.admin_display import EMPTY, amount, badge, instant, link_to, number, pretty_json, price
 
 WORKING = (Order.Status.WORKING, Order.Status.PARTIALLY_FILLED)
@@ -103,6 +104,7 @@ class OrderAdmin(TicketAdmin):
     search_help_text = "Ticket, account, symbol, or account and client order id"
     inlines = [DealInline]
     actions = ["cancel"]
+    actions_list = ["new_order"]
     actions_detail = ["modify", "cancel"]
     fieldsets = [
         (
@@ -140,6 +142,22 @@ class OrderAdmin(TicketAdmin):
         "created",
         "updated",
     ]
+
+    @list_action("New order", permission=PLACE_ORDER, icon="add", variant=ActionVariant.PRIMARY)
+    def new_order(self, request: HttpRequest) -> HttpResponse:
+        """Ask for whom, and go on to the form of that account."""
+        asked = AccountLookupForm(request.GET or None, reach=reachable_groups(request.user))
+        if asked.is_valid():
+            page = "admin:accounts_tradingaccount_place_order"
+            return HttpResponseRedirect(reverse(page, args=[asked.cleaned_data["account"].pk]))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "New order",
+            "opts": self.opts,
+            "form": asked,
+            "back_url": reverse("admin:trading_order_changelist"),
+        }
+        return TemplateResponse(request, "admin/account_lookup.html", context)
 
     @operator_action(
         "Cancel",

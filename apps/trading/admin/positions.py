@@ -12,11 +12,10 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RelatedDropdownFilter
 from unfold.enums import ActionVariant
 
-from apps.trading.admin.commands import closing, closing_by, modifying_position, reversing
+from apps.trading.admin.commands import closing, closing_by, filled, modifying_position, reversing
 from apps.trading.admin.common import TicketAdmin, told
 from apps.trading.admin.dry_runs import dry_run_of
 from apps.trading.admin.orders import deals_of_position
-from apps.trading.domain.commands import Outcome
 from apps.trading.forms import CloseByForm, PartialCloseForm, PositionChangeForm, ReverseForm
 from apps.trading.models import Position
 from apps.trading.permissions import CLOSE_POSITION, MODIFY_POSITION, REVERSE_POSITION
@@ -26,26 +25,6 @@ from apps.trading.services.orders import accepted
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import amount, instant, number, pretty_json, price
 from rtx.kernel.admin_filters import ReachableGroupFilter
-from rtx.kernel.errors import Conflict
-
-
-class CloseRefused(Conflict):
-    """The book refused to close a position; the journal and the staff log tell of it."""
-
-    is_logged = True
-
-
-def filled(outcome: Outcome) -> dict[str, Any]:
-    """
-    Return the closing order of an outcome, the first one when it came again.
-
-    :raises CloseRefused: the book refused to close.
-    """
-    order: dict[str, Any] = outcome.payload["order"]
-    reason = order["reject_reason"]
-    if reason:
-        raise CloseRefused(f"the book refused to close it ({reason})", code=reason)
-    return order
 
 
 @admin.register(Position)
@@ -179,6 +158,7 @@ class PositionAdmin(TicketAdmin):
         "client's price of that moment; stop loss, take profit and trailing stop end with the old side.",
         icon="swap_vert",
         form=ReverseForm,
+        variant=ActionVariant.WARNING,
         runs_commands=True,  # asking for it writes its own entry into the staff log
         preview=dry_run_of(reversing),
     )

@@ -87,6 +87,12 @@ def _swap(terms: Terms) -> Payload | None:
     }
 
 
+def names(*, group_id: int) -> list[str]:
+    """Return the names of what a group trades."""
+    known = markets(now=clock.now()).book.terms.get(group_id, {})
+    return sorted(name for name, terms in known.items() if terms.is_offered)
+
+
 def symbols(*, group_id: int) -> list[Payload]:
     """Return what a group trades, by name."""
     views = markets(now=clock.now())

@@ -140,7 +140,24 @@ def pending_command(*, account_id: int, order: PendingOrder, actor: Actor) -> Pl
     )
 
 
-WAITING_FIELDS = ("stop_limit_price", "trailing_points", "time_in_force", "expires_at")
+FIELDS_OF = {
+    OrderType.MARKET: frozenset({"deviation"}),
+    OrderType.LIMIT: frozenset({"trailing_points", "time_in_force", "expires_at"}),
+    OrderType.STOP: frozenset({"trailing_points", "time_in_force", "expires_at"}),
+    OrderType.STOP_LIMIT: frozenset({"stop_limit_price", "trailing_points", "time_in_force", "expires_at"}),
+}
+NEEDED_BY = {OrderType.STOP_LIMIT: ("price", "stop_limit_price"), OrderType.MARKET: ()}
+
+
+def misplaced(wanted: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return which fields of an order do not belong to its type, or are missing, each with the reason."""
+    kind = OrderType(wanted["type"])
+    given = {name for name, value in wanted.items() if value not in (None, "")}
+    foreign = frozenset().union(*FIELDS_OF.values()) - FIELDS_OF[kind]
+    words = kind.value.replace("_", " ")
+    wrong = {name: [f"does not belong to a {words} order"] for name in sorted(foreign & given)}
+    missing = set(NEEDED_BY.get(kind, ("price",))) - given
+    return wrong | {name: [f"is needed for a {words} order"] for name in sorted(missing)}
 
 
 def staff_command(
@@ -151,13 +168,10 @@ def staff_command(
 
     :raises Invalid: a field does not belong to this type of order, or is missing.
     """
+    wrong = misplaced(wanted)
     given = {name: value for name, value in wanted.items() if value not in (None, "")}
     kind = OrderType(given.pop("type"))
     given["side"] = Side(given["side"])
-    foreign = WAITING_FIELDS if kind is OrderType.MARKET else ("deviation",)
-    wrong = {name: [f"does not belong to {kind}"] for name in foreign if name in given}
-    if kind is not OrderType.MARKET and "price" not in given:
-        wrong["price"] = [f"is required for {kind}"]
     if wrong:
         raise Invalid(f"An order of type {kind} cannot be like this: {', '.join(wrong)}.", errors=wrong)
     if kind is OrderType.MARKET:

@@ -11,10 +11,10 @@ import orjson
 
 from apps.trading.domain import journal
 from apps.trading.domain.book import AccountBook
-from apps.trading.domain.commands import Command, Outcome
+from apps.trading.domain.commands import Command, Outcome, PlaceMarket, PlacePending
 from apps.trading.domain.orders import Position
 from rtx.kernel.actor import ActorKind
-from rtx.kernel.money import plain, text
+from rtx.kernel.money import ZERO, plain, text
 
 TABLE = "audit_staffaction"
 COLUMNS = [
@@ -45,7 +45,7 @@ def state_before(command: Command, book: AccountBook) -> Told | None:
     if command.actor.kind is not ActorKind.STAFF:
         return None
     told = {**_money(book), **_facts(book)}
-    position = book.positions.get(getattr(command, "position_id", 0))
+    position = _position_of(command, book)
     if position is not None:
         told["position"] = _position(position)
     order = book.orders.get(getattr(command, "order_id", 0))
@@ -64,9 +64,18 @@ def action_row(
         **_money(book),
         **_facts(book),
     }
-    position = book.positions.get(getattr(command, "position_id", 0))
+    position = _position_of(command, book)
     if position is not None:
         after["position"] = _position(position)
+    opened = book.positions.get((outcome.payload.get("position") or {}).get("id", 0))
+    if opened is not None and opened is not position:
+        after["opened"] = {"id": opened.id, **_position(opened)}
+    deals = [deal for order in outcome.orders for deal in order.deals]
+    if deals:
+        after["money"] = {
+            name: text(sum((getattr(deal, name) for deal in deals), ZERO))
+            for name in ("profit", "commission", "swap")
+        }
     if outcome.orders:
         after["orders"] = [journal.public(journal.order_payload(order)) for order in outcome.orders]
     if outcome.refusal:
@@ -102,6 +111,13 @@ def _target(command: Command, outcome: Outcome, book: AccountBook) -> tuple[str,
     if order_id is not None:
         return "trading.order", order_id, f"order #{order_id} of {book.account.login}"
     return "accounts.tradingaccount", book.account.id, f"account {book.account.login}"
+
+
+def _position_of(command: Command, book: AccountBook) -> Position | None:
+    """Return the position that a command is about: the one it names, or that a netting order meets."""
+    if isinstance(command, PlaceMarket | PlacePending):
+        return book.net_position(command.symbol)
+    return book.positions.get(getattr(command, "position_id", 0))
 
 
 def _money(book: AccountBook) -> Told:

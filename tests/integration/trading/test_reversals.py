@@ -209,7 +209,7 @@ def test_an_approval_of_another_state_or_content_does_not_do(holder: Holder, kin
         target = Position.objects.exclude(pk=position.pk).get()
         effects = (approvals.consuming(asked, actor=CHECKER),)
 
-    with pytest.raises(Exception, match="without its approval|something else than was approved"):
+    with pytest.raises(Exception, match=r"without its approval|something else than was approved"):
         executor.run(command_for(target, command_id=asked.pk), effects=effects)
 
     asked.refresh_from_db()
@@ -221,7 +221,8 @@ def test_an_event_written_past_the_executor_is_refused(holder: Holder, owner: ps
     with pytest.raises(psycopg.errors.RaiseException, match="without its approval"):
         owner.execute(
             "INSERT INTO accounts_accountevent (account_id, seq, type, at, command_id, fingerprint, actor,"
-            " request_id, payload) VALUES (%s, 99, 'position_reversed', now(), gen_random_uuid(), '', 'x', '', '{}')",
+            " request_id, payload)"
+            " VALUES (%s, 99, 'position_reversed', now(), gen_random_uuid(), '', 'x', '', '{}')",
             [holder.id],
         )
 
