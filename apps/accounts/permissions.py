@@ -69,7 +69,6 @@ ROLE_RIGHTS: dict[str, tuple[str, ...]] = {
         "trading.place_order",
         "trading.modify_order",
         "trading.cancel_order",
-        "trading.reverse_position",
         "trading.approve_reversal",
         "risk.engage_killswitch",
         "risk.reset_breaker",

@@ -44,6 +44,7 @@ class AccountDealing(OperatedModelAdmin):
         form=PlaceOrderForm,
         variant=ActionVariant.PRIMARY,
         runs_commands=True,
+        needs_recent_login=True,
         preview=dry_run_of(placing),
     )
     def place_order(self, account: TradingAccount, operation: Operation) -> str:
@@ -59,6 +60,7 @@ class AccountDealing(OperatedModelAdmin):
         icon="close",
         form=CloseAllForm,
         runs_commands=True,
+        needs_recent_login=True,
         preview=dry_run_of(closing_all),
     )
     def close_all(self, account: TradingAccount, operation: Operation) -> str:

@@ -165,6 +165,7 @@ class OrderAdmin(TicketAdmin):
         warning="Each order is taken back for good.",
         icon="close",
         runs_commands=True,
+        needs_recent_login=True,
         preview=dry_run_of(canceling),
     )
     def cancel(self, order: Order, operation: Operation) -> str:
@@ -180,6 +181,7 @@ class OrderAdmin(TicketAdmin):
         form=OrderChangeForm,
         variant=ActionVariant.DEFAULT,
         runs_commands=True,
+        needs_recent_login=True,
         preview=dry_run_of(modifying_order),
     )
     def modify(self, order: Order, operation: Operation) -> str:

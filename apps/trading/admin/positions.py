@@ -101,6 +101,7 @@ class PositionAdmin(TicketAdmin):
         warning="Each position is closed in full at the client's present price. This cannot be undone.",
         icon="close",
         runs_commands=True,
+        needs_recent_login=True,
         preview=dry_run_of(closing),
     )
     def close_at_market(self, position: Position, operation: Operation) -> str:
@@ -116,6 +117,7 @@ class PositionAdmin(TicketAdmin):
         form=PositionChangeForm,
         variant=ActionVariant.DEFAULT,
         runs_commands=True,
+        needs_recent_login=True,
         preview=dry_run_of(modifying_position),
     )
     def modify(self, position: Position, operation: Operation) -> str:
@@ -130,6 +132,7 @@ class PositionAdmin(TicketAdmin):
         icon="content_cut",
         form=PartialCloseForm,
         runs_commands=True,
+        needs_recent_login=True,
         preview=dry_run_of(closing),
     )
     def close_part(self, position: Position, operation: Operation) -> str:
@@ -144,6 +147,7 @@ class PositionAdmin(TicketAdmin):
         icon="swap_horiz",
         form=CloseByForm,
         runs_commands=True,
+        needs_recent_login=True,
         preview=dry_run_of(closing_by),
     )
     def close_by(self, position: Position, operation: Operation) -> str:
@@ -160,6 +164,7 @@ class PositionAdmin(TicketAdmin):
         form=ReverseForm,
         variant=ActionVariant.WARNING,
         runs_commands=True,  # asking for it writes its own entry into the staff log
+        needs_recent_login=True,
         preview=dry_run_of(reversing),
     )
     def reverse(self, position: Position, operation: Operation) -> str:

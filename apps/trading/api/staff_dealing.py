@@ -69,6 +69,8 @@ def or_preview(kind: Any) -> dict[str, Any]:
 class DealingView(StaffView):
     """Base of the calls that run a command on an account within reach."""
 
+    fresh = frozenset({"POST", "PUT", "DELETE"})
+
     def dealt(
         self,
         request: Request,

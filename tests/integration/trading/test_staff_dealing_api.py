@@ -8,7 +8,6 @@ import pytest
 
 from apps.accounts.models import User
 from apps.accounts.selectors import tokens as token_states
-from apps.accounts.services import tokens
 from apps.audit.models import Approval, StaffAction
 from apps.audit.services import approvals
 from apps.trading.models import Order, Position
@@ -16,6 +15,7 @@ from rtx.kernel.actor import Actor, ActorKind
 from rtx.kernel.rest import UserThrottle
 from tests.factories.house import House, buy, make_house, staff
 from tests.factories.rows import Trader
+from tests.factories.staff import token_of
 
 pytestmark = pytest.mark.django_db
 
@@ -39,7 +39,7 @@ class Desk:
 
     def __init__(self, user: User) -> None:
         self.user = user
-        self.http = Trader(tokens.issue(user_id=user.pk).access)
+        self.http = Trader(token_of(user))
 
     def send(self, method: str, path: str, body: Any = None, *, key: str = "") -> Any:
         headers = {"Idempotency-Key": key} if key else {}
