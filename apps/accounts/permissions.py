@@ -84,6 +84,7 @@ ROLE_RIGHTS: dict[str, tuple[str, ...]] = {
     ),
     "auditor": (
         *(f"{app}.view_*" for app in BUSINESS),
+        "audit.verify_checkpoint",
         VIEW_VALUE_AT_RISK,
         "auditlog.view_*",
         "admin.view_*",

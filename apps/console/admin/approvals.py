@@ -94,6 +94,7 @@ class ApprovalAdmin(OperatedModelAdmin):
         icon="check_circle",
         variant=ActionVariant.PRIMARY,
         runs_commands=True,
+        needs_recent_login=True,
     )
     def approve(self, approval: Approval, operation: Operation) -> str:
         """Let it happen."""
@@ -102,7 +103,7 @@ class ApprovalAdmin(OperatedModelAdmin):
             return f"approved, but refused: {done.outcome.get('reject_reason', 'see its outcome')}"
         return "approved and carried out"
 
-    @operator_action("Reject", permission=DECIDE, icon="cancel", runs_commands=True)
+    @operator_action("Reject", permission=DECIDE, icon="cancel", runs_commands=True, needs_recent_login=True)
     def reject(self, approval: Approval, operation: Operation) -> str:
         """Refuse to let it happen."""
         approvals.reject(approval_id=approval.pk, actor=operation.actor, may=operation.may)
