@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from apps.accounts.api import admin_auth, auth
+from apps.accounts.api import admin_auth, auth, groups
 
 urlpatterns = [
     path("auth/login", auth.LoginView.as_view()),
@@ -10,5 +10,8 @@ urlpatterns = [
     path("auth/logout", auth.LogoutView.as_view()),
     path("auth/password", auth.PasswordView.as_view()),
     path("admin/auth/login", admin_auth.StaffLoginView.as_view()),
+    path("admin/groups", groups.GroupsView.as_view()),
+    path("admin/group/create", groups.NewGroupView.as_view()),
+    path("admin/group/<int:group_id>", groups.GroupView.as_view()),
     path("auth/ws-ticket", auth.TicketView.as_view()),
 ]

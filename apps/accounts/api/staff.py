@@ -6,11 +6,13 @@ Outside reach the answer is 404, whatever the right; within reach and without th
 token opens nothing here.
 """
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db.models import Model
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -24,9 +26,18 @@ from apps.groups.models import TradingGroup
 from rtx.kernel import clock, openapi
 from rtx.kernel.actor import Actor
 from rtx.kernel.admin import reachable_groups
-from rtx.kernel.errors import Forbidden, NotAuthenticated, NotFound
+from rtx.kernel.errors import Forbidden, Invalid, NotAuthenticated, NotFound
 
 FORBIDDEN = openapi.error(403, "forbidden")
+KEY_MAX_CHARS = 48
+KEY = re.compile(r"^[\x21-\x22\x24-\x7e][\x21-\x7e]*\Z")
+REQUIRED_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": KEY_MAX_CHARS},
+    OpenApiParameter.HEADER,
+    required=True,
+    description="Makes a repeat the same request.",
+)
 Reach = frozenset[int] | None
 
 
@@ -49,6 +60,21 @@ class GroupNotFound(NotFound):
 
     code = "group_not_found"
     title = "Group not found"
+
+
+def key_of(request: Request) -> str:
+    """
+    Return the request's key.
+
+    :raises Invalid: it is missing or has the wrong form.
+    """
+    given = request.headers.get("Idempotency-Key", "")
+    if len(given) > KEY_MAX_CHARS or not KEY.search(given):
+        raise Invalid(
+            "Idempotency-Key is needed: 1 to 48 printable characters.",
+            errors={"Idempotency-Key": ["1 to 48 printable characters, not beginning with #"]},
+        )
+    return given
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,36 +7,13 @@ from rest_framework.request import Request
 
 from apps.funds.domain.operations import Status
 from apps.funds.models import FundOperation
-from apps.trading.api.queries import KEY, choice
+from apps.trading.api.queries import choice
 from rtx.kernel.errors import Invalid
 
-KEY_CHARS = 48
-REQUIRED_KEY = OpenApiParameter(
-    "Idempotency-Key",
-    {"type": "string", "minLength": 1, "maxLength": KEY_CHARS},
-    OpenApiParameter.HEADER,
-    required=True,
-    description="Makes a repeat the same request: it is carried out once.",
-)
 FILTERS = [
     OpenApiParameter("status", str, enum=[str(one) for one in Status], description="Only these."),
     OpenApiParameter("kind", str, enum=FundOperation.Kind.values, description="Only these."),
 ]
-
-
-def key_of(request: Request) -> str:
-    """
-    Return the request's key.
-
-    :raises Invalid: it is missing or has the wrong form.
-    """
-    given = request.headers.get("Idempotency-Key", "")
-    if not given or len(given) > KEY_CHARS or not KEY.search(given):
-        raise Invalid(
-            "Idempotency-Key is needed: 1 to 48 printable characters.",
-            errors={"Idempotency-Key": ["1 to 48 printable characters, not beginning with #"]},
-        )
-    return given
 
 
 def filters_of(request: Request) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.api.staff import FORBIDDEN, StaffView
+from apps.accounts.api.staff import FORBIDDEN, REQUIRED_KEY, StaffView, key_of
 from apps.accounts.domain.ledger import BalanceKind
 from apps.accounts.permissions import VIEW_PERSONAL_DATA
 from apps.funds.adapters.receipt_pdf import receipt_file
 from apps.funds.api.inputs import FundApproveIn, FundCorrectIn, FundPostIn, FundRejectIn
 from apps.funds.api.outputs import StaffFundOperationOut
-from apps.funds.api.queries import FILTERS, REQUIRED_KEY, filters_of, key_of
+from apps.funds.api.queries import FILTERS, filters_of
 from apps.funds.api.trader import NO_ACCOUNT, NO_OPERATION, PDF
 from apps.funds.domain.operations import Asked, signed
 from apps.funds.permissions import APPROVE, POST, REQUEST, VIEW

@@ -6,13 +6,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from apps.accounts.api.staff import REQUIRED_KEY, key_of
 from apps.accounts.domain.ledger import BalanceKind
 from apps.accounts.models import TradingAccount
 from apps.accounts.selectors.accounts import owned
 from apps.funds.adapters.receipt_pdf import receipt_file
 from apps.funds.api.inputs import FundRequestIn
 from apps.funds.api.outputs import FundOperationOut
-from apps.funds.api.queries import FILTERS, REQUIRED_KEY, filters_of, key_of
+from apps.funds.api.queries import FILTERS, filters_of
 from apps.funds.selectors import operations
 from apps.funds.services import decisions, requests
 from apps.trading.api.queries import ACCOUNT, PAGES, caller_id, login_of

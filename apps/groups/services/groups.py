@@ -6,8 +6,10 @@ terms each, validated, logged. Checks no right and no reach.
 from collections.abc import Mapping
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import models
+from guardian.shortcuts import assign_perm
 
 from apps.audit.services import actions
 from apps.groups.models import GroupSymbol, MarginSchedule, TradingGroup
@@ -43,8 +45,11 @@ class GroupInUse(Conflict):
 
 def save(change: TermsChange, group: TradingGroup) -> None:
     """Save a group; levels that accounts stand under wait for a second person instead."""
+    is_new = group.pk is None
     stop_out.hold_back(change, group)
     group.save()
+    if is_new:
+        give_reach(change, group)
 
 
 def create(change: TermsChange, *, values: Values, symbols: Mapping[str, Values | None]) -> TradingGroup:
@@ -57,10 +62,17 @@ def create(change: TermsChange, *, values: Values, symbols: Mapping[str, Values 
     group = TradingGroup()
     _assign(group, values)
     _checked(group)
-    group.save()
+    save(change, group)
     _log(change, "groups.add_tradinggroup", group, group.pk, {}, _plain(values))
     _set_symbols(change, group, symbols)
     return group
+
+
+def give_reach(change: TermsChange, group: TradingGroup) -> None:
+    """Let whoever makes a group operate it; others are given reach by hand."""
+    maker = get_user_model().objects.filter(pk=change.actor.user_id, is_superuser=False).first()
+    if maker is not None:
+        assign_perm("groups.manage_group", maker, group)
 
 
 def update(

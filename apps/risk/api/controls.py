@@ -7,7 +7,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.api.staff import FORBIDDEN, Staff, StaffView
+from apps.accounts.api.staff import FORBIDDEN, REQUIRED_KEY, Staff, StaffView, key_of
 from apps.audit.services import requests
 from apps.market.models import Symbol
 from apps.risk.api.control_outputs import BreakerOut, BreakerStateOut, KillSwitchOut
@@ -20,7 +20,6 @@ from apps.risk.selectors.analytics import breaker_view
 from apps.risk.services import breakers, kill_switch
 from apps.risk.services.kill_switch import Target
 from apps.trading.api.queries import integer
-from apps.trading.api.staff_dealing import REQUIRED_KEY, key_of
 from rtx.kernel import openapi
 from rtx.kernel.actor import Actor
 from rtx.kernel.errors import Invalid, NotFound

@@ -9,9 +9,8 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.api.staff import StaffView
+from apps.accounts.api.staff import REQUIRED_KEY, StaffView, key_of
 from apps.audit.services.requests import KeyReused
-from apps.trading.api.queries import KEY
 from apps.trading.api.staff_outputs import PreviewOut, preview_view
 from apps.trading.domain.commands import Command, Outcome
 from apps.trading.services import executor, previews
@@ -19,34 +18,11 @@ from apps.trading.services.batch import ClientOrderIdReused
 from rtx.kernel import openapi
 from rtx.kernel.errors import Invalid
 
-STAFF_KEY_MAX_CHARS = 48
 DRY_RUN = OpenApiParameter(
     "dry_run", bool, description="true: tell what would happen, with the money before and after; do nothing."
 )
-REQUIRED_KEY = OpenApiParameter(
-    "Idempotency-Key",
-    {"type": "string", "minLength": 1, "maxLength": STAFF_KEY_MAX_CHARS},
-    OpenApiParameter.HEADER,
-    required=True,
-    description="Makes a repeat the same request; its first answer comes again.",
-)
 WRITES = [REQUIRED_KEY, DRY_RUN]
 KEY_REUSED = "idempotency_key_reused"
-
-
-def key_of(request: Request) -> str:
-    """
-    Return the request's key.
-
-    :raises Invalid: it is missing or has the wrong form.
-    """
-    given = request.headers.get("Idempotency-Key", "")
-    if not given or len(given) > STAFF_KEY_MAX_CHARS or not KEY.search(given):
-        raise Invalid(
-            "Idempotency-Key is needed: 1 to 48 printable characters.",
-            errors={"Idempotency-Key": ["1 to 48 printable characters, not beginning with #"]},
-        )
-    return given
 
 
 def is_dry_run(request: Request) -> bool:
