@@ -70,7 +70,10 @@ def create(change: TermsChange, *, values: Values, symbols: Mapping[str, Values 
 
 def give_reach(change: TermsChange, group: TradingGroup) -> None:
     """Let whoever makes a group operate it; others are given reach by hand."""
-    maker = get_user_model().objects.filter(pk=change.actor.user_id, is_superuser=False).first()
+    user_id = change.actor.user_id
+    if user_id is None:
+        return
+    maker = get_user_model().objects.filter(pk=user_id, is_superuser=False).first()
     if maker is not None:
         assign_perm("groups.manage_group", maker, group)
 
