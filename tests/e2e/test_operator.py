@@ -150,6 +150,7 @@ def test_a_changed_group_is_saved(signed_in: NewPage) -> None:
     field = page.locator("#id_positions_max")
     field.fill("0")
     field.fill("321")
+    page.fill("#id_change_reason", "more room for large accounts")
     page.get_by_role("button", name="Save", exact=True).click()
 
     expect(page.locator("body")).to_contain_text("was changed successfully")
