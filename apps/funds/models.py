@@ -7,6 +7,7 @@ import pgtrigger
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Case, Q, Value, When
+from django.db.models.functions import Now
 
 from apps.accounts.domain.ledger import BalanceKind
 from apps.accounts.models import TradingAccount, User
@@ -61,6 +62,9 @@ class FundPolicy(models.Model):
         validators=[MinValueValidator(1)],
         help_text="How long an operation waits for the second person before it has to be asked for anew.",
     )
+    created_at = models.DateTimeField(
+        db_default=Now(), editable=False, help_text="What was posted before does not count."
+    )
 
     class Meta:
         ordering = ["group"]
@@ -101,13 +105,13 @@ class FundOperation(models.Model):
     kind = models.CharField(max_length=12, choices=Kind.choices)
     amount = ExactDecimalField(help_text="As the client's balance sees it: a withdrawal is negative.")
     currency = models.CharField(max_length=8)
-    reference = models.CharField(max_length=64, help_text="Unique among what an account has or waits for.")
+    reference = models.CharField(max_length=64, help_text="Booked once per account.")
     comment = models.CharField(max_length=64, blank=True, help_text="Stands on the client's statement.")
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.REQUESTED)
     by_client = models.BooleanField("asked for by the client", default=False)
     requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     requested_at = models.DateTimeField()
-    reason = models.CharField(max_length=400, blank=True, help_text="Of the staff who asked; not shown.")
+    reason = models.CharField(max_length=400, blank=True, help_text="Of the staff who asked.")
     approval = models.ForeignKey(Approval, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     event_seq = models.BigIntegerField(null=True, blank=True, help_text="Its event in the account's journal.")
     decided_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.PROTECT, related_name="+")

@@ -5,7 +5,7 @@ from typing import Any
 
 from apps.accounts.models import TradingAccount
 from apps.funds.domain.operations import Asked, said
-from apps.funds.selectors.policies import alone_today, policy_of, waits_for_second_person
+from apps.funds.selectors.policies import room_of, waits_for_second_person
 from apps.trading.admin.dry_runs import shown
 from apps.trading.domain.commands import ChangeBalance, balance_command_id
 from apps.trading.services.previews import preview
@@ -35,12 +35,11 @@ def dry_run(account: TradingAccount, asked: Asked, *, actor: Actor, has_two: boo
         ("Reference", asked.reference),
     ]
     notes = list(run.notes)
-    threshold = policy_of(account.group_id).threshold
     now = clock.now()
-    if threshold is not None and not has_two:
-        posted = alone_today(account, now=now)
-        facts.append(("Posted today by one person", amount(posted, account.currency)))
-        facts.append(("One person may post a day", amount(threshold, account.currency)))
+    room = None if has_two else room_of(account, now=now)
+    if room is not None:
+        facts.append(("Posted today by one person", amount(room.alone_today, account.currency)))
+        facts.append(("One person may post a day", amount(room.threshold, account.currency)))
         if waits_for_second_person(account, asked, now=now):
             notes.append("This waits for a second person: nothing is booked until they approve it.")
     return replace(run, facts=facts, notes=notes)

@@ -7,7 +7,6 @@ threshold is the absolute amount, so that neither splitting nor a mix of kinds a
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from apps.accounts.domain.ledger import BalanceKind
@@ -47,12 +46,12 @@ class Policy:
     approval_hours: int = 24
 
 
-def needs_second_person(*, policy: Policy, alone_today: Decimal, amount: Decimal) -> bool:
+def needs_second_person(*, threshold: Decimal | None, alone_today: Decimal, amount: Decimal) -> bool:
     """
     Tell whether an operation waits for a second person: with it, what the client's accounts in this currency
     saw today on one person's word alone would exceed the threshold.
     """
-    return policy.threshold is not None and alone_today + abs(amount) > policy.threshold
+    return threshold is not None and alone_today + abs(amount) > threshold
 
 
 def check_request(*, policy: Policy, kind: BalanceKind, amount: Decimal) -> None:
@@ -72,9 +71,3 @@ def check_request(*, policy: Policy, kind: BalanceKind, amount: Decimal) -> None
 def is_looser(*, now: Decimal | None, wanted: Decimal | None) -> bool:
     """Tell whether a threshold lets one person do more than before: such a change needs a second one."""
     return now is not None and (wanted is None or wanted > now)
-
-
-def day_of(at: datetime) -> tuple[datetime, datetime]:
-    """Return the beginning and the end of the UTC day that an instant lies in."""
-    start = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return start, start + timedelta(days=1)

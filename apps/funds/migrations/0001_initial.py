@@ -2,6 +2,7 @@
 
 import django.core.validators
 import django.db.models.deletion
+import django.db.models.functions.datetime
 import pgtrigger.compiler
 import pgtrigger.migrations
 import rtx.kernel.fields
@@ -28,12 +29,12 @@ class Migration(migrations.Migration):
                 ('kind', models.CharField(choices=[('deposit', 'Deposit'), ('withdrawal', 'Withdrawal'), ('adjustment', 'Adjustment'), ('credit', 'Credit')], max_length=12)),
                 ('amount', rtx.kernel.fields.ExactDecimalField(decimal_places=12, help_text="As the client's balance sees it: a withdrawal is negative.", max_digits=28)),
                 ('currency', models.CharField(max_length=8)),
-                ('reference', models.CharField(help_text='Unique among what an account has or waits for.', max_length=64)),
+                ('reference', models.CharField(help_text='Booked once per account.', max_length=64)),
                 ('comment', models.CharField(blank=True, help_text="Stands on the client's statement.", max_length=64)),
                 ('status', models.CharField(choices=[('requested', 'Requested'), ('approved', 'Approved by one'), ('posted', 'Posted'), ('rejected', 'Rejected'), ('canceled', 'Canceled')], default='requested', max_length=10)),
                 ('by_client', models.BooleanField(default=False, verbose_name='asked for by the client')),
                 ('requested_at', models.DateTimeField()),
-                ('reason', models.CharField(blank=True, help_text='Of the staff who asked; not shown.', max_length=400)),
+                ('reason', models.CharField(blank=True, help_text='Of the staff who asked.', max_length=400)),
                 ('event_seq', models.BigIntegerField(blank=True, help_text="Its event in the account's journal.", null=True)),
                 ('decided_at', models.DateTimeField(blank=True, null=True)),
                 ('reject_reason', models.CharField(blank=True, max_length=32)),
@@ -58,6 +59,7 @@ class Migration(migrations.Migration):
                 ('takes_deposits', models.BooleanField(default=True, verbose_name='clients may ask for deposits')),
                 ('takes_withdrawals', models.BooleanField(default=True, verbose_name='clients may ask for withdrawals')),
                 ('approval_hours', models.PositiveSmallIntegerField(default=24, help_text='How long an operation waits for the second person before it has to be asked for anew.', validators=[django.core.validators.MinValueValidator(1)])),
+                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False, help_text='What was posted before does not count.')),
                 ('group', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='fund_policy', to='groups.tradinggroup')),
             ],
             options={

@@ -7,14 +7,35 @@ application's role.
 from django.conf import settings
 from django.db import migrations
 
-ALONE_ON_DAY = """
-CREATE FUNCTION funds_alone_on_day(client uuid, wanted text, at_ timestamptz) RETURNS numeric
+# The strictest of the policies of the account's group and of those it left on this day: a move does not help.
+LIMIT = """
+CREATE INDEX funds_moves ON accounts_accountevent (account_id, at) WHERE type = 'account_moved';
+CREATE FUNCTION funds_limit(account bigint, at_ timestamptz)
+RETURNS TABLE (client uuid, currency text, threshold numeric, since timestamptz)
 LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
+    SELECT a.client_id, a.currency, p.threshold, p.created_at
+    FROM accounts_tradingaccount a, funds_fundpolicy p
+    WHERE a.id = account AND p.threshold IS NOT NULL AND (
+        p.group_id = a.group_id OR p.group_id IN (
+            SELECT (e.payload -> 'house' ->> 'from_group_id')::bigint
+            FROM accounts_accountevent e
+            WHERE e.account_id = account AND e.type = 'account_moved'
+              AND e.at >= date_trunc('day', at_, 'UTC')
+        )
+    )
+    ORDER BY p.threshold, p.created_at LIMIT 1
+$$
+"""
+
+ALONE_ON_DAY = """
+CREATE FUNCTION funds_alone_on_day(client uuid, wanted text, at_ timestamptz, since timestamptz)
+RETURNS numeric LANGUAGE sql STABLE SET search_path = public, pg_temp AS $$
     SELECT coalesce(sum(abs((e.payload ->> 'amount')::numeric)), 0)
     FROM accounts_tradingaccount a
     JOIN accounts_accountevent e ON e.account_id = a.id AND e.type = 'balance_changed'
     WHERE a.client_id = client AND a.currency = wanted
-      AND e.at >= date_trunc('day', at_, 'UTC') AND e.at < date_trunc('day', at_, 'UTC') + interval '24 hours'
+      AND e.at >= greatest(since, date_trunc('day', at_, 'UTC'))
+      AND e.at < date_trunc('day', at_, 'UTC') + interval '24 hours'
       AND NOT EXISTS (
           SELECT FROM audit_approval p
           WHERE p.id = e.command_id AND p.kind = 'funds.post' AND p.status = 'executed'
@@ -50,9 +71,7 @@ BEGIN
             USING ERRCODE = 'RX409', CONSTRAINT = 'approval_mismatch';
     END IF;
 
-    SELECT a.client_id, a.currency, g.threshold INTO holder
-    FROM accounts_tradingaccount a JOIN funds_fundpolicy g ON g.group_id = a.group_id
-    WHERE a.id = NEW.account_id AND g.threshold IS NOT NULL;
+    SELECT * INTO holder FROM funds_limit(NEW.account_id, NEW.at);
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
@@ -61,8 +80,8 @@ BEGIN
         RAISE EXCEPTION 'A posting bears the time at which it is made.'
             USING ERRCODE = 'RX409', CONSTRAINT = 'posting_backdated';
     END IF;
-    PERFORM pg_advisory_xact_lock(hashtextextended(holder.client_id || holder.currency, 0));
-    IF funds_alone_on_day(holder.client_id, holder.currency, NEW.at) > holder.threshold THEN
+    PERFORM pg_advisory_xact_lock(hashtextextended(holder.client || holder.currency, 0));
+    IF funds_alone_on_day(holder.client, holder.currency, NEW.at, holder.since) > holder.threshold THEN
         RAISE EXCEPTION 'This exceeds what one person may post for a client on one day.'
             USING ERRCODE = 'RX409', CONSTRAINT = 'second_person_needed';
     END IF;
@@ -100,8 +119,8 @@ DECLARE
 BEGIN
     IF TG_OP = 'UPDATE' THEN
         wanted := NEW.threshold;
-        IF OLD.group_id <> NEW.group_id THEN
-            RAISE EXCEPTION 'A policy stays with its group.';
+        IF (OLD.group_id, OLD.created_at) IS DISTINCT FROM (NEW.group_id, NEW.created_at) THEN
+            RAISE EXCEPTION 'A policy stays with its group and its beginning.';
         END IF;
         IF OLD.threshold IS NULL OR wanted <= OLD.threshold THEN
             RETURN NEW;
@@ -156,7 +175,8 @@ DROP TRIGGER funds_posting_checked ON accounts_accountevent;
 DROP TRIGGER funds_policy_checked ON funds_fundpolicy;
 DROP TRIGGER funds_policies_kept ON funds_fundpolicy;
 DROP FUNCTION funds_keep_policies, funds_check_policy, funds_check_posting, funds_check_lines,
-    funds_alone_on_day
+    funds_alone_on_day, funds_limit;
+DROP INDEX funds_moves
 """
 
 
@@ -168,6 +188,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.RunSQL(LIMIT, migrations.RunSQL.noop),
         migrations.RunSQL(ALONE_ON_DAY, migrations.RunSQL.noop),
         migrations.RunSQL(CHECK_LINES, migrations.RunSQL.noop),
         migrations.RunSQL(CHECK_POSTING, migrations.RunSQL.noop),

@@ -1,5 +1,6 @@
 """Reads of fund policies, and of what one person alone may still post today."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
@@ -25,20 +26,33 @@ def policy_of(group_id: int) -> Policy:
     )
 
 
-def alone_today(account: TradingAccount, *, now: datetime) -> Decimal:
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What one person alone may post for a client in a currency today, and what was posted so already."""
+
+    threshold: Decimal
+    alone_today: Decimal
+
+
+def room_of(account: TradingAccount, *, now: datetime) -> Room | None:
     """
-    Return what the client's accounts in this currency saw today on one person's word: the absolute amounts
-    of all balance operations without an approval. The database's own rule asks the same function.
+    Return what limits one person today; None: nothing. The database's own rule asks the same functions: the
+    strictest policy of the account's group and of those it left today; the absolute amounts of all balance
+    operations of the client in this currency that no second person approved.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT funds_alone_on_day(%s, %s, %s)", [account.client_id, account.currency, now])
+        cursor.execute(
+            "SELECT l.threshold, funds_alone_on_day(l.client, l.currency, %s, l.since) "
+            "FROM funds_limit(%s, %s) l",
+            [now, account.pk, now],
+        )
         found = cursor.fetchone()
-    return Decimal(found[0]) if found else Decimal(0)
+    return None if found is None else Room(*found)
 
 
 def waits_for_second_person(account: TradingAccount, asked: Asked, *, now: datetime) -> bool:
     """Tell whether posting this now would need a second person. Advice: the database decides."""
-    policy = policy_of(account.group_id)
-    if policy.threshold is None:
-        return False
-    return needs_second_person(policy=policy, alone_today=alone_today(account, now=now), amount=asked.amount)
+    room = room_of(account, now=now)
+    return room is not None and needs_second_person(
+        threshold=room.threshold, alone_today=room.alone_today, amount=asked.amount
+    )

@@ -31,8 +31,8 @@ def holder(group: TradingGroup) -> Holder:
 
 @pytest.fixture
 def policy(holder: Holder, group: TradingGroup) -> FundPolicy:
-    """One person may post what leaves the day at 11,000.00: 1,000.00 besides the trader's first deposit."""
-    return FundPolicy.objects.create(group=group, threshold=D("11000"), minimum=D("10"))
+    """One person may post 1,000.00 a day; the trader's first deposit was before."""
+    return FundPolicy.objects.create(group=group, threshold=D("1000"), minimum=D("10"))
 
 
 @pytest.fixture

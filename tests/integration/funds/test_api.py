@@ -141,7 +141,7 @@ def test_a_withdrawal_that_margin_needs_is_rejected_when_it_is_posted(holder: Ho
 
 def test_a_client_asks_only_for_what_the_policy_takes(policy: FundPolicy, holder: Holder) -> None:
     FundPolicy.objects.update(takes_withdrawals=False)
-    stranger = rows.make_holder(group=holder.row.group)
+    stranger = rows.make_holder(group=holder.row.group, balance="0")
     body = {"account": stranger.login, "amount": "100"}
 
     is_problem(request(holder, "9.99"), 400, "below_minimum")

@@ -9,7 +9,7 @@ import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from apps.accounts.domain.ledger import BalanceKind
-from apps.accounts.models import AccountEvent, User
+from apps.accounts.models import AccountEvent, TradingAccount, User
 from apps.accounts.services import trading_accounts
 from apps.audit.models import Approval
 from apps.audit.services import approvals
@@ -323,6 +323,22 @@ def test_the_threshold_is_not_raised_by_one_person(policy, holder, maker, checke
     assert FundPolicy.objects.get().threshold == D("90000")
     FundPolicy.objects.update(threshold=D("500"))  # stricter: one person is enough
     with transaction.atomic():
-        stale = policies.ask_looser(policy, None, actor=acting(maker, "it said 11,000"))
+        stale = policies.ask_looser(policy, None, actor=acting(maker, "it said 90,000"))
     done = approvals.approve(approval_id=stale.pk, actor=acting(checker), may=checker.has_perm)
     assert (done.status, FundPolicy.objects.get().threshold) == ("refused", D("500"))
+
+
+def test_moving_the_account_away_for_a_day_does_not_help(policy, holder, maker):
+    free = rows.make_group("free")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """INSERT INTO accounts_accountevent
+                (account_id, seq, type, at, command_id, fingerprint, actor, request_id, payload)
+            VALUES (%s, 900, 'account_moved', now(), gen_random_uuid(), '', 'staff:user:9', '', %s)""",
+            [holder.id, json.dumps({"group": "free", "house": {"from_group_id": holder.row.group_id}})],
+        )
+    TradingAccount.objects.filter(pk=holder.id).update(group=free)
+
+    assert ask(holder, maker, "1000.01").status == "requested"
+    with pytest.raises(DatabaseError, match="exceeds what one person"):
+        in_sql(holder.id, "1000.01")
