@@ -19,7 +19,7 @@ from apps.accounts.domain.ledger import BalanceKind
 from apps.accounts.models import Client, ReachGrant, TradingAccount, User
 from apps.accounts.services import clients, reach, second_factors, trading_accounts, users
 from apps.accounts.services.clients import PersonalData
-from apps.console.services import demo_controls, demo_history, demo_orders, demo_people
+from apps.console.services import demo_controls, demo_funds, demo_history, demo_orders, demo_people
 from apps.console.services.demo_market import DemoMarket
 from apps.groups.models import TradingGroup
 from apps.groups.services.demo import seed_demo_groups
@@ -35,6 +35,7 @@ from rtx.kernel.actor import Actor, ActorKind
 
 CLIENTS = 200
 TRADERS_WITH_LOGIN = 10
+SHOWN = 10  # accounts with fund operations
 WAVES = 24
 CLOSE_SHARE = 0.45
 GROUP_SHARES = {"standard": 90, "raw": 60, "vip": 20, "eur-netting": 30, "swap-free": 20}
@@ -100,6 +101,7 @@ def seed(*, say: Say, progress: Callable[[int], None]) -> Logins:
     market.refresh()
     demo_history.seed(market.simulated, now=clock.now())
     demo_controls.seed(groups)
+    demo_funds.seed(groups, [holder.account for holder in holders[:SHOWN]])
     return logins
 
 

@@ -19,7 +19,7 @@ POSTED = (
     ("deposit", "1500", "SWIFT 8811-01", "seen on the bank statement"),
     ("withdrawal", "200", "payout 4471", "client asked by phone"),
     ("credit", "100", "campaign autumn", "welcome bonus"),
-    ("adjustment", "-12.50", "ticket 9034", "swap charged twice in favor"),
+    ("adjustment", "-12.50", "ticket 9034", "swap was credited twice"),
 )
 LARGE = ("deposit", "25000", "SWIFT 8811-07", "sale of a house, see the mail")
 REQUESTED = ((BalanceKind.DEPOSIT, "750"), (BalanceKind.WITHDRAWAL, "120"))
