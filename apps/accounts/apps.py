@@ -12,7 +12,7 @@ class AccountsConfig(AppConfig):
     def ready(self) -> None:
         """Audit changes of configuration, without secrets and without personal data in clear."""
         from allauth.account.signals import authentication_step_completed
-        from allauth.mfa.signals import authenticator_added
+        from allauth.mfa.signals import authenticator_added, authenticator_removed, authenticator_reset
         from auditlog.registry import auditlog
         from django.contrib.auth.signals import user_logged_in, user_logged_out
 
@@ -24,6 +24,8 @@ class AccountsConfig(AppConfig):
         user_logged_out.connect(receivers.close_session, dispatch_uid="accounts.close_session")
         authentication_step_completed.connect(receivers.note_proof, dispatch_uid="accounts.note_proof")
         authenticator_added.connect(receivers.note_enrollment, dispatch_uid="accounts.note_enrollment")
+        authenticator_removed.connect(receivers.note_removal, dispatch_uid="accounts.note_removal")
+        authenticator_reset.connect(receivers.note_new_codes, dispatch_uid="accounts.note_new_codes")
         mask = "apps.accounts.permissions.masked"
         auditlog.register(
             User,

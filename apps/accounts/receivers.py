@@ -6,9 +6,12 @@ configuration; each receiver makes one service call.
 from typing import Any
 
 from allauth.account.authentication import get_authentication_records
+from django.db import transaction
 
 from apps.accounts.models import StaffSession
 from apps.accounts.services import staff_sessions
+from apps.audit.services import actions
+from rtx.kernel.actor import Actor
 
 
 def open_session(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
@@ -42,3 +45,21 @@ def note_enrollment(sender: Any, request: Any, user: Any, authenticator: Any, **
     """Let a session go on with the second factor that was just set up in it."""
     if authenticator.type != authenticator.Type.RECOVERY_CODES and request.user.is_authenticated:
         staff_sessions.prove(session_key=request.session.session_key)
+    _log(request, user, "accounts.add_second_factor", authenticator)
+
+
+def note_removal(sender: Any, request: Any, user: Any, authenticator: Any, **kwargs: Any) -> None:
+    """Log that somebody took a second factor away."""
+    _log(request, user, "accounts.remove_second_factor", authenticator)
+
+
+def note_new_codes(sender: Any, request: Any, user: Any, authenticator: Any, **kwargs: Any) -> None:
+    """Log that somebody replaced their recovery codes."""
+    _log(request, user, "accounts.replace_recovery_codes", authenticator)
+
+
+def _log(request: Any, user: Any, operation: str, authenticator: Any) -> None:
+    with transaction.atomic():
+        actions.record(
+            actor=Actor.of(request), operation=operation, target=user, after={"kind": str(authenticator.type)}
+        )

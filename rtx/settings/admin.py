@@ -154,9 +154,12 @@ NAVIGATION = [
         "separator": True,
         "collapsible": True,
         "items": [
+            _item("Reach", "travel_explore", "accounts_reachgrant"),
+            _item("Allowed networks", "lan", "accounts_allowednetwork"),
+            _item("Sessions of staff", "devices", "accounts_staffsession"),
             _item("Staff groups", "shield_person", "auth_group"),
-            _item("Reach of staff", "travel_explore", "guardian_userobjectpermission"),
-            _item("Reach of staff groups", "share_location", "guardian_groupobjectpermission"),
+            _item("Rights on rows, staff", "rule_folder", "guardian_userobjectpermission"),
+            _item("Rights on rows, staff groups", "folder_shared", "guardian_groupobjectpermission"),
             _item("Permissions", "lock_open", "auth_permission"),
             _item("Change log", "difference", "auditlog_logentry"),
             _item("Locked sign-ins", "gpp_bad", "axes_accessattempt"),
@@ -225,7 +228,10 @@ UNFOLD = {
     "STYLES": [lambda request: static("console/console.css")],
     "SCRIPTS": [lambda request: static("console/console.js")],
     "ACCOUNT": {
-        "navigation": [{"title": _("API documentation"), "link": "/api/docs"}],
+        "navigation": [
+            {"title": _("Second factors and sessions"), "link": reverse_lazy("mfa_index")},
+            {"title": _("API documentation"), "link": "/api/docs"},
+        ],
     },
     "BORDER_RADIUS": "8px",
     "COLORS": {

@@ -66,6 +66,25 @@ def has_proved_recently(*, session_key: str) -> bool:
     return StaffSession.objects.filter(session_key=session_key, ended_at=None, proved_at__gte=since).exists()
 
 
+def open_of(*, user_id: int) -> list[StaffSession]:
+    """Return a person's sessions that go on, the newest first."""
+    rows = StaffSession.objects.filter(user_id=user_id, ended_at=None).order_by("-started_at")
+    now = clock.now()
+    return [row for row in rows if _why_over(row, now=now, ip=row.ip or "") is None]
+
+
+def person_behind(*, session_key: str, ip: str) -> User | None:
+    """
+    Return the member of staff whose live session that is, opened with a second factor; None: nobody's.
+
+    For sockets, which ask again every few seconds; asking keeps no session alive.
+    """
+    row = current(session_key=session_key, ip=ip, is_active=False)
+    if row is None or row.proved_at is None:
+        return None
+    return User.objects.filter(pk=row.user_id, is_active=True, is_staff=True).first()
+
+
 def rename(*, before: str, after: str) -> None:
     """Go on with a session whose key has changed, as it does with a new password of one's own."""
     StaffSession.objects.filter(session_key=before, ended_at=None).update(session_key=after)

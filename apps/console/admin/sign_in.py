@@ -23,6 +23,7 @@ from allauth.mfa.webauthn.views import (
 )
 from axes.helpers import get_lockout_response
 from django.contrib import admin, messages
+from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
@@ -146,8 +147,15 @@ class ProveAgainByPasskey(AdminPage, ReauthenticateWebAuthnView):
 class SecondFactors(AdminPage, IndexView):
     """One's own second factors."""
 
-    title = "Second factors"
+    title = "Second factors and sessions"
     template_name = "admin/sign_in/factors.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Add one's own open sessions."""
+        key = self.request.session.session_key or ""
+        mine = staff_sessions.open_of(user_id=self.request.user.pk or 0)
+        sessions = [{"row": row, "is_this": row.session_key == key} for row in mine]
+        return {**super().get_context_data(**kwargs), "sessions": sessions}
 
 
 class ActivateApp(AdminPage, ActivateTOTPView):
@@ -213,6 +221,17 @@ def cancel(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(reverse("account_login"))
 
 
+@require_POST
+def end_sessions(request: HttpRequest) -> HttpResponse:
+    """End one of one's own other sessions, or all of them."""
+    key = request.session.session_key or ""
+    chosen = request.POST.get("session", "")
+    for row in staff_sessions.open_of(user_id=request.user.pk or 0):
+        if row.session_key != key and chosen in ("all", str(row.pk)):
+            staff_sessions.end(row)
+    return HttpResponseRedirect(reverse("mfa_index"))
+
+
 def urls() -> list[URLPattern]:
     """Return the routes, which come before the admin site's own; names are the library's."""
     return [
@@ -222,6 +241,7 @@ def urls() -> list[URLPattern]:
         path("prove/", ProveAgain.as_view(), name="mfa_reauthenticate"),
         path("prove/passkey/", ProveAgainByPasskey.as_view(), name="mfa_reauthenticate_webauthn"),
         path("second-factor/", SecondFactors.as_view(), name="mfa_index"),
+        path("second-factor/sessions/", login_required(end_sessions), name="end_own_sessions"),
         path("second-factor/app/", ActivateApp.as_view(), name="mfa_activate_totp"),
         path("second-factor/app/remove/", RemoveApp.as_view(), name="mfa_deactivate_totp"),
         path("second-factor/passkey/", AddPasskey.as_view(), name="mfa_add_webauthn"),

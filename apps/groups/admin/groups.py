@@ -7,7 +7,6 @@ from django.db.models import Count, OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, reverse
 from django.utils.safestring import SafeString
-from guardian.admin import GuardedModelAdminMixin
 from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.decorators import action
 
@@ -23,7 +22,7 @@ from rtx.kernel.money import plain
 
 
 @admin.register(TradingGroup)
-class TradingGroupAdmin(GuardedModelAdminMixin, TermsModelAdmin):
+class TradingGroupAdmin(TermsModelAdmin):
     """Groups are switched off, never deleted: accounts and journals refer to them."""
 
     reach_path = "pk"
