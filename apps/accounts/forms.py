@@ -161,7 +161,7 @@ class AllowedNetworkForm(forms.ModelForm):
         until = data.get("until")
         if until is not None and until <= clock.now():
             raise ValidationError({"until": "This lies in the past."})
-        applying = networks.listed(user_id=self.request.user.pk or 0, but=self.instance.pk)
+        applying = networks.listed(user_id=self.request.user.pk or 0, but=self.instance.pk or 0)
         if data.get("user") in (None, self.request.user):
             applying.append(data["network"])
         if not networks.contains(applying, self.request.META.get("REMOTE_ADDR", "")):
@@ -184,15 +184,16 @@ class ReachGrantForm(forms.ModelForm):
     def clean(self) -> dict[str, Any]:
         """One holder, whom the person who gives it may manage."""
         data: dict[str, Any] = super().clean() or {}
-        holder, staff_group, giver = data.get("user"), data.get("staff_group"), self.request.user
+        holder, staff_group = data.get("user"), data.get("staff_group")
+        giver: Any = self.request.user
         if self.errors:
             return data
         if (holder is None) == (staff_group is None):
             raise ValidationError("Choose a member of staff or a staff group.")
-        if not giver.is_superuser:  # type: ignore[union-attr]
+        if not giver.is_superuser:
             if holder is None:
                 raise ValidationError("Only super administrators give reach to staff groups.")
-            if holder.pk == giver.pk or not may_manage(giver.role, holder.role):  # type: ignore[union-attr]
+            if holder.pk == giver.pk or not may_manage(giver.role, holder.role):
                 raise ValidationError({"user": "You may not give reach to this member of staff."})
         until = data.get("until")
         if until is not None and until <= clock.now():

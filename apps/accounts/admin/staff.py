@@ -144,7 +144,7 @@ class ReachGrantAdmin(AskingAdmin):
         """Keep one's own reach, and that of staff of one's rank or above, to others."""
         return _may_grant(request, obj) and super().has_change_permission(request, obj)
 
-    def has_delete_permission(self, request: HttpRequest, obj: ReachGrant | None = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Keep one's own reach, and that of staff of one's rank or above, to others."""
         return _may_grant(request, obj) and super().has_delete_permission(request, obj)
 

@@ -159,7 +159,7 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Offer no role among the staff groups: a role is given as such."""
-        field = super().formfield_for_manytomany(db_field, request, **kwargs)
+        field: Any = super().formfield_for_manytomany(db_field, request, **kwargs)
         if field is not None and db_field.name == "groups":
             field.queryset = field.queryset.exclude(name__startswith=ROLE_GROUP)
         return field
@@ -263,7 +263,7 @@ def _role(request: HttpRequest) -> str:
 
 
 def _role_of(operation: Operation) -> str:
-    person = User.objects.get(pk=operation.actor.user_id)
+    person = User.objects.get(pk=operation.actor.user_id or 0)
     return User.Role.SUPERADMIN if person.is_superuser else person.role
 
 

@@ -14,7 +14,7 @@ def lets_in(*, user_id: int, ip: str) -> bool:
     return contains(listed(user_id=user_id), ip)
 
 
-def listed(*, user_id: int, but: int | None = None) -> list[str]:
+def listed(*, user_id: int, but: int = 0) -> list[str]:
     """Return the networks that apply to a member of staff now, without the row `but`."""
     applying = AllowedNetwork.objects.filter(Q(user_id=user_id) | Q(user=None)).filter(
         Q(until=None) | Q(until__gt=clock.now())

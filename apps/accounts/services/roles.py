@@ -47,10 +47,10 @@ def _sync_role(role: str, known: dict[str, int], *, dry_run: bool) -> Difference
     names = {pk: right for right, pk in known.items()}
     held = set() if group is None else {names[pk] for pk in group.permissions.values_list("pk", flat=True)}
     wanted = rights_of(role, known)
-    members = 0 if group is None else group.user_set.count()  # type: ignore[attr-defined]
+    members = 0 if group is None else group.user_set.count()
     found = Difference(role, sorted(wanted - held), sorted(held - wanted), members)
     if not dry_run and (found or group is None):
         group = group or Group.objects.create(name=name)
         group.permissions.set(known[right] for right in wanted)
-        group.user_set.clear()  # type: ignore[attr-defined]
+        group.user_set.clear()
     return found

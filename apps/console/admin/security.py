@@ -64,7 +64,7 @@ class StaffGroupAdmin(ConfiguredModelAdmin):
         """Refuse to edit a role."""
         return not _is_role(obj) and super().has_change_permission(request, obj)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Refuse to delete a role."""
         return not _is_role(obj) and super().has_delete_permission(request, obj)
 
