@@ -13,7 +13,10 @@ from django.db import connection, transaction
 
 from apps.audit.models import Approval, StaffAction
 from apps.audit.services import approvals, requests
-from apps.trading.domain.commands import ReversePosition
+from apps.risk.models import RiskLimit
+from apps.risk.services import kill_switch
+from apps.risk.services.kill_switch import Target
+from apps.trading.domain.commands import ReversePosition, StopOut
 from apps.trading.domain.filling import PositionNotFound
 from apps.trading.domain.orders import Side
 from apps.trading.models import Deal, Position
@@ -308,3 +311,49 @@ def test_an_approval_that_was_taken_back_meanwhile_carries_nothing_out(holder: H
         handler.execute(stale, actor=CHECKER)
 
     assert (Position.objects.get().side, is_sound(holder)) == ("buy", True)
+
+
+def test_a_stop_out_at_the_same_moment_leaves_nothing_to_reverse(holder: Holder) -> None:
+    position = bought(holder, "8.50")  # 9,351.45 of margin
+    asked = ask(position, deviation=100_000)
+    rows.show({"EURUSD": ("1.09390", "1.09407")})  # 5,329.50 lost: 49.9 % of the margin is left
+    liquidation = StopOut(account_id=holder.id, command_id=uuid4(), actor=Actor.system("monitor"))
+
+    stopped, status = at_once(lambda: executor.run(liquidation).type, lambda: decide(asked).status)
+
+    asked.refresh_from_db()
+    assert (stopped, status) == ("stopped_out", "refused")
+    assert (asked.outcome.get("reject_reason") or asked.outcome["refusal"]) in (
+        "no_money",
+        "position_not_found",
+    )
+    assert (Position.objects.count(), is_sound(holder)) == (0, True)
+
+
+def test_a_kill_switch_stops_the_new_side(holder: Holder) -> None:
+    asked = ask(bought(holder))
+    kill_switch.engage(
+        target=Target(scope="account", account_id=holder.id), reason="drill", actor=rows.TESTER
+    )
+
+    done = decide(asked)
+
+    assert (done.status, done.outcome["reject_reason"]) == ("refused", "kill_switch")
+
+
+@pytest.mark.parametrize(
+    ("kind", "most", "word"),
+    [
+        ("open_volume", "1", None),  # what leaves makes room for what enters
+        ("positions", "1", None),
+        ("symbol_exposure", "110017.00", None),
+        ("order_volume", "0.99", "limit_volume"),
+    ],
+)
+def test_limits_see_the_side_that_leaves(holder: Holder, kind: str, most: str, word: str | None) -> None:
+    asked = ask(bought(holder))
+    RiskLimit.objects.create(kind=kind, value=D(most), scope="account", account_id=holder.id)
+
+    done = decide(asked)
+
+    assert done.outcome.get("reject_reason") == word
