@@ -14,6 +14,7 @@ from apps.audit.models import StaffAction
 from apps.groups.models import CommissionTier, GroupSymbol, TradingGroup
 from apps.market.models import ConfigurationChange
 from tests.factories.house import PASSWORD, House, buy, staff
+from tests.factories.operating import confirm
 from tests.integration.admin.conftest import signed_in
 
 pytestmark = pytest.mark.django_db
@@ -319,7 +320,8 @@ def test_staff_actions_are_logged_with_their_reason(house: House, admin_client: 
     position = house.anna.positions.get()
     url = f"/admin/trading/position/{position.pk}/close_at_market/"
 
-    admin_client.post(
+    confirm(
+        admin_client,
         url,
         {
             "operator_confirmed": "1",

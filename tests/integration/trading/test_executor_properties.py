@@ -1,13 +1,16 @@
 """Whatever commands come: what the database holds after each adds up, and is what the journal tells."""
 
+from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Sum
 from hypothesis import HealthCheck, Phase, given, settings
 
 from apps.accounts.models import AccountState, LedgerLine
+from apps.audit.services import approvals
 from apps.groups.models import TradingGroup
 from apps.groups.selectors import terms_book
 from apps.market.domain.quotes import Quote
@@ -17,9 +20,9 @@ from apps.trading.domain import margin
 from apps.trading.domain.orders import TRANSITIONS, OrderStatus
 from apps.trading.models import Order
 from apps.trading.selectors import books, verification
-from apps.trading.services import executor
+from apps.trading.services import executor, reversals
 from rtx.kernel import clock
-from rtx.kernel.money import ZERO, booked
+from rtx.kernel.money import ZERO, booked, plain, text
 from tests.factories import walks
 from tests.factories.rows import Holder, make_group, make_holder, make_symbols
 from tests.factories.walks import Walk, new_account, steps
@@ -40,9 +43,35 @@ class StoredWalk(Walk):
     def apply(self, command: c.Command) -> c.Outcome:
         for name, (bid, ask) in self.prices.items():
             own_board().put(Quote(name, bid, ask, clock.now_ms()))
-        outcome = executor.run(command)
+        outcome = self._reverse_together(command) if _reverses(command) else executor.run(command)
         (self.book,) = books.holdings([self.account.id])
         return outcome
+
+    def _reverse_together(self, command: Any) -> c.Outcome:
+        """The database wants another person's request for it."""
+        held = self.book.positions[command.position_id]
+        content = {
+            "position_id": held.id,
+            "symbol": held.symbol,
+            "side": held.side.value,
+            "volume": plain(command.volume),
+            "price": text(command.price),
+            "deviation": command.deviation,
+        }
+        with transaction.atomic():
+            asked = approvals.request(
+                kind=reversals.KIND,
+                content=content,
+                summary="a step",
+                actor=replace(command.actor, name="user:1", reason="a step"),
+                account_id=command.account_id,
+            )
+        effect = approvals.consuming(asked, actor=command.actor)
+        return executor.run(replace(command, command_id=asked.pk), effects=(effect,))
+
+
+def _reverses(command: c.Command) -> bool:
+    return isinstance(command, c.ReversePosition)
 
 
 @pytest.fixture
