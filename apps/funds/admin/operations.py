@@ -21,7 +21,7 @@ from apps.funds.admin.dry_runs import dry_run
 from apps.funds.domain.operations import Status, said
 from apps.funds.forms import NewOperationForm, RejectForm
 from apps.funds.models import FundOperation, FundStep
-from apps.funds.permissions import POST, REQUEST
+from apps.funds.permissions import POST, REQUEST, VIEW
 from apps.funds.selectors.operations import has_pending_approval, outcome_said, waits_for
 from apps.funds.services import decisions
 from rtx.kernel import clock
@@ -168,11 +168,6 @@ class FundOperationAdmin(OperatedModelAdmin):
         permissions=["request_operation"],
         variant=ActionVariant.PRIMARY,
     )
-    def has_request_permission(self, request: HttpRequest) -> bool:
-        """Ask for the right to ask for fund operations (by name the check of actions asks the database)."""
-        return bool(request.user.has_perm(REQUEST))
-
-    @action(description="New operation", icon="add", permissions=["request"], variant=ActionVariant.PRIMARY)
     def new_operation(self, request: HttpRequest) -> HttpResponse:
         """Find the account, then go on with its own action."""
         form = NewOperationForm(request.GET if "account" in request.GET else None, user=request.user)
