@@ -14,6 +14,9 @@ from typing import Any
 from django.contrib.auth.backends import BaseBackend
 
 VIEW_PERSONAL_DATA = "accounts.view_personal_data"
+DECIDE_KYC = "accounts.decide_kycreview"
+DOWNLOAD_DOCUMENT = "accounts.download_kycdocument"
+RUN_IMPORT = "accounts.run_importrun"
 VIEW_VALUE_AT_RISK = "risk.view_valueatrisk"  # of the whole house, whatever the reach
 REVOKE_SESSION = "accounts.revoke_staffsession"
 NAMED_ONLY = frozenset({VIEW_PERSONAL_DATA, VIEW_VALUE_AT_RISK})

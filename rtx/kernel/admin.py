@@ -32,6 +32,10 @@ from rtx.kernel.fields import ExactDecimalField
 
 COUNT_MAX = 10_000
 BIGGEST_ID = 2**63 - 1
+LINKED = frozenset({"account", "account__id__exact", "symbol__id__exact", "event__id__exact", "position_id"})
+ASKED = re.compile(
+    r"(?:__(?:id|pk))?(?:__(?:exact|in|isnull|isempty|icontains|gte?|lte?|range))?|_(?:from|to)(?:_[01])?"
+)
 DECIMAL = re.compile(r"-?\d+\.\d+")
 
 
@@ -152,12 +156,21 @@ class RtxModelAdmin(ModelAdmin):
         return changelist
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Delete chosen rows together with their entries in the staff log, or not at all."""
+        """
+        Offer the actions that the staff member has the right to; chosen rows are deleted together with their
+        entries in the staff log, or not at all.
+        """
         offered: dict[str, Any] = super().get_actions(request)
         if "delete_selected" in offered:
             delete, *rest = offered["delete_selected"]
             offered["delete_selected"] = (transaction.atomic(delete), *rest)
-        return offered
+        return {name: entry for name, entry in offered.items() if _is_allowed(entry[0], request)}
+
+    def _filter_unfold_actions_by_permissions(
+        self, request: HttpRequest, actions: list[Any], object_id: Any = None
+    ) -> list[Any]:
+        kept = super()._filter_unfold_actions_by_permissions(request, actions, object_id)
+        return [action for action in kept if _is_allowed(action.method, request)]
 
     def construct_change_message(
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
@@ -223,16 +236,22 @@ class RtxModelAdmin(ModelAdmin):
         raise Http404(f"{opts.verbose_name} {object_id} is not there")
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Allow links between pages to filter by account and symbol."""
-        if lookup in {
-            "account",
-            "account__id__exact",
-            "symbol__id__exact",
-            "event__id__exact",
-            "position_id",
-        }:
+        """
+        Allow what the list's own filters ask, and links between pages that filter by account or symbol.
+
+        Anything else could be asked a letter at a time: `?user__password__startswith=`, `?email_hash__gt=`.
+        """
+        if lookup in LINKED:
             return True
-        return bool(super().lookup_allowed(lookup, value, request))
+        for entry in self.get_list_filter(request) if request is not None else self.list_filter:
+            kind = entry[1] if isinstance(entry, tuple) else entry
+            own = getattr(kind, "parameter_name", None)
+            if own is not None and lookup == own:
+                return True
+            field = entry[0] if isinstance(entry, tuple) else entry
+            if isinstance(field, str) and lookup.startswith(field) and ASKED.fullmatch(lookup[len(field) :]):
+                return True
+        return False
 
 
 class ConfiguredModelAdmin(RtxModelAdmin):
@@ -302,17 +321,6 @@ class ReadOnlyModelAdmin(RtxModelAdmin):
 
 class OperatedModelAdmin(ReadOnlyModelAdmin):
     """Rows that change only through actions, each one service call (see `rtx.kernel.admin_actions`)."""
-
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Offer the actions that the staff member has the right to."""
-        offered = super().get_actions(request)
-        return {name: entry for name, entry in offered.items() if _is_allowed(entry[0], request)}
-
-    def _filter_unfold_actions_by_permissions(
-        self, request: HttpRequest, actions: list[Any], object_id: Any = None
-    ) -> list[Any]:
-        kept = super()._filter_unfold_actions_by_permissions(request, actions, object_id)
-        return [action for action in kept if _is_allowed(action.method, request)]
 
 
 class ReadOnlyTabularInline(TabularInline):

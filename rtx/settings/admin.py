@@ -102,6 +102,9 @@ NAVIGATION = [
         "separator": True,
         "items": [
             _item("Clients", "groups", "accounts_client"),
+            _item("KYC queue", "fact_check", "accounts_kycreview"),
+            _item("KYC documents", "id_card", "accounts_kycdocument"),
+            _item("Imports", "upload", "accounts_importrun"),
             _item("Users", "badge", "accounts_user"),
             _item("Refresh tokens", "key", "accounts_refreshtoken"),
         ],

@@ -218,6 +218,10 @@ TIME_ZONE = "UTC"
 USE_I18N = True
 USE_TZ = True
 
+# What is uploaded names people: it stays in memory, bounded, and never lies on a disk in clear.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+FILE_UPLOAD_MAX_MEMORY_SIZE = 17 * 1024 * 1024
+
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
@@ -286,6 +290,8 @@ CELERY_BEAT_SCHEDULE = {
     "trading-rollover": {"task": "apps.trading.tasks.roll_over", "schedule": 60.0},
     "accounts-purge-tokens": {"task": "apps.accounts.tasks.purge_expired_tokens", "schedule": 3600.0},
     "accounts-tidy-access": {"task": "apps.accounts.tasks.tidy_staff_access", "schedule": 60.0},
+    "accounts-imports": {"task": "apps.accounts.tasks.carry_out_imports", "schedule": 60.0},
+    "accounts-expire-kyc": {"task": "apps.accounts.tasks.expire_kyc", "schedule": crontab(hour=0, minute=5)},
     "risk-sweep": {"task": "apps.risk.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
     "risk-prune-sweeps": {"task": "apps.risk.tasks.prune_sweeps", "schedule": 3600.0},
     "risk-correlations": {
@@ -319,6 +325,16 @@ TRADING_GUARDS: list[str] = [
     "apps.risk.guards.BreakerGuard",
     "apps.risk.guards.TradingHoursGuard",
     "apps.risk.guards.LimitsGuard",
+]
+
+# Tabs of the account's page, and what must not be left when an account ends or a client is erased.
+ACCOUNT_TABS: list[str] = [
+    "apps.risk.admin.account_tabs.margin_calls",
+    "apps.risk.admin.account_tabs.liquidations",
+]
+CLOSING_CHECKS: list[str] = [
+    "apps.trading.services.closing_accounts.still_trading",
+    "apps.accounts.selectors.accounts.still_owning",
 ]
 
 # Where staff actions are written, what carries out an approval (by kind): the upper app implements.

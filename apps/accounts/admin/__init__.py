@@ -4,7 +4,9 @@ trading.
 """
 
 from apps.accounts.admin.clients import ClientAdmin
+from apps.accounts.admin.imports import ImportRunAdmin
 from apps.accounts.admin.journal import AccountEventAdmin, AccountStateAdmin, LedgerLineAdmin
+from apps.accounts.admin.kyc import KycDocumentAdmin, KycReviewAdmin
 from apps.accounts.admin.staff import AllowedNetworkAdmin, ReachGrantAdmin, StaffSessionAdmin
 from apps.accounts.admin.users import RefreshTokenAdmin, UserAdmin
 
@@ -13,6 +15,9 @@ __all__ = [
     "AccountStateAdmin",
     "AllowedNetworkAdmin",
     "ClientAdmin",
+    "ImportRunAdmin",
+    "KycDocumentAdmin",
+    "KycReviewAdmin",
     "LedgerLineAdmin",
     "ReachGrantAdmin",
     "RefreshTokenAdmin",

@@ -14,6 +14,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RangeDateTimeFilter
@@ -21,12 +22,12 @@ from unfold.decorators import action
 
 from apps.accounts.forms import NewUserForm, UserForm, UserPasswordForm
 from apps.accounts.models import Client, RefreshToken, TradingAccount, User
-from apps.accounts.permissions import ROLE_GROUP, VIEW_PERSONAL_DATA, may_manage
+from apps.accounts.permissions import ROLE_GROUP, may_manage
+from apps.accounts.selectors import clients as found
 from apps.accounts.services import users
-from rtx.kernel import encryption
 from rtx.kernel.admin import ConfiguredModelAdmin, ReadOnlyModelAdmin, as_id
 from rtx.kernel.admin_actions import Operation, operator_action
-from rtx.kernel.admin_display import EMPTY, badge, instant, link, link_to
+from rtx.kernel.admin_display import EMPTY, MASK, badge, instant, link, link_to
 
 ROLE_TONES = {
     "trader": "muted",
@@ -49,7 +50,7 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
     add_form = NewUserForm
     change_password_form = UserPasswordForm
     list_display = [
-        "email",
+        "address",
         "display_name",
         "role_",
         "state",
@@ -66,12 +67,14 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
     ]
     list_select_related = ["client"]
     search_fields = ["email"]
-    search_help_text = "E-mail (its beginning), user id or account number"
-    ordering = ["email"]
-    sortable_by = ["email", "created"]
+    search_help_text = (
+        "Staff: e-mail (its beginning). Traders: exact e-mail, phone or last name. Any: user id, account"
+    )
+    ordering = ["-id"]
+    sortable_by = ["created"]  # an order by address would tell of addresses
     filter_horizontal = ()
     autocomplete_fields = ["groups"]
-    readonly_fields = ["client_link", "seen", "created", "password_changed", "token_version"]
+    readonly_fields = ["address", "client_link", "seen", "created", "password_changed", "token_version"]
     fieldsets = [
         (None, {"fields": [("email", "display_name"), ("role", "is_active", "is_staff"), "client_link"]}),
         ("Rights", {"fields": ["is_superuser", "groups"]}),
@@ -82,31 +85,36 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
     ]
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:
-        """Set a user's password in one transaction with its entry in the staff log."""
+        """Set a password in one transaction with its entry in the staff log. Name no trader's address."""
         with transaction.atomic():
-            return super().user_change_password(request, id, form_url)
+            answer = super().user_change_password(request, id, form_url)
+        if isinstance(answer, TemplateResponse) and answer.context_data is not None:
+            shown: User = answer.context_data["original"]
+            answer.context_data["title"] = f"Set password of {shown}"
+            if not shown.is_staff:
+                shown.email = str(shown)  # of the copy that the page shows; nothing is saved
+        return answer
 
     def limit_to(self, rows: QuerySet[User], groups: frozenset[int], request: HttpRequest) -> QuerySet[User]:
-        """Keep the traders with an account in these groups, and the person's own record."""
-        owners = Client.objects.filter(
-            pk__in=TradingAccount.objects.filter(group__in=groups).values("client_id")
-        ).values("user_id")
+        """Keep the traders within reach, the person's own record, and staff of roles below theirs."""
         own: Any = request.user
         below = [role for role in User.Role.values if may_manage(own.role, role)]
-        return rows.filter(Q(pk=own.pk) | Q(pk__in=owners, is_staff=False) | Q(is_staff=True, role__in=below))
+        within = found.users_within(groups, user_id=own.pk)
+        return rows.filter(Q(pk__in=within.values("pk")) | Q(is_staff=True, role__in=below))
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
-        """Hide traders, whose e-mail is personal data, from staff without the right to see that."""
-        rows = super().get_queryset(request)
-        return rows if request.user.has_perm(VIEW_PERSONAL_DATA) else rows.filter(is_staff=True)
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Leave a trader's address out: it is personal data, and changes at the client."""
+        sets = super().get_fieldsets(request, obj)
+        if obj is None or obj.is_staff:
+            return sets
+        (title, first), *rest = sets
+        return [(title, {**first, "fields": [("address", "display_name"), *first["fields"][1:]]}), *rest]
 
     def search(self, term: str, request: HttpRequest) -> Q | None:
-        """Find by the beginning of the e-mail, by id, by account, or by the client's name."""
-        condition = Q(email__startswith=term.lower())
-        hashed = encryption.search_hash("last_name", term)
-        if hashed:
-            owners = Client.objects.filter(last_name_hash=hashed).values_list("user_id", flat=True)[:200]
-            condition |= Q(pk__in=list(owners))
+        """Find staff by the beginning of their e-mail, anybody by id or account, traders as clients."""
+        condition = Q(email__startswith=term.lower(), is_staff=True)
+        owners = Client.objects.filter(found.matching(term)).values_list("user_id", flat=True)
+        condition |= Q(pk__in=list(owners[: found.FOUND_MAX]))
         number = as_id(term)
         if number is not None:
             accounts = TradingAccount.objects.filter(login=number)
@@ -224,6 +232,11 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
         """Let a member of staff who lost their device enroll anew."""
         users.reset_second_factors(user_id=user.pk, by_role=_role_of(operation))
         return "second factors reset"
+
+    @admin.display(description="E-mail")
+    def address(self, user: User) -> str:
+        """The address of staff; that of a trader is personal data."""
+        return user.email if user.is_staff else MASK
 
     @admin.display(description="Role", ordering="role")
     def role_(self, user: User) -> SafeString:

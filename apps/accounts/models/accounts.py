@@ -27,6 +27,7 @@ class TradingAccount(models.Model):
 
     class Meta:
         ordering = ["login"]
+        permissions = [("export_tradingaccount", "Can export accounts to a file")]
         constraints = [models.CheckConstraint(condition=Q(leverage__gt=0), name="account_leverage_positive")]
 
     def __str__(self) -> str:

@@ -99,7 +99,10 @@ class Client(models.Model):
 
     class Meta:
         ordering = ["number"]
-        permissions = [("view_personal_data", "Can see clients' personal data in clear")]
+        permissions = [
+            ("view_personal_data", "Can see clients' personal data in clear"),
+            ("export_client", "Can export clients to a file"),
+        ]
         indexes = [
             models.Index(
                 fields=["kyc_valid_until"],

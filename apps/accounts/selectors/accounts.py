@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from apps.accounts.models import TradingAccount
+from apps.accounts.models import AccountState, TradingAccount
 from rtx.kernel.errors import NotFound
 
 OWNERSHIP_KEPT_S = 30.0
@@ -76,3 +76,10 @@ def _refs(**wanted: int) -> list[AccountRef]:
         AccountRef(id=pk, login=login, user_id=wanted["user_id"], group_id=group_id, currency=currency)
         for pk, login, group_id, currency in rows.values_list("pk", "login", "group_id", "currency")
     ]
+
+
+def still_owning(account_ids: Iterable[int]) -> list[str]:
+    """Name money and credit that accounts still have (one of the `CLOSING_CHECKS`)."""
+    rows = AccountState.objects.filter(account_id__in=list(account_ids)).exclude(balance=0, credit=0)
+    count = rows.count()
+    return [f"money on {count} account{'' if count == 1 else 's'}"] if count else []

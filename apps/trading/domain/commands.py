@@ -286,6 +286,11 @@ class ChangeAccount(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CloseAccount(Command):
+    """Close an account that holds nothing and owes nothing: it is disabled, its history stays."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MoveAccount(Command):
     """
     Move an account to another trading group; without a leverage it keeps its own, at most the group's.

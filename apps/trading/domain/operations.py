@@ -8,12 +8,19 @@ from decimal import Decimal
 
 from apps.accounts.domain import ledger
 from apps.accounts.domain.ledger import BalanceKind, Line
-from apps.trading.domain import journal
-from apps.trading.domain.commands import ChangeAccount, ChangeBalance, ChargeSwaps, Outcome, SwapBooked
+from apps.trading.domain import checks, journal
+from apps.trading.domain.commands import (
+    ChangeAccount,
+    ChangeBalance,
+    ChargeSwaps,
+    CloseAccount,
+    Outcome,
+    SwapBooked,
+)
 from apps.trading.domain.filling import Desk
 from apps.trading.domain.orders import ContractTerms, RejectReason
 from apps.trading.domain.pricing import MarketView
-from rtx.kernel.errors import Invalid
+from rtx.kernel.errors import Conflict, Invalid
 from rtx.kernel.money import ZERO, booked, text
 
 
@@ -22,6 +29,13 @@ class AmountInvalid(Invalid):
 
     code = "invalid_amount"
     title = "Invalid amount"
+
+
+class AccountNotEmpty(Conflict):
+    """The account holds or owes something: it cannot be closed."""
+
+    code = "account_not_empty"
+    title = "The account is not empty"
 
 
 def change_balance(desk: Desk, command: ChangeBalance, market: MarketView, now: datetime) -> Outcome:
@@ -89,6 +103,30 @@ def change_account(desk: Desk, command: ChangeAccount, market: MarketView, now: 
         },
     }
     return desk.outcome("account_changed", payload, orders=[desk.orders[key] for key in order_terms])
+
+
+def close_account(desk: Desk, command: CloseAccount, market: MarketView, now: datetime) -> Outcome:
+    """
+    Disable an account that is empty.
+
+    :raises AccountNotEmpty: it holds positions, orders, money or credit.
+    """
+    account = desk.account
+    held = [
+        f"{count} {what}"
+        for count, what in ((len(desk.positions), "open positions"), (len(desk.orders), "working orders"))
+        if count
+    ]
+    held += [
+        f"{text(value)} {account.currency} of {what}"
+        for value, what in ((account.balance, "balance"), (account.credit, "credit"))
+        if value
+    ]
+    if held:
+        raise AccountNotEmpty(f"Account {account.login} has {', '.join(held)}.")
+    account.status = checks.DISABLED
+    payload = {"leverage": account.leverage, "status": account.status, **desk.money(), "house": {}}
+    return desk.outcome("account_changed", payload)
 
 
 def charge_swaps(desk: Desk, command: ChargeSwaps, market: MarketView, now: datetime) -> Outcome:

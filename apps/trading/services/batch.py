@@ -19,7 +19,7 @@ from psycopg import Cursor
 
 from apps.trading import events
 from apps.trading.domain.book import AccountBook
-from apps.trading.domain.commands import ChangeAccount, Command, MoveAccount, Outcome
+from apps.trading.domain.commands import ChangeAccount, CloseAccount, Command, MoveAccount, Outcome
 from apps.trading.domain.orders import Order
 from apps.trading.selectors import rows as loaded
 from apps.trading.selectors.markets import Markets, markets
@@ -278,7 +278,7 @@ class BatchRunner:
         written.lines.extend(
             rows.line_row(line, event=event, currency=account.currency) for line in outcome.lines
         )
-        if isinstance(command, ChangeAccount | MoveAccount):
+        if isinstance(command, ChangeAccount | CloseAccount | MoveAccount):
             written.changed_facts.add(account.id)
         for order in outcome.orders:
             symbol_id = written.symbol_ids[order.symbol]

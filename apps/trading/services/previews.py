@@ -15,7 +15,7 @@ from psycopg import Cursor
 
 from apps.trading.domain import journal
 from apps.trading.domain.book import AccountBook
-from apps.trading.domain.commands import Command, Outcome
+from apps.trading.domain.commands import Command, MoveAccount, Outcome
 from apps.trading.domain.pricing import MarketView
 from apps.trading.selectors.markets import markets
 from apps.trading.selectors.rows import load_accounts
@@ -70,6 +70,7 @@ class Preview:
     deals: list[Payload]
     position: Payload | None
     failed: list[Payload]
+    leverage: int
     quotes: list[QuoteSeen]
     repeated: bool = False
 
@@ -94,6 +95,7 @@ def preview(command: Command) -> Preview:
         now = clock.now()
         views = markets(now=now)
         view = views.of_group(held.account.group_id)
+        then = views.of_group(command.group_id) if isinstance(command, MoveAccount) else view
         book = AccountBook(
             account=held.account, positions=held.positions, orders=held.orders, tickets=count(-1, -1)
         )
@@ -110,9 +112,9 @@ def preview(command: Command) -> Preview:
             outcome = (
                 book.refuse(command, reason, market=view, now=now)
                 if reason
-                else book.apply(command, market=view, now=now)
+                else book.apply(command, market=then, now=now)
             )
-    return _told(command, outcome, book, view, before=before)
+    return _told(command, outcome, book, then, before=before)
 
 
 def figures(book: AccountBook, view: MarketView) -> Figures:
@@ -148,6 +150,7 @@ def _told(
         deals=[deal for order in orders for deal in order["deals"]],
         position=payload.get("position"),
         failed=payload.get("failed", []),
+        leverage=book.account.leverage,
         quotes=[seen for symbol in sorted(symbols) if (seen := _quote(symbol, view)) is not None],
         repeated=outcome.repeated,
     )

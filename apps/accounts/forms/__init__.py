@@ -20,60 +20,6 @@ TEXT_MAX = 200
 OLDEST_BIRTH = date(1900, 1, 1)
 
 
-class ClientForm(forms.ModelForm):
-    """A client's record; the personal fields exist only for staff who may see them."""
-
-    first_name = forms.CharField(max_length=80, required=False, widget=UnfoldAdminTextInputWidget)
-    last_name = forms.CharField(max_length=80, required=False, widget=UnfoldAdminTextInputWidget)
-    email = forms.EmailField(label="E-mail", required=False, widget=UnfoldAdminTextInputWidget)
-    phone = forms.RegexField(
-        r"^[+0-9][0-9 ()/.-]{4,30}$",
-        required=False,
-        widget=UnfoldAdminTextInputWidget,
-        error_messages={"invalid": "A phone number: digits, spaces and + at the beginning."},
-    )
-    address = forms.CharField(
-        max_length=TEXT_MAX, required=False, widget=UnfoldAdminTextareaWidget(attrs={"rows": 2})
-    )
-    birth_date = forms.DateField(label="Date of birth", required=False, widget=UnfoldAdminDateWidget)
-    document_number = forms.CharField(max_length=40, required=False, widget=UnfoldAdminTextInputWidget)
-
-    PERSONAL = ("first_name", "last_name", "email", "phone", "address", "birth_date", "document_number")
-
-    class Meta:
-        model = Client
-        fields = ["country", "kyc_status"]
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        shown = [name for name in self.PERSONAL if name in self.fields]
-        for name in shown:
-            self.initial[name] = getattr(self.instance, name)
-            self.fields[name].disabled = self.instance.is_erased
-
-    def clean_country(self) -> str:
-        """An ISO 3166 code in capitals."""
-        country = str(self.cleaned_data.get("country") or "").upper()
-        if country and not (len(country) == 2 and country.isascii() and country.isalpha()):
-            raise ValidationError("Two letters, such as DE.")
-        return country
-
-    def clean_birth_date(self) -> date | None:
-        """A date in the past."""
-        born: date | None = self.cleaned_data.get("birth_date")
-        if born is not None and not OLDEST_BIRTH <= born <= clock.now().date():
-            raise ValidationError("Not a date of birth.")
-        return born
-
-    def save(self, commit: bool = True) -> Client:
-        """Write the personal fields that changed through the client's own encryption."""
-        if not self.instance.is_erased:
-            for name in self.changed_data:
-                if name in self.PERSONAL:
-                    setattr(self.instance, name, self.cleaned_data[name])
-        return super().save(commit)
-
-
 class UserForm(forms.ModelForm):
     """A user's record without password, token version and dates."""
 
