@@ -120,11 +120,11 @@ class ExportedAdmin(RtxModelAdmin):
         return answer
 
     def _rows(self, request: HttpRequest, filters: str) -> Any:
-        given, request.GET = request.GET, QueryDict(filters)  # type: ignore[assignment]
+        given, request.GET = request.GET, QueryDict(filters)
         try:
             return self.get_changelist_instance(request).get_queryset(request)
         finally:
-            request.GET = given  # type: ignore[assignment]
+            request.GET = given
 
     def _read(self, rows: Any) -> Iterator[Any]:
         return iter(rows.iterator(chunk_size=CHUNK))

@@ -1,6 +1,5 @@
-"""Forms of users and clients: who may set what. Passwords are set by a service, never by a form's `save`."""
+"""Forms of users and staff access: who may set what. A service sets passwords, never a form's `save`."""
 
-from datetime import date
 from ipaddress import ip_network
 from typing import Any
 
@@ -8,16 +7,12 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from unfold.forms import AdminOwnPasswordChangeForm, AdminPasswordChangeForm, UserCreationForm
-from unfold.widgets import UnfoldAdminDateWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from apps.accounts.models import AllowedNetwork, Client, ReachGrant, User
+from apps.accounts.models import AllowedNetwork, ReachGrant, User
 from apps.accounts.permissions import may_manage
 from apps.accounts.selectors import networks
 from apps.accounts.services import users
 from rtx.kernel import clock
-
-TEXT_MAX = 200
-OLDEST_BIRTH = date(1900, 1, 1)
 
 
 class UserForm(forms.ModelForm):

@@ -93,6 +93,7 @@ class AccountChanges(OperatedModelAdmin):
         warning="Prices, commission, swaps, leverage and margin levels are the new group's from then on.",
         variant=ActionVariant.PRIMARY,
         runs_commands=True,
+        needs_recent_login=True,
         preview=what_if,
     )
     def change_group(self, account: TradingAccount, operation: Operation) -> str:
@@ -109,6 +110,7 @@ class AccountChanges(OperatedModelAdmin):
         warning="Open positions and waiting orders take margin at the new leverage.",
         variant=ActionVariant.PRIMARY,
         runs_commands=True,
+        needs_recent_login=True,
         preview=dry_run_of(levering),
     )
     def change_leverage(self, account: TradingAccount, operation: Operation) -> str:
@@ -117,7 +119,11 @@ class AccountChanges(OperatedModelAdmin):
         return f"leverage is now 1:{outcome.payload['leverage']}, margin {outcome.payload['margin']}"
 
     @operator_action(
-        "Activate", permission=CHANGE_ACCOUNT, warning="The account may trade again.", runs_commands=True
+        "Activate",
+        permission=CHANGE_ACCOUNT,
+        warning="The account may trade again.",
+        runs_commands=True,
+        needs_recent_login=True,
     )
     def activate(self, account: TradingAccount, operation: Operation) -> str:
         """Let the account trade."""
@@ -128,6 +134,7 @@ class AccountChanges(OperatedModelAdmin):
         permission=CHANGE_ACCOUNT,
         warning="The account may close positions, no more.",
         runs_commands=True,
+        needs_recent_login=True,
     )
     def close_only(self, account: TradingAccount, operation: Operation) -> str:
         """Let the account close positions only."""
@@ -138,6 +145,7 @@ class AccountChanges(OperatedModelAdmin):
         permission=CHANGE_ACCOUNT,
         warning="The account may do nothing any more.",
         runs_commands=True,
+        needs_recent_login=True,
     )
     def disable(self, account: TradingAccount, operation: Operation) -> str:
         """Let the account do nothing."""
@@ -149,6 +157,7 @@ class AccountChanges(OperatedModelAdmin):
         icon="cancel",
         warning="Only an account that is flat, without orders and without money can be closed.",
         runs_commands=True,
+        needs_recent_login=True,
     )
     def close_account(self, account: TradingAccount, operation: Operation) -> str:
         """Close an empty account for good measure: it is disabled, its history stays."""
