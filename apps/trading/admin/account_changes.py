@@ -12,7 +12,7 @@ from unfold.enums import ActionVariant
 from apps.accounts.models import TradingAccount
 from apps.trading.admin.dry_runs import dry_run_of, shown
 from apps.trading.domain.commands import ChangeAccount, CloseAccount, MoveAccount
-from apps.trading.forms import LeverageForm, MoveForm
+from apps.trading.forms.accounts import LeverageForm, MoveForm
 from apps.trading.selectors.markets import markets
 from apps.trading.services import closing_accounts, executor
 from apps.trading.services.previews import preview
