@@ -2,7 +2,15 @@
 
 from django.urls import path
 
-from apps.trading.api import accounts, orders, positions, staff_orders, staff_positions, statements
+from apps.trading.api import (
+    accounts,
+    orders,
+    positions,
+    staff_accounts,
+    staff_orders,
+    staff_positions,
+    statements,
+)
 
 urlpatterns = [
     path("accounts", accounts.AccountsView.as_view()),
@@ -21,6 +29,7 @@ urlpatterns = [
     path("positions/<int:position_id>/close", positions.ClosePositionView.as_view()),
     path("deals", accounts.DealsView.as_view()),
     path("events", accounts.EventsView.as_view()),
+    path("admin/account/<int:login>", staff_accounts.StaffAccountView.as_view()),
     path("admin/order/create", staff_orders.StaffNewOrderView.as_view()),
     path("admin/order/<int:order_id>", staff_orders.StaffOrderView.as_view()),
     path("admin/orders", staff_orders.StaffOrdersView.as_view()),

@@ -265,6 +265,8 @@ class ClientView(StaffView):
 class RevealView(StaffView):
     """Personal data, once."""
 
+    fresh = frozenset({"POST"})
+
     @extend_schema(
         operation_id="admin_reveal_client",
         request=openapi.body(StaffReasonIn),

@@ -87,6 +87,8 @@ class UsersView(StaffView):
 class NewUserView(StaffView):
     """Creating staff."""
 
+    fresh = frozenset({"POST"})
+
     rights = {"POST": "accounts.add_user"}
 
     @extend_schema(
@@ -179,6 +181,8 @@ class UserView(OneUserView):
 
 class UserPasswordView(OneUserView):
     """The password of a user."""
+
+    fresh = frozenset({"POST"})
 
     @extend_schema(
         operation_id="admin_set_password",
