@@ -9,6 +9,10 @@ from celery.schedules import crontab
 from rtx.env import BASE_DIR, env
 from rtx.kernel import logs
 from rtx.settings.admin import UNFOLD as UNFOLD
+from rtx.settings.wiring import ACCOUNT_TABS as ACCOUNT_TABS
+from rtx.settings.wiring import CLOSING_CHECKS as CLOSING_CHECKS
+from rtx.settings.wiring import ENGINE_SERVICES as ENGINE_SERVICES
+from rtx.settings.wiring import TRADING_GUARDS as TRADING_GUARDS
 
 DEBUG = False
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=[])
@@ -304,38 +308,6 @@ CELERY_BEAT_SCHEDULE = {
     },
     "risk-watch-monitor": {"task": "apps.risk.tasks.watch_monitor", "schedule": 5.0},
 }
-
-# What the engine hosts, what guards an order, and where orders are filled: dotted paths, the upper app
-# implements.
-ENGINE_SERVICES: list[str] = [
-    "apps.market.services.feeding.FeedService",
-    "apps.trading.services.triggering.TriggerService",
-    "apps.risk.services.monitor.MonitorService",
-    "apps.risk.services.liquidation_queue.LiquidationQueueService",
-    "apps.risk.services.control_work.ControlService",
-]
-REACH = "apps.accounts.selectors.reach.group_ids"
-# What looks at every change of symbols, groups and terms before it is committed, in this order.
-TERMS_CHECKS: list[str] = [
-    "apps.risk.services.terms_check.WhatIfCheck",
-    "apps.groups.services.stop_out.SecondPersonCheck",
-]
-TRADING_GUARDS: list[str] = [
-    "apps.risk.guards.KillSwitchGuard",
-    "apps.risk.guards.BreakerGuard",
-    "apps.risk.guards.TradingHoursGuard",
-    "apps.risk.guards.LimitsGuard",
-]
-
-# Tabs of the account's page, and what must not be left when an account ends or a client is erased.
-ACCOUNT_TABS: list[str] = [
-    "apps.risk.admin.account_tabs.margin_calls",
-    "apps.risk.admin.account_tabs.liquidations",
-]
-CLOSING_CHECKS: list[str] = [
-    "apps.trading.services.closing_accounts.still_trading",
-    "apps.accounts.selectors.accounts.still_owning",
-]
 
 # Where staff actions are written, what carries out an approval (by kind): the upper app implements.
 STAFF_LOG = "apps.audit.services.actions"

@@ -73,7 +73,7 @@ class ClientSearchIn(Input):
 
 
 @openapi.example({"reason": "Client called, ticket 4711"})
-class StaffReasonIn(Input):
+class ClientReasonIn(Input):
     """Why something is done: it goes into the staff log."""
 
     reason: Reason
@@ -91,7 +91,7 @@ class NewAccountIn(Input):
 @openapi.example(
     {"decision": "verified", "valid_until": "2028-11-21", "reason": "Passport and address match"}
 )
-class DecisionIn(Input):
+class KycDecisionIn(Input):
     """POST /api/admin/kyc/{id}/decide."""
 
     decision: Literal["verified", "rejected"]

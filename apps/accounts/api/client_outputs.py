@@ -82,7 +82,7 @@ class PersonOut(Struct):
         "documents": [{"id": "6f1c", "kind": "passport", "country": "SE", "expires_on": "2030-01-31"}],
     }
 )
-class ReviewOut(Struct):
+class KycReviewOut(Struct):
     """One review of a client's identity; `assignee` and `decided_by` are user ids."""
 
     id: int
@@ -98,7 +98,7 @@ class ReviewOut(Struct):
 
 
 @openapi.example({"id": "6f1c", "kind": "passport", "media_type": "application/pdf", "size_bytes": 83121})
-class DocumentOut(Struct):
+class KycDocumentOut(Struct):
     """A document that was kept."""
 
     id: str

@@ -11,10 +11,10 @@ from rest_framework.response import Response
 
 from apps.accounts.api.client_inputs import (
     ClientIn,
+    ClientReasonIn,
     ClientSearchIn,
     NewAccountIn,
     NewClientIn,
-    StaffReasonIn,
 )
 from apps.accounts.api.client_outputs import ClientOut, NewAccountOut, PersonOut, client_view, person_view
 from apps.accounts.api.staff import FORBIDDEN, Staff, StaffView
@@ -248,14 +248,14 @@ class ClientView(StaffView):
 
     @extend_schema(
         operation_id="admin_disable_client",
-        request=openapi.body(StaffReasonIn),
+        request=openapi.body(ClientReasonIn),
         responses=openapi.responses(200, openapi.of(ClientOut), 400, FORBIDDEN, NO_CLIENT),
     )
     def delete(self, request: Request, client_id: UUID) -> Response:
         """Take the right to log in away. Nothing is erased."""
         client = client_within(self.staff, client_id)
         self.staff.require("accounts.change_client")
-        given = StaffReasonIn.validated(request.data)
+        given = ClientReasonIn.validated(request.data)
         with transaction.atomic():
             users.disable(user_id=client.user_id)
             self.staff.record("accounts.disable_login", target=client, reason=given.reason)
@@ -269,14 +269,14 @@ class RevealView(StaffView):
 
     @extend_schema(
         operation_id="admin_reveal_client",
-        request=openapi.body(StaffReasonIn),
+        request=openapi.body(ClientReasonIn),
         responses=openapi.responses(200, openapi.of(PersonOut), 400, FORBIDDEN, NO_CLIENT),
     )
     def post(self, request: Request, client_id: UUID) -> Response:
         """Tell a client's personal data. It is logged with the reason; no cache may keep the answer."""
         client = client_within(self.staff, client_id)
         self.staff.require(VIEW_PERSONAL_DATA)
-        given = StaffReasonIn.validated(request.data)
+        given = ClientReasonIn.validated(request.data)
         held = found.accounts_shown([client.pk], self.staff.reach).get(client.pk, [])
         with transaction.atomic():
             self.staff.record(

@@ -7,13 +7,13 @@ from uuid import UUID
 from django.db import transaction
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.api.client_inputs import DecisionIn, StaffReasonIn
-from apps.accounts.api.client_outputs import DocumentOut, ReviewOut, review_view
+from apps.accounts.api.client_inputs import ClientReasonIn, KycDecisionIn
+from apps.accounts.api.client_outputs import KycDocumentOut, KycReviewOut, review_view
 from apps.accounts.api.documents import document_answer
 from apps.accounts.api.staff import FORBIDDEN, StaffView
 from apps.accounts.api.staff_clients import LIMIT, NO_CLIENT, client_within
@@ -66,7 +66,9 @@ class ReviewsView(StaffView):
     @extend_schema(
         operation_id="admin_list_kyc",
         parameters=[STATE, *LIMIT],
-        responses=openapi.responses(200, openapi.page(ReviewOut), openapi.error(400, "invalid"), FORBIDDEN),
+        responses=openapi.responses(
+            200, openapi.page(KycReviewOut), openapi.error(400, "invalid"), FORBIDDEN
+        ),
     )
     def get(self, request: Request) -> Response:
         """List reviews of clients within reach, oldest first."""
@@ -113,7 +115,7 @@ class TakeReviewView(ReviewStepView):
     @extend_schema(
         operation_id="admin_take_kyc",
         request=None,
-        responses=openapi.responses(200, openapi.of(ReviewOut), FORBIDDEN, NO_REVIEW, STEPS),
+        responses=openapi.responses(200, openapi.of(KycReviewOut), FORBIDDEN, NO_REVIEW, STEPS),
     )
     def post(self, request: Request, review_id: int) -> Response:
         """Take a review, so that nobody else decides it meanwhile."""
@@ -129,13 +131,13 @@ class DecideReviewView(ReviewStepView):
 
     @extend_schema(
         operation_id="admin_decide_kyc",
-        request=openapi.body(DecisionIn),
-        responses=openapi.responses(200, openapi.of(ReviewOut), 400, FORBIDDEN, NO_REVIEW, STEPS),
+        request=openapi.body(KycDecisionIn),
+        responses=openapi.responses(200, openapi.of(KycReviewOut), 400, FORBIDDEN, NO_REVIEW, STEPS),
     )
     def post(self, request: Request, review_id: int) -> Response:
         """Verify or reject the client; the reason is what the client will be told."""
         review = self.review(review_id)
-        given = DecisionIn.validated(request.data)
+        given = KycDecisionIn.validated(request.data)
         by_id = self.staff.user.pk
         with transaction.atomic():
             if given.decision == "verified":
@@ -162,7 +164,7 @@ class ClientDocumentsView(StaffView):
         request=dict.fromkeys(EXTENSIONS, OpenApiTypes.BINARY),
         responses=openapi.responses(
             200,
-            openapi.of(DocumentOut),
+            openapi.of(KycDocumentOut),
             openapi.error(
                 400, "invalid", "document_refused", "document_type", "document_too_large", "document_expired"
             ),
@@ -205,6 +207,14 @@ def _day(given: str | None) -> date | None:
         raise Invalid("expires_on is no day.", errors={"expires_on": ["such as 2030-01-31"]}) from None
 
 
+DOWNLOADS = {
+    **openapi.responses(
+        200, None, 400, FORBIDDEN, openapi.error(404, "document_not_found", "document_erased")
+    ),
+    200: OpenApiResponse({"type": "string", "format": "binary"}, "The document, as a download."),
+}
+
+
 class DocumentView(StaffView):
     """One document."""
 
@@ -212,17 +222,8 @@ class DocumentView(StaffView):
 
     @extend_schema(
         operation_id="admin_download_document",
-        request=openapi.body(StaffReasonIn),
-        responses={
-            **openapi.responses(
-                200,
-                openapi.of(DocumentOut),
-                400,
-                FORBIDDEN,
-                openapi.error(404, "document_not_found", "document_erased"),
-            ),
-            (200, "application/octet-stream"): OpenApiTypes.BINARY,
-        },
+        request=openapi.body(ClientReasonIn),
+        responses=DOWNLOADS,
     )
     def post(self, request: Request, document_id: UUID) -> HttpResponse:
         """Download a document. It is logged with the reason; no cache may keep the answer."""
@@ -231,5 +232,5 @@ class DocumentView(StaffView):
         if document is None:
             raise NotFound("There is no such document.", code="document_not_found")
         self.staff.require(DOWNLOAD_DOCUMENT)
-        given = StaffReasonIn.validated(request.data)
+        given = ClientReasonIn.validated(request.data)
         return document_answer(document, self.staff.acting(given.reason))

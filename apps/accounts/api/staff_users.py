@@ -8,7 +8,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.api.client_inputs import NewPasswordIn, NewUserIn, StaffReasonIn, UserIn
+from apps.accounts.api.client_inputs import ClientReasonIn, NewPasswordIn, NewUserIn, UserIn
 from apps.accounts.api.client_outputs import UserOut, user_view
 from apps.accounts.api.staff import FORBIDDEN, StaffView
 from apps.accounts.api.staff_clients import LIMIT, REQUIRED_KEY, key_of
@@ -164,13 +164,13 @@ class UserView(OneUserView):
 
     @extend_schema(
         operation_id="admin_disable_user",
-        request=openapi.body(StaffReasonIn),
+        request=openapi.body(ClientReasonIn),
         responses=openapi.responses(200, openapi.of(UserOut), 400, FORBIDDEN, NO_USER),
     )
     def delete(self, request: Request, user_id: int) -> Response:
         """Take the right to log in away; tokens and sockets end within seconds. Nothing is erased."""
         user = self.changeable(user_id)
-        given = StaffReasonIn.validated(request.data)
+        given = ClientReasonIn.validated(request.data)
         if user.pk == self.staff.user.pk:
             raise Forbidden("Nobody disables themselves.")
         with transaction.atomic():
