@@ -128,12 +128,8 @@ def operator_action(
             if needs_recent_login:
                 recent_login.require(request)
             rows = _rows(model_admin, request, queryset, object_id)
-            row = rows[0] if len(rows) == 1 else None
             is_confirmed = CONFIRMED in request.POST
-            data, files = (request.POST, request.FILES) if is_confirmed else (None, None)
-            initial = {"request_key": uuid.uuid4(), **(form.initial_of(row) if row is not None else {})}
-            asked = form(data, files, row=row, asks_reason=asks_reason, initial=initial)
-            asked.offer_to(request.user)
+            asked = _form(form, request, rows, asks_reason=asks_reason)
             shown_as = {"name": method.__name__, "label": label, "warning": warning, "variant": variant}
             step = label if preview is None else LOOK_FIRST
             if is_confirmed and asked.is_valid() and dry_runs.EDIT not in request.POST:
@@ -190,6 +186,18 @@ def list_action(
         return run
 
     return decorate
+
+
+def _form(
+    form: type[OperatorForm], request: HttpRequest, rows: list[Any], *, asks_reason: bool
+) -> OperatorForm:
+    """Return the form as it was filled in, or as it is shown at first."""
+    data, files = (request.POST, request.FILES) if CONFIRMED in request.POST else (None, None)
+    row = rows[0] if len(rows) == 1 else None
+    initial = {"request_key": uuid.uuid4(), **(form.initial_of(row) if row is not None else {})}
+    asked = form(data, files, row=row, asks_reason=asks_reason, initial=initial)
+    asked.offer_to(request.user)
+    return asked
 
 
 def _rows(model_admin: Any, request: HttpRequest, queryset: Any, object_id: str | None) -> list[Any]:

@@ -26,10 +26,12 @@ TRADING_GUARDS: list[str] = [
 
 # Tabs of the account's page, and what must not be left when an account ends or a client is erased.
 ACCOUNT_TABS: list[str] = [
+    "apps.funds.admin.account_tabs.operations",
     "apps.risk.admin.account_tabs.margin_calls",
     "apps.risk.admin.account_tabs.liquidations",
 ]
 CLOSING_CHECKS: list[str] = [
     "apps.trading.services.closing_accounts.still_trading",
     "apps.accounts.selectors.accounts.still_owning",
+    "apps.funds.selectors.operations.still_asked",
 ]

@@ -21,7 +21,7 @@ from apps.funds.admin.dry_runs import dry_run
 from apps.funds.domain.operations import Status, said
 from apps.funds.forms import NewOperationForm, RejectForm
 from apps.funds.models import FundOperation, FundStep
-from apps.funds.permissions import POST, REQUEST, VIEW
+from apps.funds.permissions import POST, REQUEST
 from apps.funds.selectors.operations import has_pending_approval, outcome_said, waits_for
 from apps.funds.services import decisions
 from rtx.kernel import clock

@@ -1,5 +1,6 @@
 """Reads of fund operations: whose they are, who may see them, how interfaces show them."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -139,3 +140,10 @@ def _instant(at: datetime | None) -> str | None:
     return (
         None if at is None else at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     )
+
+
+def still_asked(account_ids: Sequence[int]) -> list[str]:
+    """Name requests of accounts that nobody has decided yet (one of the `CLOSING_CHECKS`)."""
+    open_ = [FundOperation.Status.REQUESTED, FundOperation.Status.APPROVED]
+    count = FundOperation.objects.filter(account_id__in=list(account_ids), status__in=open_).count()
+    return [f"{count} fund request{'' if count == 1 else 's'}"] if count else []
