@@ -168,7 +168,10 @@ class Deal(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["account", "-id"], name="deal_by_account")]
+        indexes = [
+            models.Index(fields=["account", "-id"], name="deal_by_account"),
+            models.Index(fields=["-id"], name="deal_unusual", condition=Q(entry__in=["inout", "out_by"])),
+        ]
         triggers = append_only("deal_append_only")
 
     def __str__(self) -> str:
