@@ -31,7 +31,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 
-from rtx.kernel import jsontext
+from rtx.kernel import errors, jsontext
 from rtx.kernel.errors import Forbidden, Invalid, NotFound, RtxError, TooManyRequests, Unavailable
 from rtx.kernel.limits import TokenBucket, Verdict
 from rtx.kernel.money import text
@@ -245,6 +245,9 @@ def as_rtx_error(error: Exception) -> RtxError | None:
         error, OperationalError | InterfaceError | psycopg.OperationalError | psycopg.InterfaceError
     ):
         return Unavailable("The database cannot be reached.")
+    refused = errors.refused_by_database(error)
+    if refused is not None:
+        return refused
     if isinstance(error, DataError | psycopg.DataError):
         return Invalid("A value is out of range.", code="out_of_range")
     if isinstance(error, Http404):

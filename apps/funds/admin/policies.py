@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.db import DatabaseError
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
@@ -13,6 +14,7 @@ from rtx.kernel.actor import Actor
 from rtx.kernel.admin import ConfiguredModelAdmin
 from rtx.kernel.admin_display import amount, badge
 from rtx.kernel.admin_filters import ReachableGroupFilter
+from rtx.kernel.errors import refused_by_database
 from rtx.kernel.staff_log import REASON_FIELD
 
 
@@ -48,7 +50,10 @@ class FundPolicyAdmin(ConfiguredModelAdmin):
             actor = Actor.of(request, reason=form.cleaned_data[REASON_FIELD])
             policies.ask_looser(obj, wanted, actor=actor)
             messages.warning(request, "The higher threshold waits for a second person; until then it stays.")
-        super().save_model(request, obj, form, change)
+        try:
+            super().save_model(request, obj, form, change)
+        except DatabaseError as error:  # somebody tightened it while the form was open
+            raise refused_by_database(error) or error from None
 
     @admin.display(description="Group", ordering="group")
     def group_name(self, row: FundPolicy) -> str:

@@ -20,7 +20,7 @@ from tests.factories.house import House, buy, fill
 
 pytestmark = pytest.mark.django_db
 
-OURS = ("market", "groups", "accounts", "trading", "risk", "audit", "console")
+OURS = ("market", "groups", "accounts", "trading", "risk", "funds", "audit", "console")
 READ_ONLY = (
     "accounts.AccountEvent",
     "accounts.AccountState",

@@ -5,15 +5,17 @@ from decimal import Decimal
 
 import pytest
 
+from apps.accounts.domain.ledger import BalanceKind
 from apps.audit.models import Approval, StaffAction
 from apps.audit.services import approvals
 from apps.audit.services.requests import KeyReused
 from apps.funds.models import FundOperation
-from apps.funds.services import posting
+from apps.funds.services import decisions, posting, requests
 from apps.funds.services.requests import ReferenceUsed
 from apps.trading.domain.operations import AmountInvalid
 from apps.trading.selectors import verification
 from rtx.kernel import clock
+from rtx.kernel.errors import Forbidden
 from tests.factories import rows
 from tests.factories.funds import acting, approve, ask, balance, postings
 
@@ -148,3 +150,38 @@ def test_an_approval_that_expires_ends_the_operation(policy, holder, maker, chec
 def test_without_a_policy_one_person_is_enough(holder, maker):
     assert ask(holder, maker, "5000000").status == "posted"
     assert not posting.waits_for_second_person(holder.row, FundOperation.objects.get().asked, now=clock.now())
+
+
+def test_a_clients_request_whose_approval_expired_is_in_the_queue_again(
+    policy, holder, maker, checker, time_machine
+):
+    asked = requests.by_client(
+        account=holder.row,
+        kind=BalanceKind.DEPOSIT,
+        amount=D("5000"),
+        comment="",
+        key="k",
+        actor=holder.actor,
+    )
+    first = decisions.approve(asked, actor=acting(maker), may=maker.has_perm, key="a")
+    assert (first.status, first.approval.maker_id) == ("approved", maker.pk)
+    time_machine.move_to(clock.now() + timedelta(hours=24, seconds=1))
+
+    approvals.expire_due()
+
+    asked.refresh_from_db()
+    assert (asked.status, asked.approval_id, asked.is_waiting) == ("requested", None, True)
+    again = decisions.approve(asked, actor=acting(checker), may=checker.has_perm, key="b")
+    assert (again.status, again.approval.maker_id) == ("approved", checker.pk)
+    assert steps(again) == ["requested", "approved", "expired", "approved"]
+
+
+def test_whoever_asked_takes_it_back(policy, holder, maker, checker):
+    waiting = ask(holder, maker, "5000")
+
+    with pytest.raises(Forbidden):
+        decisions.take_back(waiting, actor=acting(checker))
+    done = decisions.take_back(waiting, actor=acting(maker, "the client changed his mind"))
+
+    assert (done.status, done.approval.status) == ("canceled", "canceled")
+    assert ask(holder, maker, "5000", reference=waiting.reference).status == "requested"
