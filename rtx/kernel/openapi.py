@@ -138,6 +138,15 @@ def responses(
     }
 
 
+def download(media_type: str, *errors: int | tuple[int, tuple[str, ...]]) -> dict[Any, Any]:
+    """Return the answers of an operation that hands out a file, and the errors it documents."""
+    file = OpenApiResponse({"type": "string", "format": "binary"}, description="A file.")
+    return {
+        (200, media_type): file,
+        **{key: one for key, one in responses(200, None, *errors).items() if key != 200},
+    }
+
+
 def _problem_shown(status: int, code: str) -> dict[str, Any]:
     return {
         "type": f"urn:rtx:problem:{code}",

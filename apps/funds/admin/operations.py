@@ -159,7 +159,7 @@ class FundOperationAdmin(OperatedModelAdmin):
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **shown})
 
     def has_request_operation_permission(self, request: HttpRequest) -> bool:
-        """Tell whether this person may ask for an operation (by name: a right would be looked up at startup)."""
+        """Tell whether this person may ask for an operation (a right named here is asked for at startup)."""
         return bool(request.user.has_perm(REQUEST))
 
     @action(

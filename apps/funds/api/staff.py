@@ -14,7 +14,7 @@ from apps.funds.adapters.receipt_pdf import receipt_file
 from apps.funds.api.inputs import FundApproveIn, FundCorrectIn, FundPostIn, FundRejectIn
 from apps.funds.api.outputs import StaffFundOperationOut
 from apps.funds.api.queries import FILTERS, filters_of
-from apps.funds.api.trader import NO_ACCOUNT, NO_OPERATION, PDF
+from apps.funds.api.trader import NO_ACCOUNT, NO_OPERATION
 from apps.funds.domain.operations import Asked, signed
 from apps.funds.permissions import APPROVE, POST, REQUEST, VIEW
 from apps.funds.selectors import operations
@@ -220,10 +220,9 @@ class StaffReceiptView(StaffView):
 
     @extend_schema(
         operation_id="admin_fund_receipt",
-        responses={
-            **openapi.responses(200, None, FORBIDDEN, NO_OPERATION, openapi.error(409, "not_posted")),
-            (200, "application/pdf"): PDF,
-        },
+        responses=openapi.download(
+            "application/pdf", FORBIDDEN, NO_OPERATION, openapi.error(409, "not_posted")
+        ),
     )
     def get(self, request: Request, operation_id: int) -> HttpResponse:
         """Return the receipt as PDF; the holder's name only for those who may see personal data."""

@@ -1,7 +1,7 @@
 """Trader REST: asking for deposits and withdrawals, following them, receipts."""
 
 from django.http import HttpResponse
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -24,7 +24,6 @@ from rtx.kernel.rest import CursorPagination
 
 NO_ACCOUNT = openapi.error(404, "account_not_found")
 NO_OPERATION = openapi.error(404, "fund_operation_not_found")
-PDF = OpenApiResponse({"type": "string", "format": "binary"}, description="A PDF file.")
 
 
 class FundsView(APIView):
@@ -147,10 +146,7 @@ class ReceiptView(APIView):
 
     @extend_schema(
         operation_id="get_fund_receipt",
-        responses={
-            **openapi.responses(200, None, NO_OPERATION, openapi.error(409, "not_posted")),
-            (200, "application/pdf"): PDF,
-        },
+        responses=openapi.download("application/pdf", NO_OPERATION, openapi.error(409, "not_posted")),
     )
     def get(self, request: Request, operation_id: int) -> HttpResponse:
         """Return the receipt as PDF; there is one once the operation is posted."""
