@@ -13,7 +13,7 @@ class GroupsConfig(AppConfig):
         """Audit changes of configuration."""
         from auditlog.registry import auditlog
 
-        from apps.groups.models import GroupSymbol, TradingGroup
+        from apps.groups.models import CommissionTier, GroupSymbol, MarginBand, MarginSchedule, TradingGroup
 
-        for model in (TradingGroup, GroupSymbol):
+        for model in (TradingGroup, GroupSymbol, CommissionTier, MarginSchedule, MarginBand):
             auditlog.register(model)

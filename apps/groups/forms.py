@@ -168,7 +168,7 @@ class BulkTermsForm(forms.Form):
                 label=label, choices=hows, required=False, widget=UnfoldAdminSelectWidget
             )
             self.fields[name] = forms.DecimalField(
-                label=f"{label}: value",
+                label="value",
                 required=False,
                 max_digits=28,
                 decimal_places=12,

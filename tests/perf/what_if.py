@@ -1,6 +1,7 @@
 """
 How long a what-if on 100,000 accounts takes: `what_if_s` when all of them are read, `what_if_again_s` when
-the process has answered one before and 1,000 accounts changed meanwhile.
+the process has answered one before and 1,000 accounts changed meanwhile; and how long an edit of terms is
+looked at before it is saved (`terms_check_s`).
 
 Of each shock the median of the rounds, of the shocks the slowest counts. The list of the worst accounts is
 computed exactly, as always. What the first question in a process takes, and one of the same second, is told
@@ -19,8 +20,8 @@ from tests.perf import large_house
 from tests.perf.broker import Broker, NotMeasured, Say
 from tests.perf.figures import Figure
 
-NAMES = ("what_if_s", "what_if_again_s")
-TARGET_S, TARGET_AGAIN_S = 1.0, 0.5
+NAMES = ("what_if_s", "what_if_again_s", "terms_check_s")
+TARGET_S, TARGET_AGAIN_S, TARGET_TERMS_S = 1.0, 0.5, 1.5
 ROUNDS = 3
 CHANGED = 1_000
 TRADED = """
@@ -96,7 +97,46 @@ def run(broker: Broker, say: Say) -> list[Figure]:
             ok=again <= TARGET_AGAIN_S,
             detail=f"likewise, {CHANGED:,} accounts changed since the question before and are read anew",
         ),
+        _terms_checked(group.pk, say),
     ]
+
+
+def _terms_checked(group_id: int, say: Say) -> Figure:
+    """Measure what an edit of a group's terms waits for: everybody whom it would push, the worst exactly."""
+    from apps.groups.selectors import terms_book
+    from apps.risk.domain.shocks import GroupDraft, Shock
+    from apps.risk.selectors import snapshot
+    from apps.risk.selectors.terms_impact import impact_of
+    from apps.risk.selectors.what_if_arrays import drafted
+
+    edits = {
+        "leverage": GroupDraft(leverage_max=50),
+        "markup": GroupDraft(markup_bid_points=Decimal(60)),
+        "levels": GroupDraft(margin_call_pct=Decimal(150), stop_out_pct=Decimal(120)),
+    }
+    book = terms_book()
+    medians = {}
+    for name, draft in edits.items():
+        after = drafted(book, Shock(groups={group_id: draft}))
+        rounds = []
+        for _ in range(ROUNDS):
+            snapshot.forget_snapshot()
+            started = time.perf_counter()
+            impact = impact_of(book, after, reach=None)
+            rounds.append(time.perf_counter() - started)
+        medians[name] = statistics.median(rounds)
+        pushed = f"{impact.called:,} would be called, {impact.closed:,} closed"
+        say(f"  edit of {name}: {medians[name]:.2f} s, {pushed}, {len(impact.hits)} listed")
+    worst = max(medians.values())
+    return Figure(
+        name="terms_check_s",
+        value=worst,
+        unit="s",
+        target=f"<= {TARGET_TERMS_S}",
+        ok=worst <= TARGET_TERMS_S,
+        detail=f"an edit of the house's group, all accounts read anew: slowest of {len(edits)} edits, each "
+        f"the median of {ROUNDS}",
+    )
 
 
 def _trade(owner: psycopg.Connection[Any], pause_s: float) -> None:

@@ -177,10 +177,18 @@ def _cells(row: EffectiveTerms) -> list[list[dict[str, Any]]]:
         [
             {"before": before, "value": row.values[name], "name": name.replace("_", " ")}
             for name, before in names
-            if row.values[name].shown or row.values[name].is_own
+            if row.values[name].is_own or _says_something(row, name)
         ]
         for _, names in COLUMNS
     ]
+
+
+def _says_something(row: EffectiveTerms, name: str) -> bool:
+    """Leave out what an inherited "none" makes meaningless."""
+    kind, _, _ = name.partition("_")
+    mode = row.values.get(f"{kind}_mode")
+    is_detail = mode is not None and not name.endswith("_mode")
+    return bool(row.values[name].shown) and not (is_detail and mode is not None and mode.shown == "none")
 
 
 def _edit_url(row: EffectiveTerms) -> str:

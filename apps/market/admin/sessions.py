@@ -10,6 +10,7 @@ from unfold.admin import TabularInline
 from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.forms import PaginationInlineFormSet
 
+from apps.market.admin.terms import TermsModelAdmin
 from apps.market.forms import HolidayForm, SessionHoursForm, SessionHoursFormSet, TradingSessionForm
 from apps.market.models import Holiday, SessionHours, TradingSession
 from rtx.kernel.admin import ConfiguredModelAdmin
@@ -55,9 +56,10 @@ class HolidayInline(TabularInline):
 
 
 @admin.register(TradingSession)
-class TradingSessionAdmin(ConfiguredModelAdmin):
+class TradingSessionAdmin(TermsModelAdmin):
     """Calendars with their hours and holidays."""
 
+    parts = ((SessionHours, "session"), (Holiday, "session"))
     form = TradingSessionForm
     list_display = ["name", "timezone", "kind", "exchange", "known_until", "symbol_count"]
     list_filter = [("always_open", BooleanRadioFilter)]

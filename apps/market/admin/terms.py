@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
+from django.contrib.auth import get_user_model
 from django.core import signing
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
@@ -20,12 +21,12 @@ from unfold.decorators import action
 
 from apps.audit.services import actions
 from apps.market.domain.impacts import Impact
-from apps.market.selectors.versions import Parts, versions_of
+from apps.market.selectors.versions import Parts, Version, versions_of
 from apps.market.services import restoring, terms_changes
 from apps.market.services.terms_changes import NOTHING, Confirmed, TermsChange, TermsNeedConfirmation
 from rtx.kernel.actor import Actor
 from rtx.kernel.admin import ConfiguredModelAdmin, reachable_groups
-from rtx.kernel.admin_display import link_to
+from rtx.kernel.admin_display import link
 from rtx.kernel.errors import RtxError
 from rtx.kernel.staff_log import REASON_FIELD
 
@@ -180,7 +181,7 @@ class TermsModelAdmin(ConfiguredModelAdmin):
             **self.admin_site.each_context(request),
             "title": f"Versions of {self.opts.verbose_name} {row}",
             "row": row,
-            "versions": [(one, _who(one.user_id, one.actor)) for one in versions_of(row, parts=self.parts)],
+            "versions": _with_authors(versions_of(row, parts=self.parts)),
             "may_restore": self.has_change_permission(request, row),
             "change_id": change_id,
             "steps": steps,
@@ -246,10 +247,13 @@ def _log_restore(
     )
 
 
-def _who(user_id: int | None, actor: str) -> Any:
-    if user_id is None:
-        return actor or "an import or a command"
-    return link_to("admin:accounts_user_change", user_id, f"user {user_id}")
+def _with_authors(versions: list[Version]) -> list[tuple[Version, Any]]:
+    """Return versions, each with a link to who made it."""
+    users = get_user_model().objects.in_bulk({one.user_id for one in versions if one.user_id is not None})
+    return [
+        (one, link(users[one.user_id]) if one.user_id in users else one.actor or "an import or a command")
+        for one in versions
+    ]
 
 
 def _number(text: str | None) -> int:
