@@ -30,8 +30,21 @@ class SealBroken(Exception):
 
 
 def seal_all(*, chunk: int = CHUNK) -> dict[str, int]:
-    """Seal what settled in every log, in chunks; return how many entries each log gained."""
-    return {name: seal(found, chunk=chunk) for name, found in logs.sealed_logs().items()}
+    """
+    Seal what settled in every log, in chunks; return how many entries each log gained.
+
+    :raises SealBroken: a log's last checkpoint is not one of ours; the other logs were sealed.
+    """
+    gained: dict[str, int] = {}
+    broken: list[str] = []
+    for name, found in logs.sealed_logs().items():
+        try:
+            gained[name] = seal(found, chunk=chunk)
+        except SealBroken as error:
+            broken.append(str(error))
+    if broken:
+        raise SealBroken("; ".join(broken))
+    return gained
 
 
 def seal(sealed_log: SealedLog, *, chunk: int = CHUNK) -> int:
