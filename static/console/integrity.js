@@ -26,7 +26,7 @@
             cell(row, number(head.number), "r rtx-num");
             cell(row, number(head.unsealed), "r rtx-num");
             cell(row, head.unsealed ? `${head.lag_s.toFixed(0)} s` : "–", `r rtx-num${head.is_slow ? " rtx-loss" : ""}`);
-            cell(row, time(head.signed_at), "rtx-time");
+            cell(row, time(head.signed_at), "rtx-time rtx-wide");
             cell(row, head.key_id || "–", "rtx-wide");
             cell(row, head.root ? `${head.root.slice(0, 16)}…` : "–", "rtx-wide rtx-num").title = head.root;
         }

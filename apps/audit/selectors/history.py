@@ -55,6 +55,11 @@ def _changes(row: Model) -> Any:
     return LogEntry.objects.get_for_object(row).order_by("-id")
 
 
+def _is_relation(value: Any) -> bool:
+    """Tell whether the change log noted a list of other rows (`trading.Order.None`) instead of a value."""
+    return isinstance(value, str) and value.endswith(".None")
+
+
 def _who(user_id: int | None, names: dict[int, str]) -> str:
     return "system" if user_id is None else names.get(user_id, f"user {user_id}")
 
@@ -67,16 +72,21 @@ def _acted(one: StaffAction, names: dict[int, str]) -> Told:
         outcome=one.outcome,
         reason=one.reason,
         detail=one.detail,
-        changes=[found for found in differences(one.before, one.after) if found.is_changed],
+        changes=_told_changes(one),
         action_id=one.pk,
     )
 
 
+def _told_changes(one: StaffAction) -> list[Difference]:
+    before, after = (one.before, one.after) if one.after else ({}, one.before)
+    return [found for found in differences(before, after) if found.is_changed]
+
+
 def _changed(one: Any, names: dict[int, str]) -> Told:
     changes = [
-        Difference(name, str(pair[0]), str(pair[1]))
+        Difference(name, "" if pair[0] in (None, "None") else str(pair[0]), str(pair[1]))
         for name, pair in (one.changes_dict or {}).items()
-        if isinstance(pair, list | tuple) and len(pair) == 2
+        if isinstance(pair, list | tuple) and len(pair) == 2 and not _is_relation(pair[1])
     ]
     return Told(
         at=one.timestamp, who=_who(one.actor_id, names), what=one.get_action_display(), changes=changes

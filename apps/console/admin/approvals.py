@@ -6,6 +6,7 @@ from uuid import UUID
 from django.contrib import admin
 from django.db.models import Case, IntegerField, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, FieldTextFilter, RangeDateTimeFilter
 from unfold.enums import ActionVariant
@@ -42,7 +43,7 @@ class ApprovalAdmin(OperatedModelAdmin):
     """What waits for a second person; approving carries it out at once."""
 
     reach_path = "group_id"
-    list_display = ["summary", "status_", "asked_by", "account", "created", "expires", "decided_by"]
+    list_display = ["summary_", "status_", "asked_by", "created", "expires", "decided_by"]
     list_filter = [
         ("status", ChoicesDropdownFilter),
         ("kind", FieldTextFilter),
@@ -62,10 +63,10 @@ class ApprovalAdmin(OperatedModelAdmin):
         "asked",
         ("decided_by", "decided", "check_reason"),
         "came_of_it",
-        "content_hash",
+        "hash_",
     ]
     readonly_fields = ["status_", "account", "asked_by", "created", "expires", "asked", "decided_by"]
-    readonly_fields += ["decided", "came_of_it"]
+    readonly_fields += ["decided", "came_of_it", "hash_"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Read the names of people and accounts with the rows."""
@@ -121,10 +122,20 @@ class ApprovalAdmin(OperatedModelAdmin):
         approvals.cancel(approval_id=approval.pk, actor=operation.actor)
         return "taken back"
 
+    @admin.display(description="What")
+    def summary_(self, row: Approval) -> SafeString:
+        """What is to be done, in a line that keeps its width."""
+        return format_html('<span class="rtx-summary">{}</span>', row.summary)
+
+    @admin.display(description="Content's SHA-256")
+    def hash_(self, row: Approval) -> SafeString:
+        """What binds the decision to exactly this content."""
+        return format_html('<code class="rtx-break">{}</code>', row.content_hash)
+
     @admin.display(description="Status")
     def status_(self, row: Approval) -> SafeString:
         """Where it stands."""
-        return badge(row.get_status_display(), TONES.get(row.status, "muted"))
+        return badge(row.status, TONES.get(row.status, "muted"))
 
     @admin.display(description="Asked by")
     def asked_by(self, row: Any) -> SafeString:

@@ -110,11 +110,12 @@ class StaffActionAdmin(ReadOnlyModelAdmin):
         ("at_", "who", "outcome_"),
         ("operation", "target", "account"),
         ("reason", "detail"),
-        ("ip", "request_id"),
+        ("address", "request_id"),
         ("command", "approval"),
         "changes",
     ]
-    readonly_fields = ["at_", "who", "outcome_", "target", "account", "command", "approval", "changes"]
+    readonly_fields = ["at_", "who", "outcome_", "target", "account", "address"]
+    readonly_fields += ["command", "approval", "changes"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Read the names of people and accounts with the entries."""
@@ -170,7 +171,7 @@ class StaffActionAdmin(ReadOnlyModelAdmin):
     @admin.display(description="Outcome")
     def outcome_(self, entry: StaffAction) -> SafeString:
         """Done, refused, or waiting for a second person."""
-        return badge(entry.get_outcome_display(), OUTCOME_TONES.get(entry.outcome, "muted"))
+        return badge(entry.outcome, OUTCOME_TONES.get(entry.outcome, "muted"))
 
     @admin.display(description="To")
     def target(self, entry: StaffAction) -> SafeString | str:
@@ -192,6 +193,11 @@ class StaffActionAdmin(ReadOnlyModelAdmin):
         """Why, as far as it fits."""
         return f"{entry.reason[:60]}…" if len(entry.reason) > 60 else entry.reason or EMPTY
 
+    @admin.display(description="Address")
+    def address(self, entry: StaffAction) -> str:
+        """Where the request came from."""
+        return entry.ip or EMPTY
+
     @admin.display(description="Command")
     def command(self, entry: StaffAction) -> SafeString | str:
         """The command in the journal."""
@@ -207,4 +213,7 @@ class StaffActionAdmin(ReadOnlyModelAdmin):
     @admin.display(description="Before and after")
     def changes(self, entry: StaffAction) -> SafeString | str:
         """Every value before and after."""
-        return told_values(entry.before, entry.after) if entry.before or entry.after else EMPTY
+        if not (entry.before and entry.after):
+            told = entry.before or entry.after
+            return told_values({}, told, is_one=True) if told else EMPTY
+        return told_values(entry.before, entry.after)
