@@ -52,7 +52,8 @@ DECIDED = openapi.responses(
     200,
     openapi.of(ApprovalOut),
     openapi.error(400, "invalid", "malformed_json"),
-    openapi.error(403, "forbidden", "second_person_needed", "reauthentication_required"),
+    openapi.error(401, "not_authenticated", "invalid_token", "reauthentication_required"),
+    openapi.error(403, "forbidden", "second_person_needed"),
     openapi.error(404, "approval_not_found"),
     openapi.error(409, "approval_closed", "idempotency_key_reused"),
 )

@@ -141,7 +141,7 @@ def test_a_decision_needs_a_key_a_reason_and_a_fresh_sign_in(house: House) -> No
     is_problem(fresh.call("POST", path, "{}", **{"Idempotency-Key": "k"}), 400, "invalid")
     is_problem(
         old.call("POST", path, '{"reason": "seen"}', **{"Idempotency-Key": "k"}),
-        403,
+        401,
         "reauthentication_required",
     )
     is_problem(eyes.over_rest(dealer, first), 403, "forbidden")
