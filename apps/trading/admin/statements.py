@@ -1,10 +1,14 @@
-"""The statement of an account as a download from its page. Names the holder to those who may see names."""
+"""
+The statement of an account as a download from its page. Names the holder to those who may see names, which is
+logged.
+"""
 
 import logging
 from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 
@@ -13,7 +17,8 @@ from apps.accounts.permissions import VIEW_PERSONAL_DATA
 from apps.trading.adapters.statement_files import Format, statement_file
 from apps.trading.domain.replaying import Divergence
 from apps.trading.domain.statements import Difference, Period, PeriodInvalid
-from rtx.kernel import clock
+from rtx.kernel import clock, staff_log
+from rtx.kernel.actor import Actor
 from rtx.kernel.admin import OperatedModelAdmin
 from rtx.kernel.errors import Unavailable
 
@@ -62,13 +67,14 @@ class StatementDownload(OperatedModelAdmin):
         wanted = request.GET.get("format", Format.PDF.value)
         if account is None or wanted not in set(Format):
             raise Http404("there is no such account or format")
+        names_holder = request.user.has_perm(VIEW_PERSONAL_DATA)
         try:
             made = statement_file(
                 account,
                 period=Period.read(request.GET.get("from"), request.GET.get("to")),
                 format=Format(wanted),
                 now=clock.now(),
-                shows_holder=request.user.has_perm(VIEW_PERSONAL_DATA),
+                shows_holder=names_holder,
             )
         except (PeriodInvalid, Unavailable) as error:
             messages.error(request, error.detail)
@@ -76,5 +82,12 @@ class StatementDownload(OperatedModelAdmin):
             log.exception("a statement contradicts the books")
             messages.error(request, f"No statement: the books differ. {difference}")
         else:
+            with transaction.atomic():
+                staff_log.record(
+                    actor=Actor.of(request),
+                    operation="trading.download_statement",
+                    after={"format": wanted, "names_holder": names_holder},
+                    **staff_log.about(account, self.reach_path),
+                )
             return made.answer()
         return HttpResponseRedirect(reverse("admin:accounts_tradingaccount_change", args=[account.pk]))

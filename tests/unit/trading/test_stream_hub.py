@@ -257,3 +257,19 @@ def test_restored_quotes_never_replace_newer_ones(hub):
     hub.restore({"EURUSD": tick("EURUSD", "1.0", "1.0", 49), "GBPUSD": tick("GBPUSD", "1.30000", "1.30010")})
 
     assert quotes(wire) == [[("GBPUSD", "1.29998", "1.30013")]]
+
+
+def test_prices_follow_an_account_to_another_group(hub):
+    connection, wire = join(hub, ["EURUSD"])
+    hub.publish([tick("EURUSD", "1.10000", "1.10010")])
+
+    hub.regroup(connection, {"EURUSD": STANDARD})
+    hub.regroup(connection, {"EURUSD": RAW, "GBPUSD": RAW})  # GBPUSD was never asked for
+    hub.publish([tick("EURUSD", "1.20000", "1.20010")])
+
+    assert quotes(wire) == [
+        [("EURUSD", "1.09998", "1.10013")],
+        [("EURUSD", "1.10000", "1.10010")],
+        [("EURUSD", "1.20000", "1.20010")],
+    ]
+    assert hub.subscribed(connection) == ["EURUSD"]
