@@ -72,8 +72,9 @@ class AccountWatch(OperatedModelAdmin):
 
 def _curve(account: TradingAccount, *, days: int) -> dict[str, Any]:
     now = clock.now()
+    start = max(now - timedelta(days=days), account.opened_at)
     try:
-        found = statement(account, period=Period(now - timedelta(days=days), now), now=now)
+        found = statement(account, period=Period(start, now), now=now)
     except (RtxError, Divergence, Difference):
         return {"currency": account.currency, "points": []}
     points = [

@@ -82,9 +82,11 @@ class TradingAccountAdmin(AccountDealing, AccountChanges, AccountWatch, Statemen
     actions = CHANGES
     actions_detail = [
         *DEALING_ACTIONS,
-        "change_group",
-        "change_leverage",
-        {"title": "Status", "icon": "toggle_on", "items": [*STATUS_ACTIONS, "close_account"]},
+        {
+            "title": "Account",
+            "icon": "manage_accounts",
+            "items": ["change_group", "change_leverage", *STATUS_ACTIONS, "close_account"],
+        },
     ]
 
     def search(self, term: str, request: HttpRequest) -> Q | None:
