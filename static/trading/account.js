@@ -75,7 +75,7 @@
         interaction: { mode: "index", intersect: false },
         plugins: { legend: { position: "bottom", labels: { color: text, boxWidth: 10, boxHeight: 10, font: { size: 11 } } } },
         scales: {
-          x: { ...axis, grid: { display: false }, ticks: { ...ticks, maxTicksLimit: 8, maxRotation: 0 } },
+          x: { ...axis, grid: { display: false }, ticks: { ...ticks, maxTicksLimit: canvas.clientWidth < 500 ? 3 : 8, maxRotation: 0 } },
           y: { ...axis, ticks: { ...ticks, maxTicksLimit: 6 } },
         },
       },
