@@ -73,6 +73,7 @@ ROLE_RIGHTS: dict[str, tuple[str, ...]] = {
         "trading.modify_order",
         "trading.cancel_order",
         "trading.approve_reversal",
+        "audit.decide_approval",
         "risk.engage_killswitch",
         "risk.reset_breaker",
         "risk.acknowledge_riskalarm",

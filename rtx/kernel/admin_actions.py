@@ -93,7 +93,7 @@ class Operation:
     unlogged: frozenset[str] = frozenset()
 
 
-Preview = Callable[[Any, Any, Operation], DryRun]
+Preview = Callable[[Any, Any, Operation], DryRun | None]
 
 
 def operator_action(
@@ -114,6 +114,7 @@ def operator_action(
 
     An action whose `form` asks for more than a reason belongs to the detail page: its form shows one row.
     `preview(self, row, operation)` tells what the method would do; it is then done only once that was seen.
+    None: there is nothing to see before.
     What the form asks for travels through the page of the dry run: no files and no secrets there.
     What moves money or positions `needs_recent_login`: who signed in long ago proves that it is still them.
     """
@@ -142,8 +143,8 @@ def operator_action(
                     values=asked.values,
                     unlogged=asked.unlogged,
                 )
-                if preview is not None and rows:
-                    tried = _try(model_admin, rows, preview, operation)
+                tried = {} if preview is None else _try(model_admin, rows, preview, operation)
+                if tried:
                     doubts = dry_runs.doubts(request, tried, now=clock.now())
                     if dry_runs.SEAL not in request.POST or doubts:
                         return _show(model_admin, request, rows, tried, doubts=doubts, **shown_as)
@@ -249,14 +250,19 @@ def _perform(
 
 
 def _try(model_admin: Any, rows: list[Any], preview: Preview, operation: Operation) -> dict[str, DryRun]:
-    """Return what would become of each row; one that cannot even be tried is told with the reason."""
-    tried = {}
+    """
+    Return what would become of each row, nothing when no row has anything to show; one that cannot even be
+    tried is told with the reason.
+    """
+    tried: dict[str, DryRun | None] = {}
     for row in rows:
         try:
             tried[str(row.pk)] = preview(model_admin, row, operation)
         except RtxError as error:
             tried[str(row.pk)] = DryRun(refusal=error.detail)
-    return tried
+    if not any(tried.values()):
+        return {}
+    return {key: run or DryRun() for key, run in tried.items()}
 
 
 def _show(

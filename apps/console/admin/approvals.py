@@ -1,5 +1,6 @@
 """The queue of what waits for a second person: what it is about, who asked and why, and the decision."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -17,10 +18,13 @@ from apps.audit.models import Approval
 from apps.audit.selectors import records
 from apps.audit.services import approvals
 from apps.console.admin.staff_log import staff_by_email, told_values
+from apps.trading.admin.dry_runs import reversal_effect
 from rtx.kernel import clock
+from rtx.kernel.actor import Actor
 from rtx.kernel.admin import OperatedModelAdmin
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import EMPTY, badge, instant, link_to
+from rtx.kernel.dry_runs import DryRun
 
 DECIDE = "audit.decide_approval"
 TONES = {
@@ -32,6 +36,18 @@ TONES = {
     "expired": "muted",
 }
 PENDING_FIRST = Case(When(status="pending", then=Value(0)), default=Value(1), output_field=IntegerField())
+
+
+EFFECTS: dict[str, Callable[[Approval, Actor], DryRun]] = {"trading.reverse": reversal_effect}
+
+
+def effect(_admin: Any, approval: Approval, operation: Operation) -> DryRun | None:
+    """Return what carrying it out would do now, where that can be told to this person."""
+    show = EFFECTS.get(approval.kind)
+    is_theirs = approval.maker_id == operation.actor.user_id
+    if show is None or is_theirs or approval.status != Approval.Status.PENDING:
+        return None
+    return show(approval, operation.actor)
 
 
 def _email(of: str) -> Subquery:
@@ -96,6 +112,7 @@ class ApprovalAdmin(OperatedModelAdmin):
         variant=ActionVariant.PRIMARY,
         runs_commands=True,
         needs_recent_login=True,
+        preview=effect,
     )
     def approve(self, approval: Approval, operation: Operation) -> str:
         """Let it happen."""

@@ -8,9 +8,12 @@ from django.conf import settings
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from apps.audit.models import Approval
 from apps.trading.admin.common import SIDE_TONES
 from apps.trading.domain.commands import Command
+from apps.trading.services import reversals
 from apps.trading.services.previews import Figures, Preview, QuoteSeen, preview
+from rtx.kernel.actor import Actor
 from rtx.kernel.admin_actions import Operation
 from rtx.kernel.admin_display import EMPTY, amount, badge, number, price
 from rtx.kernel.dry_runs import DryRun, Ground
@@ -37,6 +40,11 @@ def dry_run_of(build: Builder) -> Callable[[Any, Any, Operation], DryRun]:
         return shown(preview(build(row, operation)))
 
     return previewed
+
+
+def reversal_effect(approval: Approval, actor: Actor) -> DryRun:
+    """Return what approving a reversal would do now, for whoever is to approve it."""
+    return shown(preview(reversals.ReversalHandler().command(approval, actor=actor)))
 
 
 def shown(found: Preview) -> DryRun:

@@ -77,7 +77,7 @@ def test_what_was_seen_long_ago_is_shown_again(url: str, admin_client: Any) -> N
     with time_machine.travel(clock.now() + timedelta(seconds=31), tick=True):
         answer = admin_client.post(url, {**CONFIRMED, "operator_previewed": seal})
 
-    assert ("31 s old" in answer.content.decode(), Position.objects.count()) == (True, 1)
+    assert ("This is how it stands now" in answer.content.decode(), Position.objects.count()) == (True, 1)
 
 
 def test_other_values_than_those_shown_are_not_carried_out(position: Position, admin_client: Any) -> None:
@@ -225,3 +225,21 @@ def test_a_reversal_is_asked_for_from_the_position(position: Position, admin_cli
         True,
     )
     assert Position.objects.get().side == "buy"
+
+
+def test_whoever_approves_a_reversal_sees_its_effect_first(
+    position: Position, house: House, admin_client: Any
+) -> None:
+    confirm(admin_client, f"{POSITIONS}{position.pk}/reverse/", {**CONFIRMED, "deviation": "7"})
+    asked = Approval.objects.get()
+    url = f"/admin/audit/approval/{asked.pk}/approve/"
+    checker = signed_in(staff("dealer@example.com", groups=(house.usd,)))
+
+    own = confirm(admin_client, url, CONFIRMED, follow=True)
+    shown = checker.post(url, CONFIRMED)
+    assert Position.objects.get().side == "buy"
+    confirm(checker, url, CONFIRMED)
+
+    assert "Whoever asked for it cannot decide it too" in own.content.decode()
+    assert "-10.00 USD" in " ".join(strip_tags(shown.content.decode()).split())
+    assert (Position.objects.get().side, Approval.objects.get().status) == ("sell", "executed")
