@@ -42,7 +42,7 @@ from apps.trading.selectors.markets import Markets
 from rtx.kernel import clock
 
 LISTED_MAX = 500
-EXACT_MAX = 2_000
+EXACT_MAX = 500
 NEAR = 1.2  # x the margin call: so near, an estimated margin does not decide
 WITHOUT_BOUND = 10_000_000  # more than any leverage
 LEVELS = ("margin_call_pct", "stop_out_pct")
@@ -191,7 +191,10 @@ def _factors(schedule: MarginSchedule | None, leverage: int) -> tuple[float, flo
 
 
 def _candidates(found: Estimate) -> tuple[list[int], list[int]]:
-    """Return the accounts to compute exactly, lowest level first; and what the rest would come to."""
+    """
+    Return the accounts to compute exactly, those within a cent of a level first, then by level; and what the
+    rest would come to.
+    """
     before, after = found.standings
     worse = after.state > before.state
     moved = (after.margin != before.margin) & (after.margin > 0)
@@ -202,7 +205,7 @@ def _candidates(found: Estimate) -> tuple[list[int], list[int]]:
     near[found.near] = True
     asked = found.within & (worse | near | (moved & (after.level_pct <= call)))
     places: Integers = np.flatnonzero(asked)
-    places = places[np.argsort(after.level_pct[places], kind="stable")]
+    places = places[np.lexsort((after.level_pct[places], ~near[places]))]
     ids = [int(one) for one in found.house.account_ids[places[:EXACT_MAX]]]
     rest = places[EXACT_MAX:]
     return ids, after.state[rest[worse[rest]]].tolist()
