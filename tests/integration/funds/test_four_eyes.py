@@ -9,7 +9,7 @@ import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from apps.accounts.domain.ledger import BalanceKind
-from apps.accounts.models import AccountEvent, TradingAccount, User
+from apps.accounts.models import AccountEvent, User
 from apps.accounts.services import trading_accounts
 from apps.audit.models import Approval
 from apps.audit.services import approvals
@@ -330,14 +330,9 @@ def test_the_threshold_is_not_raised_by_one_person(policy, holder, maker, checke
 
 def test_moving_the_account_away_for_a_day_does_not_help(policy, holder, maker):
     free = rows.make_group("free")
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """INSERT INTO accounts_accountevent
-                (account_id, seq, type, at, command_id, fingerprint, actor, request_id, payload)
-            VALUES (%s, 900, 'account_moved', now(), gen_random_uuid(), '', 'staff:user:9', '', %s)""",
-            [holder.id, json.dumps({"group": "free", "house": {"from_group_id": holder.row.group_id}})],
-        )
-    TradingAccount.objects.filter(pk=holder.id).update(group=free)
+    balances.move_account(
+        account_id=holder.id, command_id=uuid4(), group_id=free.pk, actor=acting(maker, "a milder group")
+    )
 
     assert ask(holder, maker, "1000.01").status == "requested"
     with pytest.raises(DatabaseError, match="exceeds what one person"):
