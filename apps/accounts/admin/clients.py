@@ -48,7 +48,6 @@ CHANGE_CLIENT = "accounts.change_client"
 ADD_ACCOUNT = "accounts.add_tradingaccount"
 ADD_DOCUMENT = "accounts.add_kycdocument"
 ACCOUNTS_SHOWN_MAX = 50
-DETAILS = ("reveal", "change_person", "add_document", "submit_kyc", "open_account")
 
 
 @admin.register(Client)
@@ -113,8 +112,13 @@ class ClientAdmin(ExportedAdmin, ConfiguredModelAdmin):
     export_personal = personal_columns(lambda client: client)
     actions = ["disable_login", "enable_login"]
     actions_detail = [
-        *DETAILS,
-        {"title": "Login", "icon": "key", "items": ["new_password", "disable_login", "enable_login"]},
+        "reveal",
+        {"title": "Identity", "icon": "fact_check", "items": ["add_document", "submit_kyc"]},
+        {
+            "title": "Client",
+            "icon": "manage_accounts",
+            "items": ["change_person", "open_account", "new_password", "disable_login", "enable_login"],
+        },
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Client]:
@@ -213,6 +217,7 @@ class ClientAdmin(ExportedAdmin, ConfiguredModelAdmin):
             "form": form,
             "warning": "What you see is logged with your name and the reason.",
             "action_name": "reveal",
+            "step": "Reveal once",
             "confirmed_name": CONFIRMED,
             "variant": "primary",
             "back_url": reverse("admin:accounts_client_change", args=[client.pk]),

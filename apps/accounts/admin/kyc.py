@@ -278,6 +278,7 @@ class KycDocumentAdmin(OperatedModelAdmin):
             "form": form,
             "warning": "That you open it is logged with your name and the reason.",
             "action_name": "download",
+            "step": "Download",
             "confirmed_name": CONFIRMED,
             "variant": "primary",
             "back_url": page,

@@ -17,7 +17,7 @@ from django.conf import settings
 
 from apps.accounts.domain.ledger import BalanceKind
 from apps.accounts.models import Client, ReachGrant, TradingAccount, User
-from apps.accounts.services import clients, reach, second_factors, trading_accounts, users
+from apps.accounts.services import clients, kyc, reach, second_factors, trading_accounts, users
 from apps.accounts.services.clients import PersonalData
 from apps.console.services import demo_controls, demo_funds, demo_history, demo_orders, demo_people
 from apps.console.services.demo_market import DemoMarket
@@ -150,8 +150,16 @@ def _client(
                 birth_date=person.birth_date,
             ),
             country=person.country,
-            kyc_status=person.kyc_status,
+            kyc_status="none" if person.kyc_status == "pending" else person.kyc_status,
         )
+        if person.kyc_status == "pending":
+            kyc.add_document(
+                client_id=client.pk,
+                kind="passport",
+                content=demo_people.passport(person),
+                by_id=client.user_id,
+                country=person.country,
+            )
     elif chosen:
         users.set_password(user_id=client.user_id, password=chosen)
     account = client.trading_accounts.first()

@@ -3,9 +3,13 @@ Made-up people for the demo broker. Names and addresses are invented; the mail d
 examples.
 """
 
+import io
 import random
 from dataclasses import dataclass
 from datetime import date, timedelta
+
+from reportlab.lib.pagesizes import A6
+from reportlab.pdfgen.canvas import Canvas
 
 STAFF = [
     ("operator@demo.example", "superadmin", "Olivia Operator"),
@@ -65,3 +69,14 @@ def person(number: int, generator: random.Random) -> Person:
         country=generator.choice(COUNTRIES),
         kyc_status=generator.choice(KYC),
     )
+
+
+def passport(holder: Person) -> bytes:
+    """Return a page that stands for a scanned passport; it says that it is none."""
+    found = io.BytesIO()
+    page = Canvas(found, pagesize=A6, invariant=1)
+    page.drawString(30, 350, "SPECIMEN - demo, no document")
+    page.drawString(30, 320, f"{holder.first_name} {holder.last_name}, {holder.country}")
+    page.drawString(30, 300, f"Born {holder.birth_date.isoformat()}")
+    page.save()
+    return found.getvalue()
