@@ -18,6 +18,7 @@ from apps.audit.models import Approval
 from apps.audit.selectors import records
 from apps.audit.services import approvals
 from apps.console.admin.staff_log import staff_by_email, told_values
+from apps.funds.admin.dry_runs import posting_effect
 from apps.trading.admin.dry_runs import reversal_effect
 from rtx.kernel import clock
 from rtx.kernel.actor import Actor
@@ -38,7 +39,10 @@ TONES = {
 PENDING_FIRST = Case(When(status="pending", then=Value(0)), default=Value(1), output_field=IntegerField())
 
 
-EFFECTS: dict[str, Callable[[Approval, Actor], DryRun]] = {"trading.reverse": reversal_effect}
+EFFECTS: dict[str, Callable[[Approval, Actor], DryRun]] = {
+    "trading.reverse": reversal_effect,
+    "funds.post": posting_effect,
+}
 
 
 def effect(_admin: Any, approval: Approval, operation: Operation) -> DryRun | None:

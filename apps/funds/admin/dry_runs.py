@@ -4,6 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 from apps.accounts.models import TradingAccount
+from apps.audit.models import Approval
+from apps.audit.services import approvals
 from apps.funds.domain.operations import Asked, said
 from apps.funds.selectors.policies import room_of, waits_for_second_person
 from apps.trading.admin.dry_runs import shown
@@ -13,6 +15,13 @@ from rtx.kernel import clock
 from rtx.kernel.actor import Actor
 from rtx.kernel.admin_display import amount
 from rtx.kernel.dry_runs import DryRun
+
+
+def posting_effect(approval: Approval, actor: Actor) -> DryRun:
+    """Return what booking would do now that waits for a second person."""
+    asked = Asked.read(approvals.content_of(approval))
+    account = TradingAccount.objects.get(pk=asked.account_id)
+    return dry_run(account, asked, actor=actor, has_two=True)
 
 
 def dry_run(account: TradingAccount, asked: Asked, *, actor: Actor, has_two: bool = False) -> DryRun:

@@ -184,3 +184,17 @@ def test_a_policy_is_tightened_at_once_and_loosened_by_two(
     assert (policy.threshold, policy.minimum) == (D("500"), D("20"))
     waiting = Approval.objects.get()
     assert waiting.summary == "Fund threshold of standard: 500 USD becomes no threshold"
+
+
+def test_the_queue_of_approvals_shows_the_money_effect_first(
+    policy: FundPolicy, holder: Holder, maker: User, checker: User
+) -> None:
+    waiting = ask(holder, maker, "5000")
+    url = f"/admin/audit/approval/{waiting.approval_id}/approve/"
+
+    shown = signed_in(checker).post(url, deed_form()).content.decode()
+    confirm(signed_in(checker), url, deed_form())
+
+    assert "Dry run" in shown
+    assert "15\u202f000.00" in shown
+    assert balance(holder) == D("15000")
