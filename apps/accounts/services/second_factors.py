@@ -89,6 +89,18 @@ def reset(*, user_id: int) -> int:
     return deleted
 
 
+def rewrap_secrets() -> int:
+    """Encrypt every stored secret by the newest master key; return how many were encrypted anew."""
+    rows = Authenticator.objects.filter(type__in=BY_CODE)
+    for row in rows:
+        with transaction.atomic():
+            held = Authenticator.objects.select_for_update().get(pk=row.pk)
+            name = "secret" if held.type == Authenticator.Type.TOTP else "seed"
+            held.data[name] = encrypt(decrypt(held.data[name]))
+            held.save(update_fields=["data"])
+    return len(rows)
+
+
 def matching_counter(*, secret: str, code: str, after: int = 0) -> int | None:
     """Return the newest time step whose code this is, later than `after`; None: it is none of them."""
     for counter in totp.yield_hotp_counters_from_time():

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from tqdm import tqdm
 
-from apps.accounts.services import clients
+from apps.accounts.services import clients, second_factors
 
 
 class Command(BaseCommand):
@@ -22,3 +22,5 @@ class Command(BaseCommand):
         with tqdm(total=total, unit="client", disable=not sys.stderr.isatty()) as bar:
             changed = clients.rewrap_keys(progress=bar.update)
         self.stdout.write(f"{changed} of {total} data keys were wrapped anew.")
+        secrets = second_factors.rewrap_secrets()
+        self.stdout.write(f"{secrets} secrets of second factors were encrypted anew.")
