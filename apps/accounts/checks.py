@@ -141,6 +141,24 @@ def audit_key_is_valid() -> list[CheckMessage]:
     return []
 
 
+def second_factors_are_strict() -> list[CheckMessage]:
+    """E015: a passkey must be bound to our name, a code must run out, and a session must end."""
+    if (
+        settings.MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN
+        or settings.MFA_TOTP_TOLERANCE > 1
+        or not 0 < settings.RECENT_LOGIN_S <= settings.STAFF_IDLE_S <= 3600
+        or not 0 < settings.STAFF_SESSION_MAX_S <= 86_400
+    ):
+        return [
+            Error(
+                "Sessions of staff: idle at most 3600 s, 86400 s in all, a fresh proof no older than idle;"
+                " passkeys only from our own https address.",
+                id="rtx.E015",
+            )
+        ]
+    return []
+
+
 CHECKS = (
     debug_is_off,
     hosts_are_named,

@@ -22,5 +22,5 @@ class Command(BaseCommand):
         with tqdm(total=total, unit="client", disable=not sys.stderr.isatty()) as bar:
             changed = clients.rewrap_keys(progress=bar.update)
         self.stdout.write(f"{changed} of {total} data keys were wrapped anew.")
-        secrets = second_factors.rewrap_secrets()
-        self.stdout.write(f"{secrets} secrets of second factors were encrypted anew.")
+        if secrets := second_factors.rewrap_secrets():
+            self.stdout.write(f"{secrets} secrets of second factors were encrypted anew.")
