@@ -173,6 +173,7 @@ CHECKS = (
     sessions_are_real,
     token_lives_are_bounded,
     passwords_are_hashed_slowly,
+    second_factors_are_strict,
     audit_key_is_valid,
 )
 
