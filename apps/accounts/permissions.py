@@ -61,6 +61,7 @@ ROLE_RIGHTS: dict[str, tuple[str, ...]] = {
         "auditlog.view_*",
         "admin.view_*",
         "auth.view_*",
+        "console.*",
         VIEW_PERSONAL_DATA,
         VIEW_VALUE_AT_RISK,
     ),

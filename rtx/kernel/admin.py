@@ -106,6 +106,7 @@ class RtxModelAdmin(ModelAdmin):
     list_filter_submit = True
     list_fullwidth = True
     list_disable_select_all = True
+    list_before_template = "admin/saved_filters.html"
     compressed_fields = False
 
     def __init__(self, model: type[Model], admin_site: Any) -> None:
@@ -117,6 +118,10 @@ class RtxModelAdmin(ModelAdmin):
         rows = super().get_queryset(request)
         groups = reachable_groups(request.user) if self.reach_path else None
         return rows if groups is None else self.limit_to(rows, groups, request)
+
+    def get_ordering(self, request: HttpRequest) -> Any:
+        """Return an order for every list, pages of autocompletion included: none means any."""
+        return super().get_ordering(request) or self.opts.ordering or ["-pk"]
 
     def limit_to(self, rows: QuerySet[Any], groups: frozenset[int], request: HttpRequest) -> QuerySet[Any]:
         """Keep the rows of these trading groups."""

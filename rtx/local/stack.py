@@ -123,6 +123,7 @@ class Stack:
             **self._application_secrets(),
             **os.environ,
             "PYTHONUNBUFFERED": "1",
+            "RTX_STREAM_URL": self.stream_url,
             **self._extra,
             "DATABASE_URL": self.database_url,
             "REDIS_URL": self.redis_url,

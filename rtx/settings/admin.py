@@ -165,6 +165,7 @@ NAVIGATION = [
             _item("Rights on rows, staff groups", "folder_shared", "guardian_groupobjectpermission"),
             _item("Permissions", "lock_open", "auth_permission"),
             _item("Change log", "difference", "auditlog_logentry"),
+            _item("Saved filters", "filter_alt", "console_savedfilter"),
             _item("Locked sign-ins", "gpp_bad", "axes_accessattempt"),
             _item("Sign-ins", "login", "axes_accesslog"),
             _item("Failed sign-ins", "no_accounts", "axes_accessfailurelog"),
@@ -229,7 +230,10 @@ UNFOLD = {
     "ENVIRONMENT": "apps.console.admin.site.price_mark",
     "DASHBOARD_CALLBACK": "apps.console.admin.site.show_dashboard",
     "STYLES": [lambda request: static("console/console.css")],
-    "SCRIPTS": [lambda request: static("console/console.js")],
+    "SCRIPTS": [
+        lambda request: static("console/console.js"),
+        lambda request: static("console/find.js"),
+    ],
     "ACCOUNT": {
         "navigation": [
             {"title": _("Second factors and sessions"), "link": reverse_lazy("mfa_index")},
@@ -254,7 +258,7 @@ UNFOLD = {
     },
     "COMMAND": {"search_models": False, "show_history": False},
     "SIDEBAR": {
-        "show_search": True,
+        "show_search": False,  # it would send what is typed in an address; see apps/console/admin/search.py
         "show_all_applications": False,
         "navigation": NAVIGATION,
     },

@@ -1,4 +1,4 @@
-/* The live dashboard: asks for the figures every second and writes what changed. Text only, never HTML from data. */
+/* The live dashboard: writes the figures that live_socket.js brings every second, as far as they changed. Text only, never HTML from data. */
 "use strict";
 
 (() => {
@@ -11,8 +11,6 @@
   const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 2 });
   const previous = new Map();
   let latest = start.figures;
-  let failures = 0;
-  let timer = 0;
 
   const text = (name, value) => {
     for (const node of all(name)) if (node.textContent !== value) node.textContent = value;
@@ -170,6 +168,47 @@
     );
   }
 
+  const account = (row) => ({ text: row.login, href: start.account_url.replace("/0/", `/${row.account_id}/`) });
+
+  function attention(figures) {
+    for (const [name, waiting] of Object.entries(figures.waiting)) {
+      text(name, waiting === null ? "–" : whole.format(waiting));
+      const tile = root.querySelector(`[data-queue="${name}"]`);
+      if (tile) tile.classList.toggle("rtx-queue-waits", waiting > 0);
+    }
+    if (figures.near) {
+      rows(
+        "near",
+        figures.near.map((row) => [
+          account(row),
+          { text: `${row.level} %`, tone: Number(row.level) <= Number(row.call) ? "bad" : "warn" },
+          { text: `${row.call} %`, cls: "rtx-num" },
+          { text: `${row.stop_out} %`, cls: "rtx-num" },
+          { text: `${amount(row.equity)} ${row.currency}`, cls: "rtx-num" },
+        ]),
+      );
+    }
+    if (figures.movers) {
+      const { winners, losers } = figures.movers;
+      const moved = (row) => ({ text: `${amount(row.moved)} ${row.currency}`, cls: `rtx-num ${sign(Number(row.moved))}` });
+      const pair = (row) => (row ? [account(row), moved(row)] : [{ text: "" }, { text: "" }]);
+      const longest = Math.max(winners.length, losers.length);
+      rows("movers", Array.from({ length: longest }, (_, index) => [...pair(winners[index]), ...pair(losers[index])]));
+    }
+    if (figures.currencies) {
+      rows(
+        "currencies",
+        figures.currencies.slice(0, 8).map((row) => [
+          { text: row.currency, cls: "rtx-strong" },
+          { text: compact.format(Number(row.long)), cls: "rtx-num" },
+          { text: compact.format(Number(row.short)), cls: "rtx-num" },
+          { text: compact.format(Number(row.net)), cls: `rtx-num ${sign(Number(row.net))}` },
+          { text: row.net_shown === null ? "–" : whole.format(Number(row.net_shown)), cls: "rtx-num" },
+        ]),
+      );
+    }
+  }
+
   function state(value, yes, no) {
     if (value === null || value === undefined) return { text: "unknown", tone: "muted" };
     return value ? { text: yes, tone: "good" } : { text: no, tone: "bad" };
@@ -206,6 +245,7 @@
     house(figures);
     orders(figures);
     processes(figures);
+    attention(figures);
   }
 
   function connection(ok, words) {
@@ -214,34 +254,10 @@
     node.querySelector("b").textContent = words;
   }
 
-  async function ask() {
-    try {
-      const answer = await fetch(start.live_url, { headers: { Accept: "application/json" }, redirect: "manual" });
-      if (answer.type === "opaqueredirect") {
-        window.location.reload(); // the session ended: the sign-in page comes
-        return;
-      }
-      if (!answer.ok) throw new Error(`status ${answer.status}`);
-      show(await answer.json());
-      failures = 0;
-      connection(true, "live");
-    } catch (error) {
-      failures += 1;
-      connection(false, failures < 3 ? "reconnecting" : "no answer, trying again");
-    }
-    plan();
-  }
-
-  function plan() {
-    clearTimeout(timer);
-    if (!document.hidden) timer = setTimeout(ask, Math.min(start.every_ms * 2 ** Math.min(failures, 4), 15_000));
-  }
-
-  document.addEventListener("visibilitychange", plan);
   new MutationObserver(() => requestAnimationFrame(() => show(latest))).observe(document.documentElement, {
     attributes: true,
     attributeFilter: ["class"],
   });
   show(start.figures);
-  plan();
+  RtxLive.start({ ...start, csrf: root.dataset.csrf, show, connection });
 })();

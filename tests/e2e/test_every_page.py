@@ -29,6 +29,7 @@ LISTS = (
     "axes/accessattempt",
     "axes/accessfailurelog",
     "axes/accesslog",
+    "console/savedfilter",
     "django_celery_beat/clockedschedule",
     "django_celery_beat/crontabschedule",
     "django_celery_beat/intervalschedule",

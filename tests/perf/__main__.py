@@ -17,6 +17,7 @@ from dataclasses import asdict
 
 from rtx.local.home import REPOSITORY
 from tests.perf import (
+    admin_lists,
     audit_verify,
     crash,
     fanout,
@@ -60,6 +61,7 @@ def scenarios() -> list[Scenario]:
         ("stop-out of one account", stop_out.NAMES, stop_out.run),
         ("quotes to 500 sockets", ("fanout_per_s", "fanout_vs_group_send"), quotes),
         ("what-if on 100,000 accounts", what_if.NAMES, what_if.run),  # a house without journal
+        ("every list page of the admin", admin_lists.NAMES, admin_lists.run),
         (
             "sealing and verifying a million entries",
             audit_verify.NAMES,

@@ -5,42 +5,41 @@ lockout page.
 `show_dashboard`, `price_mark` and `locked_out` are named by dotted path in the settings.
 """
 
-from dataclasses import asdict
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.views import PasswordChangeView
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.views.decorators.http import require_POST
 
 from apps.accounts.forms import OwnPasswordForm
 from apps.accounts.services import staff_sessions
-from apps.console import selectors
-from apps.console.adapters.processes import probe
-from apps.console.admin import seals
+from apps.console.admin import saved_filters, seals, search
+from apps.console.services import live as live_figures
 from apps.market.services.board import board
 from apps.risk.admin import pages as risk_pages
-from rtx.kernel.admin import reachable_groups
+from rtx.kernel.errors import Unavailable
 from rtx.kernel.recent_login import passive
 
-RIGHTS = {
-    "accounts": "accounts.view_tradingaccount",
-    "exposure": "trading.view_position",
-    "house": "accounts.view_ledgerline",
-    "orders": "trading.view_order",
-}
 LIVE_EVERY_MS = 1000
+QUEUES = {
+    "approvals": ("wait for a second person", "audit_approval"),
+    "reviews": ("clients to be verified", "accounts_kycreview"),
+    "requests": ("fund requests", "funds_fundoperation"),
+}
+WAITING = {"audit_approval": "?status__exact=pending"}
 
 
 def figures(request: HttpRequest) -> dict[str, Any]:
     """Return the dashboard's figures as far as this person may see them."""
     user: Any = request.user
-    may = frozenset(part for part, right in RIGHTS.items() if user.has_perm(right))
-    shown = selectors.dashboard(reach=reachable_groups(user), may=may)
-    return {**shown, "processes": asdict(probe.latest())}
+    return live_figures.figures(live_figures.view_of(user))
 
 
 def price_mark(request: HttpRequest) -> list[str] | None:
@@ -58,16 +57,43 @@ def live(request: HttpRequest) -> HttpResponse:
     return response
 
 
+@passive
+@require_POST
+def live_ticket(request: HttpRequest) -> HttpResponse:
+    """Answer with a ticket for one socket of the dashboard."""
+    key = request.session.session_key or ""
+    try:
+        ticket = live_figures.issue(session_key=key, ip=request.META.get("REMOTE_ADDR", ""))
+    except Unavailable:
+        return JsonResponse({"ticket": None}, status=HTTPStatus.SERVICE_UNAVAILABLE)
+    response = JsonResponse({"ticket": ticket})
+    response["Cache-Control"] = "no-store"
+    return response
+
+
 def show_dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Give the index page its first figures and where to ask for the next."""
     context["dashboard"] = {
         "figures": figures(request),
         "every_ms": LIVE_EVERY_MS,
         "live_url": reverse("admin:live"),
+        "ticket_url": reverse("admin:live_ticket"),
+        "socket_url": settings.STREAM_URL,
         "account_url": reverse("admin:accounts_tradingaccount_change", args=[0]),
         "order_url": reverse("admin:trading_order_change", args=[0]),
     }
+    context["dashboard_queues"] = list(_queues(request))
     return context
+
+
+def _queues(request: HttpRequest) -> Iterator[dict[str, str]]:
+    """Yield what waits, as far as this person may see it."""
+    user: Any = request.user
+    for name, (label, page) in QUEUES.items():
+        app, _underscore, model = page.partition("_")
+        if user.has_perm(live_figures.RIGHTS[name]) and apps.get_model(app, model) in admin.site._registry:
+            url = reverse(f"admin:{page}_changelist") + WAITING.get(page, "")
+            yield {"name": name, "label": label, "url": url}
 
 
 def own_password(request: HttpRequest) -> HttpResponseBase:
@@ -100,7 +126,11 @@ def extra_urls() -> list[URLPattern]:
     """Return the routes that come before Django's own."""
     view = admin.site.admin_view
     return [
+        path("find/", view(search.find), name="find"),
+        path("saved-filters/keep/", view(saved_filters.keep), name="saved_filter_keep"),
+        path("saved-filters/<int:filter_id>/drop/", view(saved_filters.drop), name="saved_filter_drop"),
         path("live/", view(live), name="live"),
+        path("live/ticket/", view(live_ticket), name="live_ticket"),
         path("password_change/", view(own_password, cacheable=True), name="password_change"),
         *risk_pages.urls(),
         *seals.urls(),

@@ -152,6 +152,11 @@ def symbol_rows(sums: Iterable[Held], *, symbols: dict[str, SymbolSpec], rates: 
     return sorted(rows, key=lambda row: abs(Decimal(row["notional"] or 0)), reverse=True)
 
 
+def currency_rows(sums: Iterable[Held], *, symbols: dict[str, SymbolSpec], rates: Rates) -> list[Payload]:
+    """Return the clients' net exposure per currency, largest first."""
+    return _currencies(exposure(sums, symbols=symbols, rates=rates).currencies)
+
+
 def _currencies(lines: dict[str, CurrencyLine]) -> list[Payload]:
     rows = [
         {

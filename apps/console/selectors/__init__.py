@@ -1,0 +1,1 @@
+"""What the console reads: the dashboard's figures, what waits, what a search finds."""
