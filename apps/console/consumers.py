@@ -63,7 +63,8 @@ class DashboardSocket:
         if (await receive())["type"] != "websocket.connect":
             return
         await send({"type": "websocket.accept"})
-        code, reason = CloseCode.NOT_ALLOWED, "not allowed"
+        code: CloseCode | None = CloseCode.NOT_ALLOWED
+        reason = "not allowed"
         if origin_is_allowed(scope):
             code, reason = await self._admit(scope, receive, send)
         if code is not None:
