@@ -11,7 +11,9 @@ class AuditConfig(AppConfig):
     label = "audit"
 
     def ready(self) -> None:
-        """Connect the receivers."""
+        """Connect the receivers; show how the seals stand on the metrics page."""
         from apps.audit import receivers
+        from apps.audit.services import audit_metrics
 
+        audit_metrics.register()
         post_migrate.connect(receivers.keep_triggers, sender=self)

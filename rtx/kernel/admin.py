@@ -354,8 +354,14 @@ class ReadOnlyTabularInline(TabularInline):
 
 
 def _is_allowed(action: Any, request: HttpRequest) -> bool:
+    """
+    Tell whether the staff member has the right that an action declares. One that declares none is nobody's;
+    `permissions=` of Django's or unfold's own decorator were asked before.
+    """
     permission = getattr(action, "operator_permission", None)
-    return permission is None or bool(request.user.has_perm(permission))
+    if permission is None:
+        return bool(getattr(action, "allowed_permissions", ()))
+    return bool(request.user.has_perm(permission))
 
 
 def _refusal_text(error: Exception) -> str:

@@ -214,6 +214,17 @@
     return value ? { text: yes, tone: "good" } : { text: no, tone: "bad" };
   }
 
+  function seals(found) {
+    const check = found.check === "" ? "never verified" : `last check: ${found.check}, ${age(found.check_age_s * 1000)} ago`;
+    const isBad = found.is_slow || found.check === "tampered" || found.check === "failed";
+    const said = found.is_slow ? "late" : isBad ? found.check : "sealing";
+    return [
+      { text: "seals of the logs", cls: "rtx-strong" },
+      { text: said, tone: isBad ? "bad" : "good" },
+      { text: `${age(found.lag_s * 1000)} behind, ${found.waiting} waiting; ${check}` },
+    ];
+  }
+
   function processes(figures) {
     const found = figures.processes;
     const list = figures.leases.map((lease) => [
@@ -228,6 +239,7 @@
       { text: found.queued === null ? "–" : `${found.workers ?? 0} answering, ${found.queued} tasks waiting` },
     ]);
     list.push([{ text: "Redis", cls: "rtx-strong" }, state(found.redis, "answers", "away"), { text: "quotes, caches, task queue" }]);
+    list.push(seals(figures.seals));
     rows("processes", list);
   }
 

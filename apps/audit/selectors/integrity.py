@@ -17,6 +17,28 @@ def state() -> dict[str, Any]:
     return {"heads": heads, "check": None if last is None else check(last)}
 
 
+def last_result() -> tuple[str, float | None]:
+    """Return what the newest check that ended came to, and how many seconds ago; none yet: nothing."""
+    last = IntegrityCheck.objects.exclude(status=IntegrityCheck.Status.RUNNING).order_by("-id").first()
+    if last is None or last.finished_at is None:
+        return "", None
+    return last.status, (clock.now() - last.finished_at).total_seconds()
+
+
+def health() -> dict[str, Any]:
+    """Return how the seals stand in one line: the longest wait, whether it is too long, the last result."""
+    heads = checkpoints.heads()
+    lag_s = max((head.lag_s for head in heads), default=0.0)
+    status, age_s = last_result()
+    return {
+        "lag_s": round(lag_s, 1),
+        "is_slow": lag_s > SLOW_S,
+        "waiting": sum(head.unsealed for head in heads),
+        "check": status,
+        "check_age_s": None if age_s is None else round(age_s),
+    }
+
+
 def check(row: IntegrityCheck) -> dict[str, Any]:
     """Return a check as it is answered."""
     return {

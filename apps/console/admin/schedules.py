@@ -1,4 +1,7 @@
-"""Pages of the task schedules (celery-beat), in the look of all others."""
+"""
+Pages of the task schedules (celery-beat), in the look of all others. Tasks are switched and run through
+logged operator actions; those that are guarded (see the service) are altered by super administrators alone.
+"""
 
 from typing import Any
 
@@ -16,10 +19,14 @@ from django_celery_beat.models import (
     SolarSchedule,
 )
 from unfold.contrib.filters.admin import BooleanRadioFilter
+from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from apps.console.services import schedules
 from rtx.kernel.admin import ConfiguredModelAdmin, ReadOnlyTabularInline
+from rtx.kernel.admin_actions import Operation, operator_action
 
+CHANGE = "django_celery_beat.change_periodictask"
 SCHEDULES = (ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule)
 for model in SCHEDULES:
     admin.site.unregister(model)
@@ -86,16 +93,60 @@ class PeriodicTaskAdmin(BasePeriodicTaskAdmin, ConfiguredModelAdmin):
         ),
     ]
     readonly_fields = ["last_run_at"]
+    actions = ["enable_tasks", "disable_tasks", "run_tasks"]  # not celery-beat's own: anybody may call those
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Offer to switch and run tasks to whoever may change them; celery-beat offers it to every reader."""
-        return super().get_actions(request) if self.has_change_permission(request) else {}
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Leave guarded tasks to super administrators."""
+        return bool(super().has_change_permission(request, obj)) and _may_alter(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Leave guarded tasks to super administrators."""
+        return bool(super().has_delete_permission(request, obj)) and _may_alter(request, obj)
+
+    @operator_action("Enable", permission=CHANGE, variant=ActionVariant.DEFAULT)
+    def enable_tasks(self, task: PeriodicTask, operation: Operation) -> str:
+        """Let a task run by its schedule."""
+        schedules.enable(task=task)
+        return "enabled"
+
+    @operator_action(
+        "Disable",
+        permission=CHANGE,
+        needs_recent_login=True,
+        warning="What is disabled does not run any more, until somebody enables it.",
+    )
+    def disable_tasks(self, task: PeriodicTask, operation: Operation) -> str:
+        """Stop a task."""
+        schedules.disable(task=task, actor=operation.actor)
+        return "disabled"
+
+    @operator_action("Run now", permission=CHANGE, variant=ActionVariant.DEFAULT)
+    def run_tasks(self, task: PeriodicTask, operation: Operation) -> str:
+        """Give a task to the workers once."""
+        schedules.run_now(task=task)
+        return "given to the workers"
+
+
+def _may_alter(request: HttpRequest, row: Any) -> bool:
+    """Tell whether somebody may change this task or schedule, as far as it is guarded."""
+    if row is None or request.user.is_superuser:
+        return True
+    is_guarded = schedules.is_guarded if isinstance(row, PeriodicTask) else schedules.is_guarded_schedule
+    return not is_guarded(row)
 
 
 class ScheduleAdmin(ConfiguredModelAdmin):
     """Base of the kinds of schedules."""
 
     inlines = [TasksInline]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Leave schedules of guarded tasks to super administrators."""
+        return bool(super().has_change_permission(request, obj)) and _may_alter(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Leave schedules of guarded tasks to super administrators: the tasks go with them."""
+        return bool(super().has_delete_permission(request, obj)) and _may_alter(request, obj)
 
 
 @admin.register(IntervalSchedule)

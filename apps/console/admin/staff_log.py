@@ -139,7 +139,7 @@ class StaffActionAdmin(ReadOnlyModelAdmin):
             return condition
         return condition | Q(command_id=known) | Q(approval_id=known)
 
-    @admin.action(description="Export as CSV")
+    @admin.action(description="Export as CSV", permissions=["view"])
     def export_csv(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
         """Write the chosen entries as a sheet that is safe to open; that it was done is logged too."""
         if not request.user.has_perm("audit.view_staffaction"):

@@ -14,6 +14,7 @@ from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import TruncHour
 
 from apps.accounts.models import LedgerLine, TradingAccount
+from apps.audit.selectors import integrity
 from apps.console.selectors import attention
 from apps.groups.selectors import TermsBook, terms_book
 from apps.market.models import EngineLease, FeedStatus
@@ -194,6 +195,7 @@ def dashboard(*, reach: Reach, may: frozenset[str]) -> Payload:
         "simulated": any(row["simulated"] for row in quotes),
         "quotes": quotes,
         "leases": kept.get("leases", 1, lambda: leases(now=now)),
+        "seals": kept.get("seals", 5, integrity.health),
         "accounts": None,
         "exposure": None,
         "house": None,
