@@ -5,6 +5,7 @@ database.
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -141,6 +142,13 @@ def audit_key_is_valid() -> list[CheckMessage]:
     return []
 
 
+def checkpoints_leave_the_house() -> list[CheckMessage]:
+    """E021: whoever owns database and key can rewrite the logs unless checkpoints lie outside."""
+    if not settings.AUDIT_EXPORT_DIR or not Path(settings.AUDIT_EXPORT_DIR).is_absolute():
+        return [Error("RTX_AUDIT_EXPORT_DIR must name a mounted folder outside the database.", id="rtx.E021")]
+    return []
+
+
 def second_factors_are_strict() -> list[CheckMessage]:
     """E015: a passkey must be bound to our name, a code must run out, and a session must end."""
     if (
@@ -175,6 +183,7 @@ CHECKS = (
     passwords_are_hashed_slowly,
     second_factors_are_strict,
     audit_key_is_valid,
+    checkpoints_leave_the_house,
 )
 
 

@@ -6,7 +6,7 @@ from celery import shared_task
 from django.db import transaction
 
 from apps.audit.models import IntegrityCheck
-from apps.audit.services import actions, approvals, checking, exporting, sealing
+from apps.audit.services import actions, approvals, checking, standing
 from rtx.kernel.actor import Actor
 
 
@@ -19,10 +19,7 @@ def expire_approvals() -> None:
 @shared_task(acks_late=True, ignore_result=True)
 def seal() -> None:
     """Seal what settled in every log, then take new checkpoints out of the house."""
-    sealing.seal_all()
-    folder = exporting.folder()
-    if folder is not None:
-        exporting.export_new(folder)
+    standing.carry_out()
 
 
 @shared_task(acks_late=True, ignore_result=True)

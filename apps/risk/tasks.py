@@ -3,7 +3,14 @@
 import structlog
 from celery import shared_task
 
-from apps.risk.services import control_absence, correlations, monitor_absence, sweep, value_at_risk
+from apps.risk.services import (
+    control_absence,
+    correlations,
+    monitor_absence,
+    seal_watch,
+    sweep,
+    value_at_risk,
+)
 from rtx.kernel import clock
 
 log = structlog.get_logger(__name__)
@@ -51,3 +58,9 @@ def watch_monitor() -> None:
     """Alarm when the margin monitor is silent, or nobody watches breakers."""
     monitor_absence.look()
     control_absence.look()
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def watch_seals() -> None:
+    """Alarm when the audit's logs are not sealed, not given out or not what was sealed."""
+    seal_watch.look()

@@ -311,6 +311,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour=0, minute=40),
     },
     "risk-watch-monitor": {"task": "apps.risk.tasks.watch_monitor", "schedule": 5.0},
+    "risk-watch-seals": {
+        "task": "apps.risk.tasks.watch_seals",
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
 }
 
 # Where staff actions are written, what carries out an approval (by kind): the upper app implements.

@@ -24,12 +24,27 @@
             cell(row, head.log.replaceAll("_", " "), "rtx-strong");
             cell(row, number(head.tree_size), "r rtx-num");
             cell(row, number(head.number), "r rtx-num");
+            const isBehind = head.outside_number !== null && head.outside_number !== head.number;
+            cell(
+                row,
+                head.outside_number === null ? "–" : number(head.outside_number),
+                `r rtx-num${isBehind || head.outside_problem ? " rtx-loss" : ""}`,
+            ).title = head.outside_root;
             cell(row, number(head.unsealed), "r rtx-num");
             cell(row, head.unsealed ? `${head.lag_s.toFixed(0)} s` : "–", `r rtx-num${head.is_slow ? " rtx-loss" : ""}`);
             cell(row, time(head.signed_at), "rtx-time rtx-wide");
             cell(row, head.key_id || "–", "rtx-wide");
             cell(row, head.root ? `${head.root.slice(0, 16)}…` : "–", "rtx-wide rtx-num").title = head.root;
         }
+    }
+
+    function showProblems(heads) {
+        const lines = heads.flatMap((head) => [head.problem, head.outside_problem].filter(Boolean).map((text) => {
+            const item = document.createElement("li");
+            item.textContent = `${head.log.replaceAll("_", " ")}: ${text}`;
+            return item;
+        }));
+        part("problems").replaceChildren(...lines);
     }
 
     function resultOf(check) {
@@ -69,6 +84,7 @@
 
     function show(state) {
         showHeads(state.heads);
+        showProblems(state.heads);
         showCheck(state.check);
         const runs = Boolean(state.check && state.check.status === "running");
         if (ran && !runs) window.location.reload();

@@ -8,10 +8,13 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from apps.audit.domain.checkpoints import Malformed, Sealed, from_file, to_file
+from apps.audit.domain.checkpoints import Body, Malformed, Sealed, body_of, from_file, to_file
 
 SUFFIX = ".checkpoint"
 PER_FOLDER = 10_000
+HEAD_BYTES = 4096  # more than a signed text has
+
+_known: dict[tuple[Path, str], int] = {}  # the newest of each log that this process has seen
 
 
 class AlreadyDifferent(Exception):
@@ -51,7 +54,34 @@ def write(folder: Path, sealed: Sealed) -> bool:
 
 
 def newest(folder: Path, log: str) -> int:
-    """Return the highest number of a log that is there; 0: none."""
+    """
+    Return the highest number of a log that is there; 0: none.
+
+    Goes on from the one that was newest at the last call: folders are listed once, and when it is gone.
+    """
+    known = _known.get((folder, log), 0)
+    number = known if known and path_of(folder, log, known).exists() else _listed(folder, log)
+    while path_of(folder, log, number + 1).exists():
+        number += 1
+    _known[folder, log] = number
+    return number
+
+
+def head(folder: Path, log: str) -> Body | None:
+    """
+    Return what the newest checkpoint of a log says; None: there is none.
+
+    :raises Malformed: the file is no checkpoint.
+    """
+    number = newest(folder, log)
+    if not number:
+        return None
+    path = path_of(folder, log, number)
+    with path.open("rb") as file:
+        return body_of(file.read(HEAD_BYTES).partition(b"\n\n")[0], source=path.name)
+
+
+def _listed(folder: Path, log: str) -> int:
     for part in sorted((path for path in (folder / log).glob("[0-9]*") if path.is_dir()), reverse=True):
         numbers = [_number(path) for path in part.glob(f"{log}-*{SUFFIX}")]
         if numbers:

@@ -120,6 +120,21 @@ def from_file(content: bytes, *, source: str) -> Sealed:
         raise Malformed(f"{source} is no checkpoint of this form") from error
 
 
+def body_of(told: bytes, *, source: str) -> Body:
+    """
+    Read the signed text alone: what stands before the first blank line of a file.
+
+    :raises Malformed: it is no such text.
+    """
+    try:
+        title, *lines = told.decode("ascii").strip("\n").split("\n")
+        if title != TITLE:
+            raise Malformed(f"{source} is no checkpoint of this form")
+        return _body(dict(line.split(" ", 1) for line in lines))
+    except (ValueError, KeyError, TypeError) as error:
+        raise Malformed(f"{source} is no checkpoint of this form") from error
+
+
 def _body(given: dict[str, str]) -> Body:
     if list(given) != [one.name for one in fields(Body)]:
         raise Malformed("other names than a checkpoint has")

@@ -3,6 +3,6 @@
 from apps.audit.models.actions import StaffAction
 from apps.audit.models.approvals import Approval
 from apps.audit.models.requests import StaffRequest
-from apps.audit.models.sealing import Checkpoint, IntegrityCheck
+from apps.audit.models.sealing import Checkpoint, IntegrityCheck, SealStatus
 
-__all__ = ["Approval", "Checkpoint", "IntegrityCheck", "StaffAction", "StaffRequest"]
+__all__ = ["Approval", "Checkpoint", "IntegrityCheck", "SealStatus", "StaffAction", "StaffRequest"]

@@ -66,6 +66,25 @@ class Checkpoint(models.Model):
         return Sealed(body=self.body, signature=bytes(self.signature), records=bytes(self.records))
 
 
+class SealStatus(models.Model):
+    """How the last sealing of a log went, and how far the storage outside is; written at every sealing."""
+
+    log = models.CharField(max_length=32, primary_key=True)
+    at = models.DateTimeField(help_text="When it was tried last.")
+    problem = models.CharField(max_length=400, blank=True, help_text="Why it is not sealed; empty: it is.")
+    outside_number = models.BigIntegerField(default=0, help_text="The highest checkpoint outside.")
+    outside_root = models.CharField(max_length=64, blank=True)
+    outside_at = models.DateTimeField(null=True, help_text="When that was seen last.")
+    outside_problem = models.CharField(max_length=400, blank=True, help_text="Why nothing is given out.")
+
+    class Meta:
+        ordering = ["log"]
+        verbose_name_plural = "seal status"
+
+    def __str__(self) -> str:
+        return self.log
+
+
 class IntegrityCheck(models.Model):
     """One verification of the sealed logs: how far it is, and what it found."""
 

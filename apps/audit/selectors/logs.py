@@ -72,6 +72,25 @@ def count_unsealed(log: SealedLog, after: Place, *, most: int) -> tuple[int, flo
     return int(found), max(0.0, float(age))
 
 
+def next_transaction() -> int:
+    """Return the lowest transaction id that nothing visible can bear yet."""
+    statement = """
+        SELECT pg_snapshot_xmax(pg_current_snapshot())::text, pg_current_xact_id_if_assigned()::text
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        xmax, own = cursor.fetchone()
+    return max(int(xmax), 0 if own is None else int(own) + 1)
+
+
+def newest_transaction(log: SealedLog) -> int:
+    """Return the highest transaction id that an entry bears; 0: there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT xact::text AS found FROM {log.table} ORDER BY xact DESC LIMIT 1")  # noqa: S608
+        row = cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
 def entry_by_id(log: SealedLog, entry_id: int, *, form: int) -> Entry | None:
     """Return an entry as it stands now; None: it is gone."""
     statement = f"COPY ({_line_query(log, form)} WHERE id = %s) TO STDOUT"

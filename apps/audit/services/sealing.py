@@ -26,14 +26,14 @@ LOCK = 0x52545841
 
 
 class SealBroken(Exception):
-    """The last checkpoint does not prove itself; nothing may be added after it."""
+    """Nothing may be added: the last checkpoint proves nothing, or transactions count from the start."""
 
 
 def seal_all(*, chunk: int = CHUNK) -> dict[str, int]:
     """
     Seal what settled in every log, in chunks; return how many entries each log gained.
 
-    :raises SealBroken: a log's last checkpoint is not one of ours; the other logs were sealed.
+    :raises SealBroken: a log cannot be sealed; the other logs were.
     """
     gained: dict[str, int] = {}
     broken: list[str] = []
@@ -51,7 +51,7 @@ def seal(sealed_log: SealedLog, *, chunk: int = CHUNK) -> int:
     """
     Seal what settled in a log and return how many entries that was; 0 too while another process seals it.
 
-    :raises SealBroken: the log's last checkpoint is not one of ours.
+    :raises SealBroken: the last checkpoint is not one of ours, or the database counts transactions anew.
     """
     sealed, count = 0, chunk
     while count == chunk:
@@ -70,6 +70,7 @@ def _locked(name: str) -> bool:
 def _seal_chunk(sealed_log: SealedLog, chunk: int) -> int:
     before = checkpoints.latest(sealed_log.name)
     tree = _proven(before)
+    _require_later_transactions(sealed_log, before)
     read_at = clock.now()
     place = logs.START if before is None else before.body.last
     records = logs.records_between(sealed_log, place, form=len(sealed_log.forms), limit=chunk)
@@ -103,6 +104,22 @@ def _proven(before: Checkpoint | None) -> Tree:
         return checkpoints.tree_of(before)
     except ValueError as error:
         raise SealBroken(str(error)) from error
+
+
+def _require_later_transactions(sealed_log: SealedLog, before: Checkpoint | None) -> None:
+    """
+    Go on only where new entries come after the old ones.
+
+    :raises SealBroken: a restore made the database count its transactions from the start: what is written now
+        would stand among what is sealed.
+    """
+    newest = max(logs.newest_transaction(sealed_log), before.last_xact if before else 0)
+    upcoming = logs.next_transaction()
+    if newest >= upcoming:
+        raise SealBroken(
+            f"the database counts transactions from {upcoming}, but entries of {sealed_log.name} bear"
+            f" {newest}: it was restored from a dump and needs a new epoch (see Restoring in docs/audit.md)"
+        )
 
 
 def _append(

@@ -110,7 +110,11 @@ class ApprovalOut(Struct):
 
 
 class LogHeadOut(Struct):
-    """How far a log is sealed, and what waits. `is_slow`: entries have waited for more than a minute."""
+    """
+    How far a log is sealed, and what waits. `is_slow`: entries have waited for more than a minute.
+    `outside_number` and `outside_root` are the newest checkpoint outside the database, null and empty where
+    there is no storage; `problem` and `outside_problem` say why it is not sealed and not given out.
+    """
 
     log: str
     number: int
@@ -121,6 +125,11 @@ class LogHeadOut(Struct):
     unsealed: int
     lag_s: float
     is_slow: bool
+    tried_at: str
+    problem: str
+    outside_number: int | None
+    outside_root: str
+    outside_problem: str
 
 
 class VerifiedLogOut(Struct):

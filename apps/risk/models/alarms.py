@@ -19,6 +19,7 @@ class RiskAlarm(models.Model):
         NO_PRICE = "no_price", "Positions cannot be valued"
         BREAKER_OPEN = "breaker_open", "A circuit breaker opened"
         KILL_SWITCH = "kill_switch", "A kill switch was engaged"
+        LOG_INTEGRITY = "log_integrity", "The audit's seal is broken or late"
 
     class Severity(models.TextChoices):
         WARNING = "warning", "Warning"

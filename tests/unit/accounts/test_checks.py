@@ -35,6 +35,7 @@ SAFE: dict[str, Any] = {
     "RECENT_LOGIN_S": 600,
     "AUDIT_SIGNING_KEY": f"a1:{KEY}",
     "AUDIT_PUBLIC_KEYS": [],
+    "AUDIT_EXPORT_DIR": "/audit",
 }
 
 
@@ -92,6 +93,8 @@ def test_safe_settings_pass(monkeypatch: pytest.MonkeyPatch) -> None:
         ("E020", "AUDIT_SIGNING_KEY", "a1:not base64"),
         ("E020", "AUDIT_SIGNING_KEY", "dev:ZGV2LW9ubHkta2V5LWRldi1vbmx5LWtleS1kZXYtb24="),
         ("E020", "AUDIT_PUBLIC_KEYS", [f"a1:{KEY}"]),
+        ("E021", "AUDIT_EXPORT_DIR", ""),
+        ("E021", "AUDIT_EXPORT_DIR", "relative/folder"),
     ],
 )
 def test_an_unsafe_setting_is_refused(
