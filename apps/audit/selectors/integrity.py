@@ -35,16 +35,13 @@ def last_result() -> tuple[str, float | None]:
 
 
 def health() -> dict[str, Any]:
-    """
-    Return how the seals stand in one line: the longest wait, whether it is too long or sealing fails, the last
-    result.
-    """
+    """Return how the seals stand in a line: the longest wait, whether one is slow or fails, the last check."""
     heads = checkpoints.heads()
     lag_s = max((head.lag_s for head in heads), default=0.0)
     status, age_s = last_result()
     return {
         "lag_s": round(lag_s, 1),
-        "is_slow": any(one.subject != "check" for one in problems()),
+        "is_slow": bool(_seal_problems(heads)),
         "waiting": sum(head.unsealed for head in heads),
         "check": status,
         "check_age_s": None if age_s is None else round(age_s),
@@ -68,9 +65,16 @@ def subjects() -> list[str]:
 
 def problems() -> list[Problem]:
     """Return what is alarming: a seal that is broken, late or not given out, a check that failed."""
+    last = _check_problem()
+    return [*([last] if last else []), *_seal_problems(checkpoints.heads())]
+
+
+def _seal_problems(heads: list[checkpoints.Head]) -> list[Problem]:
     seen = {row.log: row for row in SealStatus.objects.all()}
-    found = [_check_problem(), *(_seal_problem(head, seen.get(head.log)) for head in checkpoints.heads())]
-    found += [_outside_problem(row) for row in seen.values()]
+    found = [
+        *(_seal_problem(head, seen.get(head.log)) for head in heads),
+        *map(_outside_problem, seen.values()),
+    ]
     return [one for one in found if one is not None]
 
 
