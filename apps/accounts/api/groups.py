@@ -104,7 +104,7 @@ class GroupView(StaffView):
                 self.staff.require(right)
 
         def act(change: TermsChange) -> TradingGroup:
-            row = TradingGroup.objects.get(pk=group.pk)
+            row = TradingGroup.objects.select_for_update().get(pk=group.pk)
             return groups.update(change, row, values=given.values(), symbols=given.terms())
 
         return Response(_once(self, request, given, act, group_id=group.pk))
@@ -129,7 +129,7 @@ class GroupView(StaffView):
         given = DeactivateIn.validated(request.data)
 
         def act(change: TermsChange) -> TradingGroup:
-            row = TradingGroup.objects.get(pk=group.pk)
+            row = TradingGroup.objects.select_for_update().get(pk=group.pk)
             groups.deactivate(change, row)
             return row
 
@@ -139,6 +139,7 @@ class GroupView(StaffView):
         found = TradingGroup.objects.filter(pk=group_id).first()
         if found is None or not self.staff.reaches(found.pk):
             raise GroupNotFound("There is no such group.")
+        self.staff.touched.update(group_id=found.pk)
         return found
 
 

@@ -7,14 +7,18 @@ token opens nothing here.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import Any, ClassVar
 
+import msgspec
 from django.conf import settings
 from django.db.models import Model
 from drf_spectacular.utils import OpenApiParameter
-from rest_framework.permissions import BasePermission, IsAuthenticated
+from rest_framework.exceptions import APIException
+from rest_framework.permissions import SAFE_METHODS, BasePermission, IsAuthenticated
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.accounts.api.authentication import caller
@@ -26,10 +30,13 @@ from apps.groups.models import TradingGroup
 from rtx.kernel import clock, openapi
 from rtx.kernel.actor import Actor
 from rtx.kernel.admin import reachable_groups
-from rtx.kernel.errors import Forbidden, Invalid, NotAuthenticated, NotFound
+from rtx.kernel.errors import Forbidden, Invalid, NotAuthenticated, NotFound, RtxError
+from rtx.kernel.rest import as_rtx_error
 
 FORBIDDEN = openapi.error(403, "forbidden")
 KEY_MAX_CHARS = 48
+OPERATION_MAX = 80
+REFUSALS = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT})
 KEY = re.compile(r"^[\x21-\x22\x24-\x7e][\x21-\x7e]*\Z")
 REQUIRED_KEY = OpenApiParameter(
     "Idempotency-Key",
@@ -77,16 +84,23 @@ def key_of(request: Request) -> str:
     return given
 
 
+class GivenReason(msgspec.Struct):
+    """The one field of any body that the staff log keeps when a call is refused."""
+
+    reason: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Staff:
     """
     A member of staff who calls: `reach` are the ids of the trading groups they operate, None: all. `origin`
-    says who and from where, without a reason.
+    says who and from where, without a reason; `touched` are group and account of the call, once known.
     """
 
     user: User
     reach: Reach
     origin: Actor
+    touched: dict[str, int] = field(default_factory=dict, compare=False)
 
     def may(self, right: str) -> bool:
         """Tell whether they have a right such as `risk.view_liquidation`."""
@@ -122,6 +136,7 @@ class Staff:
         found = TradingAccount.objects.select_related("group").filter(login=login).first()
         if found is None or not self.reaches(found.group_id):
             raise AccountNotFound
+        self.touched.update(account_id=found.pk, group_id=found.group_id)
         return found
 
     def group(self, name: str) -> TradingGroup:
@@ -133,6 +148,7 @@ class Staff:
         found = TradingGroup.objects.filter(name=name).first()
         if found is None or not self.reaches(found.pk):
             raise GroupNotFound(f"There is no group {name[:40]}.")
+        self.touched.update(group_id=found.pk)
         return found
 
 
@@ -150,16 +166,49 @@ class IsStaff(BasePermission):
         return True
 
 
+def _reason_of(request: Request) -> str:
+    """Return the reason that the body gives; empty: none, or it is no such body."""
+    try:
+        return msgspec.json.decode(request.data, type=GivenReason).reason
+    except (msgspec.DecodeError, TypeError, APIException, RtxError):
+        return ""
+
+
 class StaffView(APIView):
     """
     Base of the calls for staff. `rights` names the right of each method that is checked at once; the methods
     in `fresh` move money or positions and need a sign-in of the last `RECENT_LOGIN_S` seconds.
+
+    What a member of staff was not allowed or not able to do is in the staff log, as when a page refuses.
     """
 
     permission_classes = (IsAuthenticated, IsStaff)
     rights: ClassVar[dict[str, str]] = {}
     fresh: ClassVar[frozenset[str] | set[str]] = frozenset()
     staff: Staff
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Answer what went wrong, and log a write that was refused."""
+        answer = super().handle_exception(exc)
+        error = as_rtx_error(exc)
+        is_write = self.request.method not in SAFE_METHODS
+        if is_write and error is not None and error.status in REFUSALS and not error.is_logged:
+            self._log_refusal(error)
+        return answer
+
+    def _log_refusal(self, error: RtxError) -> None:
+        staff: Staff | None = getattr(self, "staff", None)
+        if staff is None:  # nobody has proved to be staff
+            return
+        ids = {name: str(value) for name, value in self.kwargs.items()}
+        actions.record_refusal(
+            actor=staff.acting(_reason_of(self.request)),
+            operation=f"rest.{str(self.request.method).lower()}.{type(self).__name__}"[:OPERATION_MAX],
+            detail=f"{error.code}: {error.detail}",
+            target_label=self.request.path,
+            after=ids,
+            **staff.touched,
+        )
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """

@@ -35,7 +35,7 @@ def last_result() -> tuple[str, float | None]:
 
 
 def health() -> dict[str, Any]:
-    """Return how the seals stand in a line: the longest wait, whether one is slow or fails, the last check."""
+    """Return how the seals stand in a line: longest wait, whether one is slow or fails, the last check."""
     heads = checkpoints.heads()
     lag_s = max((head.lag_s for head in heads), default=0.0)
     status, age_s = last_result()

@@ -241,3 +241,32 @@ def test_traders_are_told_without_their_address(house: House, call: Caller, mana
 
     assert {row["email"] for row in rows} == {"manager@example.com", None}
     assert [row["client"] for row in rows if row["role"] == "trader"] == [str(house.anna.client_id)]
+
+
+def test_a_refused_write_is_in_the_staff_log(house: House, call: Caller) -> None:
+    dealer = staff("bare2@example.com", role=User.Role.DEALER, groups=(house.usd,))
+
+    refused = Caller(dealer)("POST", f"client/{house.anna.client_id}/reveal", REASON)
+
+    assert refused.status_code == 403
+    entry = StaffAction.objects.get(outcome="refused")
+    assert (entry.user_id, entry.reason) == (dealer.pk, "ticket 4711")
+    assert entry.operation.startswith("rest.post.")
+    assert entry.detail.startswith("forbidden: This needs the right")
+    assert entry.target_label == f"/api/admin/client/{house.anna.client_id}/reveal"
+
+
+def test_a_conflict_is_in_the_staff_log_and_noise_is_not(house: House, call: Caller) -> None:
+    body = {"email": "ida@example.com", "first_name": "Ida", "last_name": "Lund", "group": "usd", **REASON}
+    call("POST", "client/create", body, key="new-1")
+    call("GET", f"client/{house.bruno.client_id}")  # 404
+    call("POST", "client/create", {}, key="new-9")  # 400
+    call("POST", f"client/{house.bruno.client_id}/reveal", REASON)  # 404
+    assert not StaffAction.objects.filter(outcome="refused").exists()
+
+    answer = call("POST", "client/create", {**body, "last_name": "Holm"}, key="new-1")
+
+    assert answer.status_code == 409
+    entry = StaffAction.objects.get(outcome="refused")
+    assert entry.detail.startswith("idempotency_key_reused: ")
+    assert "Holm" not in f"{entry.after}{entry.detail}{entry.target_label}"

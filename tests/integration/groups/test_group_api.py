@@ -74,6 +74,7 @@ def test_a_group_is_made_once_per_key_and_reached_by_its_maker(
         "groups.add_tradinggroup",
         "groups.add_groupsymbol",
         "groups.change_tradinggroup",
+        "rest.post.NewGroupView",  # the key that was used again
     }
 
 
