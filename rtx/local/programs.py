@@ -17,7 +17,12 @@ from rtx.local.ports import LOOPBACK
 from rtx.local.process import Process, Ready
 
 # In the order of starting. They stop in the opposite order.
-NAMES = ("web", "stream", "engine", "worker", "beat")
+NAMES = ("web", "stream", "engine", "prompt", "worker", "beat")
+
+# What must never wait (seals, sweeps, rollover) has workers of its own: an import or a check of all seals
+# keeps only the others busy.
+PROMPT_QUEUES = "audit,risk,trading"
+QUEUES = "default,market,crm"
 
 WEBSOCKET_FRAME_MAX_BYTES = 65_536
 
@@ -70,9 +75,7 @@ def says(pattern: str) -> Ready:
     return check
 
 
-def programs(
-    *, web_port: int, stream_port: int, folder: Path, queues: str, sizes: Sizes
-) -> dict[str, Program]:
+def programs(*, web_port: int, stream_port: int, folder: Path, sizes: Sizes) -> dict[str, Program]:
     """Describe every process of RTX for these ports; `folder` takes the files that beat keeps."""
     python = [sys.executable, "-m"]
     all_of_them = [
@@ -108,15 +111,8 @@ def programs(
             command=[sys.executable, "manage.py", "run_engine"],
             ready=says(r"(?i)engine ready"),
         ),
-        Program(
-            name="worker",
-            command=[
-                *python,
-                *("celery", "-A", "rtx", "worker", "--loglevel", "INFO", "--queues", queues),
-                *("--concurrency", str(sizes.task_workers), "--without-gossip", "--without-mingle"),
-            ],
-            ready=says(r"celery@\S+ ready"),
-        ),
+        _worker("prompt", queues=PROMPT_QUEUES, sizes=sizes),
+        _worker("worker", queues=QUEUES, sizes=sizes),
         Program(
             name="beat",
             command=[
@@ -128,3 +124,15 @@ def programs(
         ),
     ]
     return {program.name: program for program in all_of_them}
+
+
+def _worker(name: str, *, queues: str, sizes: Sizes) -> Program:
+    return Program(
+        name=name,
+        command=[
+            *(sys.executable, "-m", "celery", "-A", "rtx", "worker", "--hostname", f"{name}@%h"),
+            *("--loglevel", "INFO", "--queues", queues, "--concurrency", str(sizes.task_workers)),
+            *("--without-gossip", "--without-mingle"),
+        ],
+        ready=says(rf"{name}@\S+ ready"),
+    )

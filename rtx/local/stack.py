@@ -35,8 +35,6 @@ from rtx.local.process import Process, describe_exit
 from rtx.local.programs import NAMES, Sizes, programs
 from rtx.local.redis import Redis
 
-QUEUES = "default,audit,market,trading,risk,crm"
-
 Server = TypeVar("Server")
 
 
@@ -277,7 +275,6 @@ class Stack:
             web_port=self.web_port,
             stream_port=self.stream_port,
             folder=self.home.path,
-            queues=QUEUES,
             sizes=self.sizes,
         )
         chosen = [known[name] for name in names or NAMES]

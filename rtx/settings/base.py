@@ -5,11 +5,12 @@ Settings shared by every environment. Secrets and addresses come from the enviro
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from celery.schedules import crontab
-
 from rtx.env import BASE_DIR, env
 from rtx.kernel import logs
 from rtx.settings.admin import UNFOLD as UNFOLD
+from rtx.settings.tasks import CELERY_BEAT_SCHEDULE as CELERY_BEAT_SCHEDULE
+from rtx.settings.tasks import CELERY_TASK_QUEUES_NAMES as CELERY_TASK_QUEUES_NAMES
+from rtx.settings.tasks import CELERY_TASK_ROUTES as CELERY_TASK_ROUTES
 from rtx.settings.wiring import ACCOUNT_TABS as ACCOUNT_TABS
 from rtx.settings.wiring import CLOSING_CHECKS as CLOSING_CHECKS
 from rtx.settings.wiring import ENGINE_SERVICES as ENGINE_SERVICES
@@ -275,48 +276,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "health_check_int
 CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {"visibility_timeout": 3600}
 CELERY_VISIBILITY_TIMEOUT = 3600
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ROUTES = {
-    "apps.audit.tasks.*": {"queue": "audit"},
-    "apps.market.tasks.*": {"queue": "market"},
-    "apps.trading.tasks.*": {"queue": "trading"},
-    "apps.risk.tasks.*": {"queue": "risk"},
-    "apps.crm.tasks.*": {"queue": "crm"},
-}
-CELERY_TASK_QUEUES_NAMES = ["default", "audit", "market", "trading", "risk", "crm"]
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"  # editable in the admin
-# What runs daily or less runs at a time of day: an interval would begin anew with each restart of beat.
-CELERY_BEAT_SCHEDULE = {
-    "audit-expire-approvals": {"task": "apps.audit.tasks.expire_approvals", "schedule": 30.0},
-    "audit-seal": {"task": "apps.audit.tasks.seal", "schedule": 3.0, "options": {"expires": 3}},
-    "audit-verify": {"task": "apps.audit.tasks.verify", "schedule": crontab(hour=1, minute=30)},
-    "market-build-candles": {"task": "apps.market.tasks.build_candles", "schedule": 30.0},
-    "market-partitions": {"task": "apps.market.tasks.maintain_tick_partitions", "schedule": 3600.0},
-    "market-sync-holidays": {
-        "task": "apps.market.tasks.sync_holidays",
-        "schedule": crontab(hour=3, minute=10, day_of_week=6),
-    },
-    "trading-rollover": {"task": "apps.trading.tasks.roll_over", "schedule": 60.0},
-    "accounts-purge-tokens": {"task": "apps.accounts.tasks.purge_expired_tokens", "schedule": 3600.0},
-    "accounts-tidy-access": {"task": "apps.accounts.tasks.tidy_staff_access", "schedule": 60.0},
-    "accounts-imports": {"task": "apps.accounts.tasks.carry_out_imports", "schedule": 60.0},
-    "accounts-expire-kyc": {"task": "apps.accounts.tasks.expire_kyc", "schedule": crontab(hour=0, minute=5)},
-    "risk-sweep": {"task": "apps.risk.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
-    "risk-prune-sweeps": {"task": "apps.risk.tasks.prune_sweeps", "schedule": 3600.0},
-    "risk-correlations": {
-        "task": "apps.risk.tasks.estimate_correlations",
-        "schedule": crontab(hour=0, minute=20),
-    },
-    "risk-value-at-risk": {
-        "task": "apps.risk.tasks.estimate_value_at_risk",
-        "schedule": crontab(hour=0, minute=40),
-    },
-    "risk-watch-monitor": {"task": "apps.risk.tasks.watch_monitor", "schedule": 5.0},
-    "risk-watch-seals": {
-        "task": "apps.risk.tasks.watch_seals",
-        "schedule": 10.0,
-        "options": {"expires": 10},
-    },
-}
 
 # Where staff actions are written, what carries out an approval (by kind): the upper app implements.
 STAFF_LOG = "apps.audit.services.actions"

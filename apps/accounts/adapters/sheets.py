@@ -10,8 +10,11 @@ unpacked on disk.
 
 import csv
 import io
+import lzma
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
@@ -27,6 +30,16 @@ CSV_TYPE = "text/csv; charset=utf-8"
 XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MEDIA_TYPES = {"csv": CSV_TYPE, "xlsx": XLSX_TYPE}
 MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+# What zipfile and what it unpacks with say of a damaged, encrypted or unknown archive.
+UNPACKING_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    OSError,
+    RuntimeError,
+)
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _CELL = re.compile(r"([A-Z]{1,3})[0-9]+")
 
@@ -159,14 +172,9 @@ def _xlsx_lines(content: bytes) -> Iterator[list[str]]:
                 raise SheetInvalid("The file holds no sheet.")
             shared = _shared(archive) if "xl/sharedStrings.xml" in names else []
             yield from _rows(archive, sheet, shared)
-    except (
-        zipfile.BadZipFile,
-        ElementTree.ParseError,
-        KeyError,
-        IndexError,
-        ValueError,
-        NotImplementedError,
-    ):
+    except SheetInvalid:
+        raise
+    except (*UNPACKING_ERRORS, ElementTree.ParseError, LookupError, ValueError):
         raise SheetInvalid("The XLSX file cannot be read.") from None
 
 

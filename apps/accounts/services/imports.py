@@ -7,11 +7,13 @@ the same row.
 """
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
-from django.db import transaction
+import structlog
+from django.db import InterfaceError, OperationalError, transaction
 
 from apps.accounts.adapters import sheets
 from apps.accounts.adapters.sheets import SheetInvalid
@@ -27,9 +29,12 @@ from rtx.kernel.admin import reachable_groups
 from rtx.kernel.errors import Conflict, RtxError
 
 PORTION = 100
+UNEXPECTED = "cannot be taken; the log of the workers tells more"
 ERROR_COLUMN = "error"
 Reach = frozenset[int] | None
 Progress = Callable[[int, int], object]
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +171,23 @@ def _step(run_id: int, status: str) -> ImportRun:
         return run
 
 
-def carry_out(*, run_id: int, progress: Progress = lambda done, failed: None) -> None:
-    """Take the rows of a run that has begun, up to its end. Safe to call twice and in two places."""
+def carry_out(
+    *,
+    run_id: int,
+    for_s: float | None = None,
+    waits: bool = True,
+    progress: Progress = lambda done, failed: None,
+) -> None:
+    """
+    Take the rows of a run that has begun: up to its end, or at least a portion and as many as fit into
+    `for_s` seconds. Safe to call twice and in two places; without `waits`, one that somebody else is at is
+    left to them.
+    """
     rows: list[ImportRow] | None = None
+    until = None if for_s is None else time.monotonic() + for_s
     while True:
         with transaction.atomic():
-            run = ImportRun.objects.select_for_update().filter(pk=run_id).first()
+            run = ImportRun.objects.select_for_update(skip_locked=not waits).filter(pk=run_id).first()
             if run is None or run.status not in (ImportRun.Status.QUEUED, ImportRun.Status.RUNNING):
                 return
             rows = rows if rows is not None else read(run.unseal())
@@ -182,6 +198,8 @@ def carry_out(*, run_id: int, progress: Progress = lambda done, failed: None) ->
                 run.finished_at = clock.now()
             run.save()
         progress(run.next_row, run.failed)
+        if until is not None and time.monotonic() >= until:
+            return
 
 
 def _take(run: ImportRun, portion: list[ImportRow]) -> None:
@@ -200,6 +218,11 @@ def _take(run: ImportRun, portion: list[ImportRow]) -> None:
                 _open(run, row, _problem(row, groups, today), actor)
         except (RowInvalid, RtxError) as error:
             failures.append(Failure(row, getattr(error, "detail", str(error))))
+        except (OperationalError, InterfaceError):
+            raise  # the database, not the row: the whole portion is taken again
+        except Exception as error:  # noqa: BLE001 - its text may name somebody
+            log.error("import_row_failed", run=run.pk, row=row.number, error=type(error).__name__)
+            failures.append(Failure(row, UNEXPECTED))
     run.next_row += len(portion)
     run.failed += len(failures)
     run.opened += len(portion) - len(failures)

@@ -1,0 +1,45 @@
+"""Which workers take which queues, here and in the deployments."""
+
+from pathlib import Path
+
+from django.conf import settings
+
+from rtx.local.home import REPOSITORY
+from rtx.local.programs import NAMES, PROMPT_QUEUES, QUEUES, Sizes, programs
+
+DEPLOYMENTS = ("docker/compose.yml", "k8s/base/worker.yaml", "k8s/base/prompt.yaml")
+
+
+def test_every_queue_has_workers_and_what_must_not_wait_has_its_own() -> None:
+    taken = [*QUEUES.split(","), *PROMPT_QUEUES.split(",")]
+
+    assert sorted(taken) == sorted(settings.CELERY_TASK_QUEUES_NAMES)
+    assert {"audit", "risk", "trading"} == set(PROMPT_QUEUES.split(","))
+    assert settings.CELERY_TASK_ROUTES["apps.audit.tasks.verify"]["queue"] in QUEUES
+
+
+def test_each_worker_has_a_name_of_its_own() -> None:
+    known = programs(web_port=1, stream_port=2, folder=Path(), sizes=Sizes())
+
+    assert tuple(sorted(known)) == tuple(sorted(NAMES))
+    assert {"prompt@%h", PROMPT_QUEUES} < set(known["prompt"].command)
+    assert {"worker@%h", QUEUES} < set(known["worker"].command)
+
+
+def test_the_deployments_part_the_queues_alike() -> None:
+    texts = [(REPOSITORY / name).read_text() for name in DEPLOYMENTS]
+
+    assert [f'"{QUEUES}"' in text for text in texts] == [True, True, False]
+    assert [f'"{PROMPT_QUEUES}"' in text for text in texts] == [True, False, True]
+
+
+def test_no_turn_of_a_frequent_task_outlives_the_next() -> None:
+    frequent = {
+        name: entry
+        for name, entry in settings.CELERY_BEAT_SCHEDULE.items()
+        if isinstance(entry["schedule"], float) and entry["schedule"] <= 60
+    }
+
+    assert {name: entry["options"]["expires"] for name, entry in frequent.items()} == {
+        name: entry["schedule"] for name, entry in frequent.items()
+    }
