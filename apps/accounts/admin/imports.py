@@ -31,6 +31,7 @@ from rtx.kernel.admin import OperatedModelAdmin, reachable_groups
 from rtx.kernel.admin_actions import CONFIRMED, Operation, operator_action
 from rtx.kernel.admin_display import EMPTY, badge, instant
 from rtx.kernel.errors import RtxError
+from rtx.kernel.recent_login import passive
 
 TONES = {"checked": "info", "queued": "warn", "running": "warn", "done": "good", "canceled": "muted"}
 FAILURES_SHOWN = 50
@@ -66,6 +67,7 @@ class ImportRunAdmin(OperatedModelAdmin):
         )
         return [own, *super().get_urls()]
 
+    @passive
     def progress(self, request: HttpRequest, run_id: int) -> JsonResponse:
         """Tell how far a run is, for the page that watches it."""
         run = self.get_object(request, str(run_id))

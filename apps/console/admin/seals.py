@@ -24,6 +24,7 @@ from apps.console.admin.staff_log import told_values
 from rtx.kernel.actor import Actor
 from rtx.kernel.admin import ReadOnlyModelAdmin, as_id
 from rtx.kernel.admin_display import badge, instant
+from rtx.kernel.recent_login import passive
 
 VIEW, VERIFY = "audit.view_integritycheck", "audit.verify_checkpoint"
 SHOWN = 20
@@ -160,6 +161,7 @@ def integrity_page(request: HttpRequest) -> HttpResponse:
     return answer
 
 
+@passive
 @require_GET
 def integrity_live(request: HttpRequest) -> HttpResponse:
     """Answer with the present state; polled by the page."""

@@ -24,6 +24,7 @@ from apps.market.services.terms_changes import TermsNeedConfirmation
 from rtx.kernel.actor import Actor
 from rtx.kernel.admin import RtxModelAdmin, reachable_groups
 from rtx.kernel.errors import RtxError
+from rtx.kernel.recent_login import passive
 
 VIEW, CHANGE, ADD = "groups.view_tradinggroup", "groups.change_groupsymbol", "groups.add_groupsymbol"
 LIVE_EVERY_MS = 1000
@@ -73,6 +74,7 @@ class Pages:
             group=group,
         )
 
+    @passive
     def group_live(self, request: HttpRequest, group_id: int) -> HttpResponse:
         """Answer with the present prices of a group."""
         return _live([self._group(request, group_id).pk])
@@ -89,6 +91,7 @@ class Pages:
             symbol=symbol,
         )
 
+    @passive
     def symbol_live(self, request: HttpRequest, symbol_id: int) -> HttpResponse:
         """Answer with the present prices of a symbol in every group within reach."""
         return _live(self._reach(request), only=self._symbol(request, symbol_id).name)

@@ -34,6 +34,7 @@ from rtx.kernel import clock
 from rtx.kernel.actor import Actor
 from rtx.kernel.admin import reachable_groups
 from rtx.kernel.errors import RtxError
+from rtx.kernel.recent_login import passive
 
 View = Callable[[HttpRequest], HttpResponse]
 LIVE_EVERY_MS = 1000
@@ -105,6 +106,7 @@ def exposure_page(request: HttpRequest) -> HttpResponse:
     return _page(request, "exposure", "Exposure", data=data)
 
 
+@passive
 @require_GET
 @needs("trading.view_position")
 def exposure_live(request: HttpRequest) -> HttpResponse:

@@ -1,6 +1,6 @@
 """
 Addresses that an open account page asks: present figures each second, and the equity curve once. Reads only;
-asking keeps no idle session alive (`admin:accounts_tradingaccount_live` is exempt by its name).
+asking keeps no idle session alive.
 """
 
 from datetime import timedelta
@@ -20,6 +20,7 @@ from rtx.kernel import clock
 from rtx.kernel.admin import OperatedModelAdmin
 from rtx.kernel.errors import RtxError
 from rtx.kernel.money import booked, text
+from rtx.kernel.recent_login import passive
 
 DAYS = (1, 7, 30, 90, 365)
 KEPT_S = 60
@@ -38,6 +39,7 @@ class AccountWatch(OperatedModelAdmin):
             *super().get_urls(),
         ]
 
+    @passive
     def live(self, request: HttpRequest, account_id: int) -> JsonResponse:
         """Tell the figures and the open positions at the present prices."""
         account = self._seen(request, account_id)
@@ -46,6 +48,7 @@ class AccountWatch(OperatedModelAdmin):
             del shown["positions"]
         return JsonResponse(shown, headers=NO_STORE)
 
+    @passive
     def equity(self, request: HttpRequest, account_id: int) -> JsonResponse:
         """Tell balance and equity of the last days: hourly up to a week, daily beyond."""
         account = self._seen(request, account_id)

@@ -14,6 +14,7 @@ from apps.trading.selectors import offers
 from apps.trading.services import executor
 from rtx.kernel.admin import OperatedModelAdmin
 from rtx.kernel.admin_actions import Operation, operator_action
+from rtx.kernel.recent_login import passive
 
 DEALING_ACTIONS = ["place_order", "close_all"]
 PRICE_PAGE = "accounts_tradingaccount_price"
@@ -27,6 +28,7 @@ class AccountDealing(OperatedModelAdmin):
         live = path("<path:object_id>/price/", self.admin_site.admin_view(self.price_view), name=PRICE_PAGE)
         return [live, *super().get_urls()]
 
+    @passive
     def price_view(self, request: HttpRequest, object_id: str) -> JsonResponse:
         """Return the present price of one symbol as the account's client sees it; empty: there is none."""
         if not self.has_view_permission(request):
