@@ -15,15 +15,15 @@ from axes.utils import reset
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from guardian.models import GroupObjectPermission, UserObjectPermission
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
 
 from apps.accounts.models import User
-from apps.accounts.permissions import ROLE_GROUP, VIEW_PERSONAL_DATA
-from rtx.kernel.admin import ConfiguredModelAdmin, OperatedModelAdmin, ReadOnlyModelAdmin
+from apps.accounts.permissions import ROLE_GROUP
+from rtx.kernel.admin import ConfiguredModelAdmin, OperatedModelAdmin, ReadOnlyModelAdmin, reachable_groups
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import EMPTY, MASK, badge, instant, link_to
 
@@ -173,6 +173,11 @@ class ChangeLogAdmin(ReadOnlyModelAdmin, LogEntryAdminMixin):
         """Find by the row's name or id, or by who changed it."""
         return Q(actor_id__in=users_by_email(term)) | Q(object_pk=term)
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Show everything to who reaches everything; to others what they changed themselves."""
+        rows = super().get_queryset(request)
+        return rows if reachable_groups(request.user) is None else rows.filter(actor_id=request.user.pk)
+
     @admin.display(description="Time (UTC)")
     def at(self, entry: Any) -> SafeString:
         """When it changed."""
@@ -210,23 +215,16 @@ class AttemptAdmin(OperatedModelAdmin):
         condition = Q(username=term.lower())
         return condition | Q(ip_address=term) if _is_address(term) else condition
 
-    def get_list_display(self, request: HttpRequest) -> list[Any]:
-        """Mask the e-mail for staff without the right to personal data."""
-        return self._masked(request, list(super().get_list_display(request)))
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        """Mask the e-mail for staff without the right to personal data."""
-        return self._masked(request, list(super().get_fields(request, obj)))
-
-    @staticmethod
-    def _masked(request: HttpRequest, names: list[Any]) -> list[Any]:
-        if request.user.has_perm(VIEW_PERSONAL_DATA):
-            return names
-        return ["masked_name" if name == "username" else name for name in names]
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Note whose names are those of staff."""
+        staff = User.objects.filter(email=OuterRef("username"), is_staff=True)
+        return super().get_queryset(request).annotate(is_of_staff=Exists(staff))
 
     @admin.display(description="Username")
-    def masked_name(self, row: Any) -> str:
-        """The beginning of the e-mail."""
+    def name(self, row: Any) -> str:
+        """The e-mail of staff; of anybody else its beginning, whoever looks."""
+        if row.is_of_staff:
+            return str(row.username)
         return f"{row.username[:1]}{MASK}" if row.username else EMPTY
 
     @admin.display(description="Time (UTC)")
@@ -239,9 +237,9 @@ class AttemptAdmin(OperatedModelAdmin):
 class AccessAttemptAdmin(AttemptAdmin):
     """Failed sign-ins that still count towards a lock."""
 
-    list_display = ["at", "username", "ip_address", "failures_since_start", "user_agent"]
-    fields = ["at", "username", "ip_address", "failures_since_start", "user_agent", "path_info"]
-    readonly_fields = ["at", "masked_name"]
+    list_display = ["at", "name", "ip_address", "failures_since_start", "user_agent"]
+    fields = ["at", "name", "ip_address", "failures_since_start", "user_agent", "path_info"]
+    readonly_fields = ["at", "name"]
     actions = ["unlock"]
     actions_detail = ["unlock"]
 
@@ -258,18 +256,18 @@ class AccessAttemptAdmin(AttemptAdmin):
 class AccessLogAdmin(AttemptAdmin):
     """Successful sign-ins."""
 
-    list_display = ["at", "username", "ip_address", "logout_time", "user_agent"]
-    fields = ["at", "username", "ip_address", "logout_time", "user_agent", "path_info"]
-    readonly_fields = ["at", "masked_name"]
+    list_display = ["at", "name", "ip_address", "logout_time", "user_agent"]
+    fields = ["at", "name", "ip_address", "logout_time", "user_agent", "path_info"]
+    readonly_fields = ["at", "name"]
 
 
 @admin.register(AccessFailureLog)
 class AccessFailureLogAdmin(AttemptAdmin):
     """Failed sign-ins, kept."""
 
-    list_display = ["at", "username", "ip_address", "locked_out", "user_agent"]
-    fields = ["at", "username", "ip_address", "locked_out", "user_agent", "path_info"]
-    readonly_fields = ["at", "masked_name"]
+    list_display = ["at", "name", "ip_address", "locked_out", "user_agent"]
+    fields = ["at", "name", "ip_address", "locked_out", "user_agent", "path_info"]
+    readonly_fields = ["at", "name"]
 
 
 def _is_address(term: str) -> bool:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -24,7 +25,8 @@ from apps.funds.models import FundOperation, FundStep
 from apps.funds.permissions import POST, REQUEST
 from apps.funds.selectors.operations import has_pending_approval, outcome_said, waits_for
 from apps.funds.services import decisions
-from rtx.kernel import clock
+from rtx.kernel import clock, staff_log
+from rtx.kernel.actor import Actor
 from rtx.kernel.admin import OperatedModelAdmin, ReadOnlyModelAdmin, as_id
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import EMPTY, amount, badge, instant, link
@@ -237,12 +239,20 @@ class FundOperationAdmin(OperatedModelAdmin):
 
     @action(description="Receipt", icon="picture_as_pdf", permissions=["view"])
     def receipt(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Download the receipt; the holder's name only for those who may see personal data."""
+        """Download the receipt, which is logged; the holder's name only for who may see personal data."""
         row = self.get_object(request, object_id)
         if row is None or row.status != Status.POSTED:
             raise Http404("there is no such receipt")
         may_name = request.user.has_perm(VIEW_PERSONAL_DATA)
-        return receipt_file(row, now=clock.now(), shows_holder=may_name).answer()
+        made = receipt_file(row, now=clock.now(), shows_holder=may_name)
+        with transaction.atomic():
+            staff_log.record(
+                actor=Actor.of(request),
+                operation="funds.download_receipt",
+                after={"names_holder": may_name},
+                **staff_log.about(row, self.reach_path),
+            )
+        return made.answer()
 
     @admin.display(description="Operation")
     def number(self, row: FundOperation) -> str:

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from django.db import transaction
 from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -225,11 +226,20 @@ class StaffReceiptView(StaffView):
         ),
     )
     def get(self, request: Request, operation_id: int) -> HttpResponse:
-        """Return the receipt as PDF; the holder's name only for those who may see personal data."""
+        """Return the receipt as PDF, logged; the holder's name only for those who may see personal data."""
         found = operations.within(reach=self.staff.reach, operation_id=operation_id)
         self.staff.require(VIEW)
         shows_holder = self.staff.may(VIEW_PERSONAL_DATA)
-        return receipt_file(found, now=clock.now(), shows_holder=shows_holder).answer()
+        made = receipt_file(found, now=clock.now(), shows_holder=shows_holder)
+        with transaction.atomic():
+            self.staff.record(
+                "funds.download_receipt",
+                target=found,
+                group_id=found.account.group_id,
+                account_id=found.account_id,
+                after={"names_holder": shows_holder},
+            )
+        return made.answer()
 
 
 def _decides(view: StaffView) -> None:

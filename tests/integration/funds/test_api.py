@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from apps.accounts.models import User
+from apps.accounts.models import TradingAccount, User
 from apps.accounts.selectors import tokens as token_states
 from apps.audit.models import Approval, StaffAction
 from apps.funds.models import FundOperation, FundPolicy
@@ -260,6 +260,8 @@ def test_a_posted_operation_has_a_receipt(policy: FundPolicy, holder: Holder, bo
         assert answer["Content-Disposition"] == f'attachment; filename="receipt-{holder.login}-{done}.pdf"'
         assert answer.content.startswith(b"%PDF-")
     is_problem(client.call("GET", f"/api/funds/{waiting}/receipt"), 409, "not_posted")
+    told = StaffAction.objects.get(operation="funds.download_receipt")  # that of staff, not the client's own
+    assert (told.target_id, told.group_id) == (str(done), TradingAccount.objects.get(pk=holder.id).group_id)
 
 
 def test_an_old_sign_in_moves_no_money(policy: FundPolicy, holder: Holder, maker: User) -> None:

@@ -123,6 +123,12 @@ def test_above_the_threshold_a_second_person_approves_on_the_page(
     assert "checker@example.com" in page
     receipt = desk.get(operation_url(waiting, "receipt"))
     assert (receipt.status_code, receipt["Content-Type"]) == (200, "application/pdf")
+    told = StaffAction.objects.get(operation="funds.download_receipt")
+    assert (told.target_id, told.account_id, "names_holder" in told.after) == (
+        str(waiting.pk),
+        holder.id,
+        True,
+    )
 
 
 def test_a_clients_request_is_decided_in_the_queue(policy: FundPolicy, holder: Holder, desk: Client) -> None:
