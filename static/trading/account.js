@@ -87,7 +87,7 @@
     try {
       const told = await ask(`${box.dataset.equity}?days=${days}`);
       if (told.points.length) draw(told, days);
-      else { note.textContent = "There is nothing to draw for this period."; note.hidden = false; }
+      else { note.textContent = told.note || "There is nothing to draw for this period."; note.hidden = false; }
     } catch {
       note.textContent = "The chart cannot be drawn now.";
       note.hidden = false;

@@ -3,7 +3,9 @@ Addresses that an open account page asks: present figures each second, and the e
 asking keeps no idle session alive.
 """
 
+import threading
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any
 
 from django.core.cache import cache
@@ -23,8 +25,15 @@ from rtx.kernel.money import booked, text
 from rtx.kernel.recent_login import passive
 
 DAYS = (1, 7, 30, 90, 365)
+# A curve replays the account's whole journal: one at a time in a process, kept the longer the more it takes.
 KEPT_S = 60
+EVENTS_PER_S_KEPT = 200
+EVENTS_MAX = 200_000
+WAIT_MAX_S = 2.0
+BUSY = "Other charts are being drawn; try again in a moment."
+TOO_LONG = "This account's journal is too long for a chart here. Its statements tell the same."
 NO_STORE = {"Cache-Control": "no-store"}
+_turn = threading.BoundedSemaphore()
 
 
 class AccountWatch(OperatedModelAdmin):
@@ -57,11 +66,16 @@ class AccountWatch(OperatedModelAdmin):
         given = request.GET.get("days", "7")
         if given not in {str(days) for days in DAYS}:
             raise Http404("there is no such period")
-        key = f"equity:{account.pk}:{account.state.seq}:{given}"
+        key = f"equity:{account.pk}:{given}"
         told: dict[str, Any] | None = cache.get(key)
         if told is None:
-            told = _curve(account, days=int(given))
-            cache.set(key, told, KEPT_S)
+            if not _turn.acquire(timeout=WAIT_MAX_S):
+                return JsonResponse({"detail": BUSY}, status=HTTPStatus.SERVICE_UNAVAILABLE, headers=NO_STORE)
+            try:
+                told = cache.get(key) or _curve(account, days=int(given))
+            finally:
+                _turn.release()
+            cache.set(key, told, max(KEPT_S, account.state.seq // EVENTS_PER_S_KEPT))
         return JsonResponse(told, headers=NO_STORE)
 
     def _seen(self, request: HttpRequest, account_id: int) -> TradingAccount:
@@ -74,6 +88,8 @@ class AccountWatch(OperatedModelAdmin):
 
 
 def _curve(account: TradingAccount, *, days: int) -> dict[str, Any]:
+    if account.state.seq > EVENTS_MAX:
+        return {"currency": account.currency, "points": [], "note": TOO_LONG}
     now = clock.now()
     start = max(now - timedelta(days=days), account.opened_at)
     try:
