@@ -6,7 +6,7 @@ import structlog
 from celery import shared_task
 
 from apps.accounts.models import ImportRun
-from apps.accounts.services import imports, kyc, reach, staff_sessions, tokens
+from apps.accounts.services import import_leftovers, imports, kyc, reach, staff_sessions, tokens
 
 IMPORTS_TURN_S = 20.0  # of one task: a long import leaves its worker to others in between
 
@@ -24,6 +24,12 @@ def tidy_staff_access() -> None:
     """Drop reach that has run out (it gave nothing any more) and the record of old sessions."""
     reach.withdraw_expired()
     staff_sessions.purge()
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def purge_imports() -> None:
+    """Drop what imports of a week ago still hold of people."""
+    import_leftovers.purge()
 
 
 @shared_task(acks_late=True, ignore_result=True)

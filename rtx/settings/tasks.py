@@ -54,6 +54,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 5.0,
         "options": {"expires": 5},
     },
+    "accounts-purge-imports": {"task": "apps.accounts.tasks.purge_imports", "schedule": 3600.0},
     "accounts-expire-kyc": {"task": "apps.accounts.tasks.expire_kyc", "schedule": crontab(hour=0, minute=5)},
     "risk-sweep": {"task": "apps.risk.tasks.sweep", "schedule": 5.0, "options": {"expires": 5}},
     "risk-prune-sweeps": {"task": "apps.risk.tasks.prune_sweeps", "schedule": 3600.0},

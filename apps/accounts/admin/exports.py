@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, QueryDict
@@ -71,6 +72,8 @@ class ExportedAdmin(RtxModelAdmin):
                 return self._file(request, form, filters)
             except TooManyRows as error:
                 form.add_error(None, error.detail)
+            except IncorrectLookupParameters:
+                form.add_error(None, "The list cannot be filtered like that. Go back and filter it anew.")
         back = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
         context = {
             **self.admin_site.each_context(request),

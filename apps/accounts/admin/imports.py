@@ -143,7 +143,7 @@ class ImportRunAdmin(OperatedModelAdmin):
             raise PermissionDenied
         page = HttpResponseRedirect(reverse("admin:accounts_importrun_change", args=[run.pk]))
         if not run.failures.exists():
-            messages.info(request, "No row failed.")
+            messages.info(request, "No failing rows are kept: none failed, or a week has passed.")
             return page
         with transaction.atomic():
             body = imports.error_file(run)

@@ -2,8 +2,8 @@
 Erasing clients for good: what identifies a person becomes unreadable, what was booked stays and still proves.
 
 The client's key is destroyed, so that sealed columns and documents cannot be opened by anyone. Documents,
-search hashes, the address to log in with and what was noted of sign-ins go besides. Journal, ledger and staff
-log never held any of it.
+search hashes, the address to log in with, what was noted of sign-ins and what imports still hold go besides.
+Journal, ledger and staff log never held any of it.
 """
 
 from uuid import UUID
@@ -14,7 +14,7 @@ from django.db import transaction
 from django.utils.module_loading import import_string
 
 from apps.accounts.models import Client, KycContent, RefreshToken
-from apps.accounts.services import clients
+from apps.accounts.services import clients, import_leftovers
 from apps.audit.services import actions
 from rtx.kernel.actor import Actor
 from rtx.kernel.errors import Conflict
@@ -62,6 +62,7 @@ def erase(*, client_id: UUID, actor: Actor, even_unsettled: bool = False) -> Non
         for attempts in (AccessAttempt, AccessLog, AccessFailureLog):
             attempts.objects.filter(username=email).delete()
         RefreshToken.objects.filter(user=client.user_id).delete()
+        import_leftovers.forget(email=email, client_number=client.number)
         actions.record(
             actor=actor, operation="accounts.erase_client", target=client, before=told, after={"left": left}
         )

@@ -186,6 +186,18 @@ def test_an_export_holds_what_the_list_shows_and_no_formula(house: House, boss: 
     assert entry.after == {"rows": 1, "format": "csv", "personal_data": True, "filtered_by": ["q"]}
 
 
+@pytest.mark.parametrize("filters", ["q=%00", "opened_at_from_0=a%00b"])
+def test_an_export_of_a_list_that_cannot_be_filtered_so_says_so(
+    house: House, boss: User, filters: str
+) -> None:
+    form = {**CONFIRMED, "format": "csv", "reason": "audit", "filters": filters}
+
+    answer = signed_in(boss).post("/admin/accounts/tradingaccount/export/", form)
+
+    assert answer.status_code == 200
+    assert b"cannot be filtered like that" in answer.content
+
+
 def test_personal_columns_and_exports_need_their_rights(house: House) -> None:
     clerk = allow(
         staff("clerk@example.com", role=User.Role.SUPPORT, groups=(house.usd,)),

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -11,7 +12,8 @@ from django.db import connection
 from apps.accounts import tasks
 from apps.accounts.adapters import sheets
 from apps.accounts.models import ImportRun, TradingAccount
-from apps.accounts.services import imports, trading_accounts
+from apps.accounts.services import erasing, imports, trading_accounts
+from rtx.kernel import clock
 from rtx.kernel.actor import Actor
 from tests.factories.house import House, make_house
 
@@ -114,3 +116,54 @@ def encrypted() -> bytes:
 def test_a_workbook_that_does_not_unpack_is_refused(content: bytes) -> None:
     with pytest.raises(sheets.SheetInvalid, match="cannot be read"):
         sheets.read(content)
+
+
+# -- what is left behind
+
+
+def checked(rows: str) -> ImportRun:
+    run, _checked = imports.prepare((HEADER + rows).encode(), actor=Actor.system("test"), reach=None)
+    return run
+
+
+def test_after_a_week_nothing_of_an_import_names_anybody(house: House) -> None:
+    old = [checked("ida@example.com,Ida,Lund,dk,usd\nx,No,Mail,dk,usd\n"), begun("x", "ole@example.com")]
+    young = checked("kim@example.com,Kim,Holm,dk,usd\nx,No,Mail,dk,usd\n")
+    imports.carry_out(run_id=old[1].pk)
+    stale = clock.now() - timedelta(days=7, minutes=1)
+    ImportRun.objects.filter(pk__in=[run.pk for run in old]).update(created_at=stale)
+
+    tasks.purge_imports()
+
+    assert [state(run)[0] for run in (*old, young)] == ["canceled", "done", "checked"]
+    assert [bytes(run.file_sealed) == b"" for run in (*old, young)] == [True, True, False]
+    assert [run.failures.count() for run in (*old, young)] == [0, 0, 1]
+
+
+def test_an_erased_client_is_gone_from_imports_and_others_stay(house: House) -> None:
+    client = house.anna.client
+    naming, other = checked("anna@example.com,A,A,dk,usd\n"), checked("kim@example.com,K,H,dk,usd\n")
+    unreadable = begun("ole@example.com")
+    ImportRun.objects.filter(pk=unreadable.pk).update(file_sealed=b"not sealed by us")
+    ended = begun("Anna@example.com", "x")
+    imports.carry_out(run_id=ended.pk)
+    assert (client.user.email, state(ended)) == ("anna@example.com", ("done", 2, 0, 2))
+
+    erasing.erase(client_id=client.pk, actor=Actor.system("test"), even_unsettled=True)
+
+    assert [state(run)[0] for run in (naming, unreadable, other)] == ["canceled", "canceled", "checked"]
+    assert [bytes(run.file_sealed) == b"" for run in (naming, other)] == [True, False]
+    assert naming.failures.count() == 0
+    assert [failure.row for failure in ended.failures.all()] == [3]
+
+
+def test_failing_rows_of_a_clients_further_account_go_with_the_client(house: House) -> None:
+    number = house.anna.client.number
+    rows = f"client_number,group\n{number},nowhere\n{house.bruno.client.number},nowhere\n"
+    run, _checked = imports.prepare(rows.encode(), actor=Actor.system("test"), reach=None)
+    imports.start(run_id=run.pk)
+    imports.carry_out(run_id=run.pk)
+
+    erasing.erase(client_id=house.anna.client_id, actor=Actor.system("test"), even_unsettled=True)
+
+    assert [failure.row for failure in run.failures.all()] == [3]
