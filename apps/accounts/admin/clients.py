@@ -38,7 +38,7 @@ from apps.accounts.permissions import VIEW_PERSONAL_DATA
 from apps.accounts.selectors import clients as found
 from apps.accounts.services import clients, kyc, trading_accounts, users
 from apps.accounts.services.clients import PersonalData
-from rtx.kernel import staff_log
+from rtx.kernel import recent_login, staff_log
 from rtx.kernel.actor import Actor
 from rtx.kernel.admin import ConfiguredModelAdmin, reachable_groups
 from rtx.kernel.admin_actions import CONFIRMED, Operation, OperatorForm, operator_action
@@ -204,6 +204,7 @@ class ClientAdmin(ExportedAdmin, ConfiguredModelAdmin):
             raise Http404("there is no such client")
         if not request.user.has_perm(VIEW_PERSONAL_DATA):
             raise PermissionDenied
+        recent_login.require(request)
         is_confirmed = CONFIRMED in request.POST
         form = OperatorForm(
             request.POST if is_confirmed else None, row=client, initial={"request_key": uuid.uuid4()}

@@ -26,6 +26,7 @@ from apps.accounts.models import Client, KycDocument, KycReview
 from apps.accounts.permissions import DECIDE_KYC, DOWNLOAD_DOCUMENT
 from apps.accounts.selectors import clients as found
 from apps.accounts.services import kyc
+from rtx.kernel import recent_login
 from rtx.kernel.actor import Actor
 from rtx.kernel.admin import OperatedModelAdmin, as_id, reachable_groups
 from rtx.kernel.admin_actions import CONFIRMED, Operation, OperatorForm, operator_action
@@ -259,6 +260,7 @@ class KycDocumentAdmin(OperatedModelAdmin):
             raise Http404("there is no such document")
         if not request.user.has_perm(DOWNLOAD_DOCUMENT):
             raise PermissionDenied
+        recent_login.require(request)
         is_confirmed = CONFIRMED in request.POST
         form = OperatorForm(
             request.POST if is_confirmed else None, row=document, initial={"request_key": uuid.uuid4()}

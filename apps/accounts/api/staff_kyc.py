@@ -219,6 +219,7 @@ class DocumentView(StaffView):
     """One document."""
 
     parser_classes = (StrictJSONParser,)
+    fresh = frozenset({"POST"})
 
     @extend_schema(
         operation_id="admin_download_document",

@@ -73,7 +73,9 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):
     def save(self, commit: bool = True) -> User:
         """Hand the password to the service."""
         user: User = self.user
-        users.set_password(user_id=user.pk, password=self.cleaned_data["new_password1"])
+        users.set_password(
+            user_id=user.pk, password=self.cleaned_data["new_password1"], keeps_sessions=True
+        )  # the page ends the others
         user.refresh_from_db()  # the session goes on under the new password
         return user
 

@@ -45,7 +45,7 @@ def create_user(
 
 def change_password(*, user_id: int, current: str, new: str) -> None:
     """
-    Replace a password by a new one, knowing the present one; every token of the user ends.
+    Replace a password by a new one, knowing the present one; every token and session of the user ends.
 
     :raises InvalidCredentials: the present password is wrong.
     :raises WeakPassword: the new one is too weak.
@@ -56,9 +56,10 @@ def change_password(*, user_id: int, current: str, new: str) -> None:
     set_password(user_id=user_id, password=new)
 
 
-def set_password(*, user_id: int, password: str) -> None:
+def set_password(*, user_id: int, password: str, keeps_sessions: bool = False) -> None:
     """
-    Set a password without knowing the present one; every token of the user ends.
+    Set a password without knowing the present one; every token and session of the user ends. With
+    `keeps_sessions` the caller ends those sessions that shall not go on.
 
     :raises WeakPassword: it is too weak.
     """
@@ -71,6 +72,8 @@ def set_password(*, user_id: int, password: str) -> None:
         user.set_password(password)
         user.password_changed_at = clock.now()
         tokens.end_all(user=user)
+        if not keeps_sessions:
+            staff_sessions.end_all(user_id=user_id)
         user.save(update_fields=["password", "password_changed_at", "token_version"])
 
 

@@ -93,6 +93,29 @@ def test_a_disabled_person_is_out_at_once(dealer: User) -> None:
     assert http.get(INDEX).status_code == 302
 
 
+def test_a_password_set_by_somebody_else_ends_all_of_a_persons_sessions(boss: User, dealer: User) -> None:
+    from apps.accounts.services import users
+
+    theirs, mine = signed_in(dealer), signed_in(boss)
+    users.set_password(user_id=dealer.pk, password="another horse battery 18")
+
+    assert theirs.get(INDEX).status_code == 302
+    assert StaffSession.objects.get(user=dealer).end == "revoked"
+    assert mine.get(INDEX).status_code == 200
+
+
+def test_a_new_password_of_ones_own_keeps_the_session_it_was_set_in(dealer: User) -> None:
+    dealer.set_password("correct horse battery 17")
+    dealer.save()
+    here, there = signed_in(dealer), signed_in(dealer)
+    form = {"old_password": "correct horse battery 17"}
+    form |= dict.fromkeys(("new_password1", "new_password2"), "another horse battery 18")
+
+    assert here.post("/admin/password_change/", form).status_code == 302
+    assert here.get(INDEX).status_code == 200
+    assert there.get(INDEX).status_code == 302
+
+
 def test_a_socket_asks_whose_session_it_is(dealer: User) -> None:
     http = signed_in(dealer)
     key = http.session.session_key or ""

@@ -80,6 +80,14 @@ def test_a_reveal_shows_once_and_is_logged_with_its_reason(house: House, manager
     assert "Ahlberg" not in f"{entry.before}{entry.after}{entry.target_label}{entry.detail}"
 
 
+def test_who_signed_in_long_ago_reveals_nothing(house: House, manager: User) -> None:
+    url = f"/admin/accounts/client/{house.anna.client_id}/reveal/"
+    answer = signed_in(manager, proved_s_ago=3600).post(url, {**CONFIRMED, "reason": "the client called us"})
+
+    assert (answer.status_code, answer["Location"].split("?")[0]) == (302, reverse("mfa_reauthenticate"))
+    assert not StaffAction.objects.filter(operation="accounts.reveal_client").exists()
+
+
 def test_without_the_right_nothing_is_revealed(house: House, supporter: User) -> None:
     User.objects.filter(pk=supporter.pk).update(role=User.Role.DEALER)  # a role that never has the right
     http, client = signed_in(supporter), house.anna.client

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
+from django.test import Client as HttpClient
 from django.urls import reverse
 
 from apps.accounts.domain import kyc as rules
@@ -16,7 +17,7 @@ from apps.audit.models import StaffAction
 from rtx.kernel import clock
 from rtx.kernel.errors import Invalid, NotFound
 from tests.factories.house import House, make_house, staff
-from tests.factories.staff import signed_in
+from tests.factories.staff import signed_in, token_of
 from tests.integration.accounts.test_client_pages import CONFIRMED, allow
 
 pytestmark = pytest.mark.django_db
@@ -231,6 +232,24 @@ def test_a_document_comes_as_a_download_with_a_reason(house: House, reviewer: Us
     assert answer["X-Content-Type-Options"] == "nosniff"
     assert "no-store" in answer["Cache-Control"]
     assert StaffAction.objects.get(operation="accounts.download_document").reason == "review"
+
+
+def test_who_signed_in_long_ago_opens_no_document(house: House, reviewer: User) -> None:
+    submitted(house.anna.client, reviewer)
+    document = KycDocument.objects.get()
+    address = reverse("admin:accounts_kycdocument_change", args=[document.pk]).replace("change", "download")
+
+    page = signed_in(reviewer, proved_s_ago=3600).post(address, {**CONFIRMED, "reason": "review"})
+    call = HttpClient().post(
+        f"/api/admin/kyc/document/{document.pk}",
+        {"reason": "review"},
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {token_of(reviewer, proved_s_ago=3600)}"},
+    )
+
+    assert (page.status_code, page["Location"].split("?")[0]) == (302, reverse("mfa_reauthenticate"))
+    assert (call.status_code, call.json()["code"]) == (401, "reauthentication_required")
+    assert not StaffAction.objects.filter(operation="accounts.download_document").exists()
 
 
 def test_a_file_is_uploaded_on_the_clients_page(house: House, reviewer: User) -> None:
