@@ -45,6 +45,8 @@ class ImportRunAdmin(OperatedModelAdmin):
     list_display = ["id", "created", "by", "state", "rows", "opened", "failed", "finished"]
     list_filter = [("status", ChoicesDropdownFilter)]
     list_select_related = ["started_by"]
+    search_fields = ["pk"]
+    search_help_text = "Number of the import"
     ordering = ["-id"]
     sortable_by = ["id"]
     fields = [("created", "by", "state"), ("rows", "opened", "failed"), ("finished", "reason")]

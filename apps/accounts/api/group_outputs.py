@@ -10,12 +10,62 @@ from rtx.kernel import openapi
 from rtx.kernel.money import plain
 
 VALUE = {"value": "12", "source": "override", "inherited": "4"}
+INHERITED = {"source": "group", "inherited": ""}
+OWN = {"source": "symbol", "inherited": ""}
 TERMS = {
     "symbol": "XAUUSD",
     "is_offered": True,
     "book": "b",
     "commission_tiers": "",
     "markup_bid_points": VALUE,
+    "markup_ask_points": VALUE,
+    "commission_mode": INHERITED | {"value": "per_lot"},
+    "commission_value": INHERITED | {"value": "7"},
+    "commission_charge": INHERITED | {"value": "entry"},
+    "commission_minimum": INHERITED | {"value": "0"},
+    "leverage_max": INHERITED | {"value": "100"},
+    "margin_schedule": INHERITED | {"value": ""},
+    "trade_mode": OWN | {"value": "full"},
+    "volume_min": OWN | {"value": "0.01"},
+    "volume_max": OWN | {"value": "50"},
+    "stop_level_points": OWN | {"value": "10"},
+    "freeze_level_points": OWN | {"value": "0"},
+    "swap_mode": OWN | {"value": "points"},
+    "swap_long": OWN | {"value": "-8.5"},
+    "swap_short": OWN | {"value": "2.1"},
+}
+GROUP = {
+    "id": 1,
+    "name": "standard-usd",
+    "description": "Standard accounts in USD",
+    "currency": "USD",
+    "position_mode": "hedging",
+    "leverage_max": 100,
+    "margin_call_pct": "100",
+    "stop_out_pct": "50",
+    "margin_call_reset_pct": None,
+    "stop_out_rule": "largest_loss",
+    "protects_balance": True,
+    "markup_bid_points": "4",
+    "markup_ask_points": "4",
+    "commission_mode": "per_lot",
+    "commission_value": "7",
+    "commission_charge": "entry",
+    "commission_minimum": "0",
+    "margin_schedule": None,
+    "positions_max": 200,
+    "orders_max": 200,
+    "allows_hedging": True,
+    "closes_fifo": False,
+    "rollover_time": "17:00",
+    "rollover_timezone": "America/New_York",
+    "swap_free": False,
+    "admin_fee_per_lot": "0",
+    "admin_fee_after_nights": 0,
+    "is_active": True,
+    "accounts": 41,
+    "symbols": [TERMS],
+    "waiting": [],
 }
 NUMBERS = (
     "leverage_max",
@@ -55,6 +105,7 @@ class ValueOut(Struct):
     inherited: str
 
 
+@openapi.example(TERMS)
 class EffectiveTermsOut(Struct):
     """What the group makes of one symbol."""
 
@@ -80,6 +131,7 @@ class EffectiveTermsOut(Struct):
     swap_short: ValueOut
 
 
+@openapi.example(GROUP)
 class GroupOut(Struct):
     """A trading group with its effective terms per symbol. `waiting`: what a second person must approve."""
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import transaction
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -207,12 +207,9 @@ def _day(given: str | None) -> date | None:
         raise Invalid("expires_on is no day.", errors={"expires_on": ["such as 2030-01-31"]}) from None
 
 
-DOWNLOADS = {
-    **openapi.responses(
-        200, None, 400, FORBIDDEN, openapi.error(404, "document_not_found", "document_erased")
-    ),
-    200: OpenApiResponse({"type": "string", "format": "binary"}, "The document, as a download."),
-}
+DOWNLOADS = openapi.download(
+    "application/octet-stream", 400, FORBIDDEN, openapi.error(404, "document_not_found", "document_erased")
+)
 
 
 class DocumentView(StaffView):

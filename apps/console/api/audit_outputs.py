@@ -109,6 +109,39 @@ class ApprovalOut(Struct):
     outcome: Told
 
 
+HEAD = {
+    "log": "journal",
+    "number": 812,
+    "tree_size": 104233,
+    "root": "9b0c4f5e7d1a2b3c9b0c4f5e7d1a2b3c9b0c4f5e7d1a2b3c9b0c4f5e7d1a2b3c",
+    "signed_at": "2026-11-20T14:30:03Z",
+    "key_id": "house-1",
+    "unsealed": 4,
+    "lag_s": 1.8,
+    "is_slow": False,
+}
+CHECK = {
+    "id": 12,
+    "status": "intact",
+    "started_at": "2026-11-20T02:10:00Z",
+    "finished_at": "2026-11-20T02:10:21Z",
+    "asked_by": "system:nightly",
+    "done": 104233,
+    "total": 104233,
+    "logs": [
+        {
+            "log": "journal",
+            "entries": 104233,
+            "checkpoints": 812,
+            "outside": 812,
+            "root": HEAD["root"],
+        }
+    ],
+    "findings": [],
+    "detail": "",
+}
+
+
 class LogHeadOut(Struct):
     """
     How far a log is sealed, and what waits. `is_slow`: entries have waited for more than a minute.
@@ -157,6 +190,7 @@ class FindingOut(Struct):
     detail: str
 
 
+@openapi.example(CHECK)
 class IntegrityCheckOut(Struct):
     """One verification of the sealed logs."""
 
@@ -172,6 +206,7 @@ class IntegrityCheckOut(Struct):
     detail: str
 
 
+@openapi.example({"heads": [HEAD], "check": CHECK})
 class IntegrityOut(Struct):
     """The heads of the sealed logs and the newest check; null: none was made yet."""
 

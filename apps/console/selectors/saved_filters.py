@@ -18,7 +18,15 @@ def of_list(user: Any, page: str) -> list[SavedFilter]:
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
-    """Give the pages of lists their saved filters; every other page nothing."""
+    """Give the pages of lists their saved filters, read once a request; every other page nothing."""
+    kept: Any = request
+    if not hasattr(kept, "rtx_saved_filters"):
+        kept.rtx_saved_filters = _of_request(request)
+    found: dict[str, Any] = kept.rtx_saved_filters
+    return found
+
+
+def _of_request(request: HttpRequest) -> dict[str, Any]:
     match, user = request.resolver_match, getattr(request, "user", None)
     name = (match.url_name or "") if match is not None and match.app_name == "admin" else ""
     if user is None or not user.is_authenticated or not name.endswith(LIST_SUFFIX):

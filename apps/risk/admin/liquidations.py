@@ -218,6 +218,7 @@ class QueuedLiquidationAdmin(OfAccount, OperatedModelAdmin):
         icon="replay",
         variant=ActionVariant.PRIMARY,
         warning="The account is closed as far as it can be, by its group's rule.",
+        runs_commands=True,
     )
     def retry_now(self, row: QueuedLiquidation, operation: Operation) -> str:
         """Try to bring the account above its stop-out level at once."""

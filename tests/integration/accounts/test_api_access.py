@@ -1,6 +1,8 @@
 """The permission matrix of the trader interface: every call of the description, with and without a token."""
 
+import re
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.test import Client as HttpClient
@@ -47,9 +49,10 @@ CLOSED = [call for call in operations() if call not in OPEN]
 
 def call(method: str, path: str, token: str | None) -> Any:
     address = path
-    for name in ("login", "order_id", "position_id", "liquidation_id", "state_id"):
-        address = address.replace("{" + name + "}", "1")
     address = address.replace("{symbol}", "EURUSD")
+    for name in ("client_id", "approval_id"):
+        address = address.replace("{" + name + "}", str(UUID(int=1)))
+    address = re.sub(r"\{\w+\}", "1", address)
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     return HttpClient().generic(method, address, b"{}", content_type="application/json", headers=headers)
 

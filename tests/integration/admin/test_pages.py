@@ -20,6 +20,8 @@ from tests.factories.house import House, buy, fill
 
 pytestmark = pytest.mark.django_db
 
+# Bytes sealed for one person: their page is that of the row they belong to.
+SHOWN_NOWHERE = ("accounts.ImportFailure", "accounts.KycContent")
 OURS = ("market", "groups", "accounts", "trading", "risk", "funds", "audit", "console")
 READ_ONLY = (
     "accounts.AccountEvent",
@@ -70,7 +72,7 @@ def test_every_table_of_ours_has_a_page() -> None:
         model._meta.label
         for label in OURS
         for model in apps.get_app_config(label).get_models()
-        if model not in admin.site._registry
+        if model not in admin.site._registry and model._meta.label not in SHOWN_NOWHERE
     ]
 
     assert missing == []
@@ -131,7 +133,7 @@ def test_an_account_page_reads_its_tables_once_each(admin_client: Client, house:
         response = admin_client.get(url)
 
     assert len(full) <= len(short)
-    assert [len(section["rows"]) for section in response.context["sections"]] == [20, 20, 20, 20, 20]
+    assert [len(section.rows) for section in response.context["sections"]][:5] == [20, 20, 20, 20, 20]
 
 
 def test_lists_of_100_000_rows_answer_at_once(admin_client: Client, house: House) -> None:

@@ -132,7 +132,7 @@ def test_approvals_are_listed_within_reach(house: House) -> None:
 def test_a_decision_needs_a_key_a_reason_and_a_fresh_sign_in(house: House) -> None:
     maker = staff("maker@example.com", role="admin", groups=(house.usd,))
     checker = staff("checker@example.com", role="admin", groups=(house.usd,))
-    dealer = staff("dealer@example.com", groups=(house.usd,))
+    support = staff("support@example.com", role="support", groups=(house.usd,))
     first, second = eyes.ask(maker, house), eyes.ask(maker, house, "1.00")
     path = f"/api/admin/approval/{first.pk}/approve"
     fresh, old = Trader(token_of(checker)), Trader(token_of(checker, proved_s_ago=7200))
@@ -144,7 +144,7 @@ def test_a_decision_needs_a_key_a_reason_and_a_fresh_sign_in(house: House) -> No
         401,
         "reauthentication_required",
     )
-    is_problem(eyes.over_rest(dealer, first), 403, "forbidden")
+    is_problem(eyes.over_rest(support, first), 403, "forbidden")
     assert eyes.over_rest(checker, first, key="k").json()["status"] == "executed"
     is_problem(eyes.over_rest(checker, second, key="k"), 409, "idempotency_key_reused")
     assert eyes.over_rest(checker, second, deed="reject").json()["status"] == "rejected"

@@ -13,9 +13,9 @@ from apps.audit.adapters.outside import Witnesses
 from apps.audit.domain.findings import Finding, Tampering
 from apps.audit.models import Checkpoint
 from apps.audit.selectors import logs
-from apps.audit.services import sealing, verifying
+from apps.audit.services import verifying
 from tests.factories.rows import Holder, deposit
-from tests.integration.audit.conftest import CHUNK, HOUSE_KEY, THIEF_KEY, Attack, key_text
+from tests.integration.audit.conftest import HOUSE_KEY, THIEF_KEY, Attack, key_text, seal_settled
 
 JOURNAL = "accounts_accountevent"
 
@@ -150,7 +150,7 @@ def test_a_changed_time_is_named(sealed: Holder, attack: Attack) -> None:
 def test_an_entry_that_pretends_to_be_older_than_its_seal_is_named(sealed: Holder, attack: Attack) -> None:
     deposit(sealed.id, "5")
     attack(f"UPDATE {JOURNAL} SET at = at - interval '1 hour' WHERE seq = 11")  # before it is sealed
-    sealing.seal(logs.sealed_logs()["journal"], chunk=CHUNK)
+    seal_settled(1)
 
     found = finding()
 
@@ -161,7 +161,7 @@ def rewrite(attack: Attack, holder: Holder) -> None:
     """Change an entry and make the database's own seal anew from the first checkpoint on."""
     attack(f"UPDATE {JOURNAL} SET payload = jsonb_set(payload, '{{amount}}', '\"9\"') WHERE seq = 6")
     attack("DELETE FROM audit_checkpoint")
-    sealing.seal(logs.sealed_logs()["journal"], chunk=CHUNK)
+    seal_settled(10)
 
 
 def test_a_rewriting_without_the_private_key_is_found_inside(
@@ -195,7 +195,7 @@ def test_a_rewriting_with_a_replaced_public_key_is_proved_from_outside(
 def test_one_file_is_enough_to_convict(sealed: Holder, attack: Attack, outside: Path) -> None:
     attack(f"UPDATE {JOURNAL} SET actor = 'system:nobody' WHERE seq = 6")
     attack("DELETE FROM audit_checkpoint")
-    sealing.seal(logs.sealed_logs()["journal"], chunk=7)  # with the house's own key, in other batches
+    seal_settled(10, chunk=7)  # with the house's own key, in other batches
 
     found = finding(outside / "journal" / "0000" / "journal-0000000002.checkpoint")
 

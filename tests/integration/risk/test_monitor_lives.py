@@ -5,6 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import OperationalError, connection
 
@@ -21,6 +22,7 @@ from apps.trading.services import executor
 from rtx.kernel import clock
 from tests.factories import rows
 from tests.factories.booked import verified
+from tests.factories.levels import set_levels
 from tests.factories.monitoring import Watched, equity_of, knows, types_of, watching
 from tests.factories.rows import Holder
 from tests.factories.triggering import eventually
@@ -321,9 +323,10 @@ def test_a_day_that_ended_while_nobody_watched_is_closed_at_the_start(
     assert (mark.peak_equity, mark.day_start_equity) == (D("12001.33"), 10001)
 
 
-def test_a_call_that_is_open_already_is_not_made_again(holder: Holder, group: TradingGroup) -> None:
-    group.margin_call_pct = 5000
-    group.save()
+def test_a_call_that_is_open_already_is_not_made_again(
+    holder: Holder, group: TradingGroup, owner: psycopg.Connection
+) -> None:
+    set_levels(owner, group.name, call=5000, stop=50)
     opened(holder)
     caller = margin_calls.Caller(backlog=lambda: 0)
     caller.start()
@@ -337,9 +340,8 @@ def test_a_call_that_is_open_already_is_not_made_again(holder: Holder, group: Tr
     assert types_of(holder).count("margin_called") == 1
 
 
-def test_stop_outs_go_before_calls(holder: Holder, group: TradingGroup) -> None:
-    group.margin_call_pct = 5000
-    group.save()
+def test_stop_outs_go_before_calls(holder: Holder, group: TradingGroup, owner: psycopg.Connection) -> None:
+    set_levels(owner, group.name, call=5000, stop=50)
     opened(holder)
     waiting = [5]
     caller = margin_calls.Caller(backlog=lambda: waiting[0])
