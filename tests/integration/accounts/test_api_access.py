@@ -50,7 +50,7 @@ CLOSED = [call for call in operations() if call not in OPEN]
 def call(method: str, path: str, token: str | None) -> Any:
     address = path
     address = address.replace("{symbol}", "EURUSD")
-    for name in ("client_id", "approval_id"):
+    for name in ("client_id", "approval_id", "document_id"):
         address = address.replace("{" + name + "}", str(UUID(int=1)))
     address = re.sub(r"\{\w+\}", "1", address)
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}

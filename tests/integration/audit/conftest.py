@@ -45,15 +45,20 @@ def outside(tmp_path: Path) -> Path:
     return tmp_path / "outside"
 
 
-def seal_settled(count: int, *, chunk: int = CHUNK) -> None:
+def await_settled(count: int, name: str = "journal") -> None:
     """
-    Seal exactly `count` entries of the journal, once no transaction runs that is older than they are: one of
-    another test, in another database of the same server, counts too.
+    Wait until exactly `count` entries of a log can be sealed: until no transaction runs that is older than
+    they are. One of another test, in another database of the same server, counts too.
     """
-    log = logs.sealed_logs()["journal"]
-    after = logs.START if (last := checkpoints.latest("journal")) is None else last.body.last
+    log = logs.sealed_logs()[name]
+    after = logs.START if (last := checkpoints.latest(name)) is None else last.body.last
     eventually(lambda: logs.entries_in(logs.records_between(log, after, form=len(log.forms))) == count)
-    assert sealing.seal(log, chunk=chunk) == count
+
+
+def seal_settled(count: int, *, chunk: int = CHUNK) -> None:
+    """Seal exactly `count` entries of the journal, as soon as they settled."""
+    await_settled(count)
+    assert sealing.seal(logs.sealed_logs()["journal"], chunk=chunk) == count
 
 
 @pytest.fixture

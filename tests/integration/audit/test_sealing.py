@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import transaction
+from django.db import connection, transaction
 
 from apps.accounts.models import AccountEvent
 from apps.audit.adapters.outside import AlreadyDifferent, Witnesses
@@ -17,7 +17,14 @@ from apps.audit.services import actions, checking, exporting, sealing, verifying
 from apps.audit.tasks import seal
 from rtx.kernel.actor import Actor, ActorKind
 from tests.factories.rows import Holder, deposit
-from tests.integration.audit.conftest import HOUSE_KEY, THIEF_KEY, Attack, key_text
+from tests.integration.audit.conftest import (
+    HOUSE_KEY,
+    THIEF_KEY,
+    Attack,
+    await_settled,
+    key_text,
+    seal_settled,
+)
 
 STAFF = Actor(kind=ActorKind.STAFF, name="user:7", reason="by phone\twith \\ and\nmore", ip="192.0.2.1")
 SLOW_INSERT = """
@@ -46,12 +53,10 @@ def test_what_commits_late_is_sealed_late_and_in_its_place(
     with psycopg.connect(owner.info.dsn, password=owner.info.password) as slow:
         slow.execute(SLOW_INSERT)  # takes its id and transaction id, and does not commit
         deposit(holder.id, "1")  # a later id, committed
-        assert (
-            sealing.seal(logs.sealed_logs()["journal"]) == 10
-        )  # neither of the two: an older one still runs
+        seal_settled(10, chunk=100)  # neither of the two: an older one still runs
         slow.commit()
 
-    assert sealing.seal(logs.sealed_logs()["journal"]) == 2
+    seal_settled(2)
     late = AccountEvent.objects.get(seq=1000)
     assert Checkpoint.objects.get(number=2).first_id == late.pk
     assert (journal().finding, journal().entries) == (None, 12)
@@ -63,7 +68,15 @@ def test_nothing_is_sealed_twice(sealed: Holder) -> None:
 
 
 def test_two_at_once_seal_once(holder: Holder) -> None:
-    threads = [threading.Thread(target=sealing.seal, args=[logs.sealed_logs()["journal"]]) for _ in range(4)]
+    await_settled(10)
+
+    def seal_once() -> None:
+        try:
+            sealing.seal(logs.sealed_logs()["journal"])
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=seal_once) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -76,6 +89,7 @@ def test_the_staff_log_is_sealed_with_every_odd_character(db: None) -> None:
     with transaction.atomic():
         actions.record(actor=STAFF, operation="accounts.disable_user", before={"name": "a\tb\\c"})
 
+    await_settled(1, "staff_log")
     assert sealing.seal_all() == {"journal": 0, "staff_log": 1}
     assert verifying.verify(logs.sealed_logs()["staff_log"]).finding is None
 
@@ -83,6 +97,7 @@ def test_the_staff_log_is_sealed_with_every_odd_character(db: None) -> None:
 def test_an_edited_staff_action_is_named(db: None, owner: psycopg.Connection) -> None:
     with transaction.atomic():
         entry = actions.record(actor=STAFF, operation="accounts.disable_user")
+    await_settled(1, "staff_log")
     sealing.seal_all()
     owner.execute("ALTER TABLE audit_staffaction DISABLE TRIGGER USER")
     owner.execute("UPDATE audit_staffaction SET reason = 'another'")
@@ -97,6 +112,7 @@ def test_old_checkpoints_are_believed_after_the_key_was_changed(sealed: Holder, 
     settings.AUDIT_SIGNING_KEY = key_text(THIEF_KEY)  # type: ignore[attr-defined]  # the house's next key
     settings.AUDIT_PUBLIC_KEYS = [HOUSE_KEY.public_text]  # type: ignore[attr-defined]
     deposit(sealed.id, "1")
+    await_settled(1)
     sealing.seal_all()
 
     keys = Checkpoint.objects.order_by("number").values_list("key_id", flat=True)
@@ -123,6 +139,7 @@ def test_files_outside_are_never_written_again(sealed: Holder, attack: Attack, o
 
 def test_the_task_seals_and_gives_out(holder: Holder, outside: Path, settings: object) -> None:
     settings.AUDIT_EXPORT_DIR = str(outside)  # type: ignore[attr-defined]
+    await_settled(10)
 
     seal()
 
