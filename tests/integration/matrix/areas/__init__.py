@@ -1,0 +1,1 @@
+"""One file per area: who may do what there. Read by `tests.integration.matrix.declared`."""
