@@ -6,25 +6,25 @@ from rtx.kernel import clock
 
 PAGES = """
                               superadmin admin dealer support auditor
-audit.staffaction             reach    v          v     v      -       v
-audit.approval                reach    v          v     v      -       v
-audit.staffrequest            personal v          v     v      -       v
-audit.checkpoint              house    v          v     -      -       v
-audit.integritycheck          house    v          v     -      -       v
+audit.staffaction    reach    v          v     -      -       v
+audit.approval       reach    v          v     v      -       v
+audit.staffrequest   personal v          v     -      -       v
+audit.checkpoint     house    v          v     -      -       v
+audit.integritycheck house    v          v     -      -       v
 """
 
 ACTIONS = """
                              superadmin admin dealer support auditor
-audit.approval               approve    x          x     -      -       -
-audit.approval               cancel     x          x     x      -       x
-audit.approval               reject     x          x     -      -       -
-audit.staffaction            export_csv x          x     -      -       x
+audit.approval    approve    x          x     -      -       -
+audit.approval    cancel     x          x     x      -       x
+audit.approval    reject     x          x     -      -       -
+audit.staffaction export_csv x          x     -      -       x
 """
 
 ROUTES = """
                                                      superadmin admin   dealer  support auditor trader anonymous
 GET    admin/audit/integrity/                        ok         ok      403     403     ok      login  login
-POST   admin/audit/integrity/                        ok         ok      403     403     403     login  login
+POST   admin/audit/integrity/                        ok         ok      403     403     ok      login  login
 GET    admin/audit/integrity/live/                   ok         ok      403     403     ok      login  login
 POST   admin/audit/integrity/live/                   405        405     405     405     405     login  login
 POST   api/admin/approval/<uuid:approval_id>/approve 400        400/404 400/404 403/404 403/404 403    401

@@ -3,35 +3,35 @@
 from django.contrib.auth.models import Permission
 
 PAGES = """
-                                     superadmin admin dealer support auditor
-auth.group                           house vacd       -     -      -       v
-auth.permission                      house v          -     -      -       v
-guardian.userobjectpermission        house vd         vd    -      -       v
-guardian.groupobjectpermission       house vd         vd    -      -       v
-auditlog.logentry                    house v          v     -      -       v
-axes.accessattempt                   house v          v     -      v       v
-axes.accesslog                       house v          v     -      v       v
-axes.accessfailurelog                house v          v     -      v       v
-console.savedfilter                  house v          l     -      -       -
+                                        superadmin admin dealer support auditor
+auth.group                     house    va         v     -      -       v
+auth.permission                house    v          v     -      -       v
+guardian.userobjectpermission  house    v          v     -      -       v
+guardian.groupobjectpermission house    v          v     -      -       v
+auditlog.logentry              house    v          v     -      -       v
+axes.accessattempt             house    v          v     -      v       v
+axes.accesslog                 house    v          v     -      v       v
+axes.accessfailurelog          house    v          v     -      v       v
+console.savedfilter            personal v          v     -      -       -
 """
 
 ACTIONS = """
                           superadmin admin dealer support auditor
-axes.accessattempt        unlock x          x     -      x       -
+axes.accessattempt unlock x          x     -      x       -
 """
 
 LOOKUPS = """
                        superadmin admin dealer support auditor
-auth.group             permissions x          -     -      -       x
+auth.group permissions x          x     -      -       x
 """
 
 ROUTES = """
                                                         superadmin admin   dealer  support auditor trader anonymous
-DELETE /                                                ok         ok      ok      ok      ok      ok     ok
-GET    /                                                moved      moved   moved   moved   moved   moved  moved
-PATCH  /                                                ok         ok      ok      ok      ok      ok     ok
-POST   /                                                ok         ok      ok      ok      ok      ok     ok
-PUT    /                                                ok         ok      ok      ok      ok      ok     ok
+DELETE /                                                ok         ok      ok      ok      ok      login  ok
+GET    /                                                moved      moved   moved   moved   moved   login  moved
+PATCH  /                                                ok         ok      ok      ok      ok      login  ok
+POST   /                                                ok         ok      ok      ok      ok      login  ok
+PUT    /                                                ok         ok      ok      ok      ok      login  ok
 GET    admin/                                           ok         ok      ok      ok      ok      login  login
 POST   admin/                                           ok         ok      ok      ok      ok      login  login
 GET    admin/<app_label>/                               ok         ok      ok      ok      ok      login  login
@@ -55,8 +55,8 @@ GET    admin/login/cancel/                              405        405     405  
 POST   admin/login/cancel/                              login      login   login   login   login   login  login
 GET    admin/login/code/                                moved      moved   moved   moved   moved   login  login
 POST   admin/login/code/                                ok         ok      ok      ok      ok      login  login
-GET    admin/logout/                                    405        405     405     405     405     moved  moved
-POST   admin/logout/                                    ok         ok      ok      ok      ok      ok     ok
+GET    admin/logout/                                    405        405     405     405     405     login  moved
+POST   admin/logout/                                    ok         ok      ok      ok      ok      login  ok
 GET    admin/password_change/                           ok         ok      ok      ok      ok      login  login
 POST   admin/password_change/                           ok         ok      ok      ok      ok      login  login
 GET    admin/password_change/done/                      ok         ok      ok      ok      ok      login  login
@@ -105,10 +105,10 @@ GET    api/admin/orders                                 ok         ok      ok   
 GET    api/admin/positions                              ok         ok      ok      ok      ok      403    401
 GET    api/docs                                         ok         ok      ok      ok      ok      ok     ok
 GET    api/schema                                       ok         ok      ok      ok      ok      ok     ok
-GET    metrics                                          404        404     404     404     404     404    404
-POST   metrics                                          404        404     404     404     404     404    404
-GET    ready                                            ok         ok      ok      ok      ok      ok     ok
-POST   ready                                            ok         ok      ok      ok      ok      ok     ok
+GET    metrics                                          404        404     404     404     404     login  404
+POST   metrics                                          404        404     404     404     404     login  404
+GET    ready                                            ok         ok      ok      ok      ok      login  ok
+POST   ready                                            ok         ok      ok      ok      ok      login  ok
 """
 
 ROWS = {

@@ -10,34 +10,34 @@ from rtx.kernel.actor import Actor, ActorKind
 
 PAGES = """
                           superadmin admin dealer support auditor
-funds.fundoperation       reach v          v     v      v       v
-funds.fundstep            reach v          v     v      v       v
-funds.fundpolicy          reach vac        vac   v      -       v
+funds.fundoperation reach v          v     v      v       v
+funds.fundstep      reach v          v     v      v       v
+funds.fundpolicy    reach vac        vac   v      -       v
 """
 
 ACTIONS = """
                                   superadmin admin dealer support auditor
-funds.fundoperation               approve       x          x     -      -       -
-funds.fundoperation               new_operation x          x     -      x       -
-funds.fundoperation               receipt       -          -     -      -       -
-funds.fundoperation               reject        x          x     -      -       -
-funds.fundoperation               take_back     x          x     -      x       -
+funds.fundoperation approve       x          x     -      -       -
+funds.fundoperation new_operation x          x     -      x       -
+funds.fundoperation receipt       -          -     -      -       -
+funds.fundoperation reject        x          x     -      -       -
+funds.fundoperation take_back     x          x     -      x       -
 """
 
 ROUTES = """
                                                  superadmin admin   dealer  support auditor trader  anonymous
-POST   api/admin/fund/<int:operation_id>/approve ok         409/404 403/404 403/404 403/404 403     401
-GET    api/admin/fund/<int:operation_id>/receipt ok         ok/404  ok/404  ok/404  ok/404  403     401
+POST   api/admin/fund/<int:operation_id>/approve ok         ok/404  403/404 403/404 403/404 403     401
+GET    api/admin/fund/<int:operation_id>/receipt ok         ok/404  409/404 409/404 409/404 403     401
 POST   api/admin/fund/<int:operation_id>/reject  409        409/404 403/404 403/404 403/404 403     401
-POST   api/admin/fund/adjust                     ok         409/404 403/404 409/404 403/404 403     401
-POST   api/admin/fund/credit                     ok         409/404 403/404 409/404 403/404 403     401
-POST   api/admin/fund/deposit                    ok         409/404 403/404 409/404 403/404 403     401
-POST   api/admin/fund/withdraw                   ok         409/404 403/404 409/404 403/404 403     401
+POST   api/admin/fund/adjust                     ok         ok/404  403/404 ok/404  403/404 403     401
+POST   api/admin/fund/credit                     ok         ok/404  403/404 ok/404  403/404 403     401
+POST   api/admin/fund/deposit                    ok         ok/404  403/404 ok/404  403/404 403     401
+POST   api/admin/fund/withdraw                   ok         ok/404  403/404 ok/404  403/404 403     401
 GET    api/admin/funds                           ok         ok      ok      ok      ok      403     401
 GET    api/funds                                 ok         ok      ok      ok      ok      ok      401
-DELETE api/funds/<int:operation_id>              404        404     404     404     404     409/404 401
+DELETE api/funds/<int:operation_id>              404        404     404     404     404     ok/404  401
 GET    api/funds/<int:operation_id>              404        404     404     404     404     ok/404  401
-GET    api/funds/<int:operation_id>/receipt      404        404     404     404     404     ok/404  401
+GET    api/funds/<int:operation_id>/receipt      404        404     404     404     404     409/404 401
 POST   api/funds/deposits                        404        404     404     404     404     ok/404  401
 POST   api/funds/withdrawals                     404        404     404     404     404     ok/404  401
 """

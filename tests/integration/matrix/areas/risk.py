@@ -6,51 +6,51 @@ from apps.market.models import Symbol
 
 PAGES = """
                              superadmin admin dealer support auditor
-risk.accountrisk             reach v          v     v      -       v
-risk.accountriskday          reach v          v     v      -       v
-risk.riskalarm               reach v          v     v      -       v
-risk.sweeprun                house v          v     v      -       v
-risk.killswitch              reach va         va    va     -       v
-risk.risklimit               reach vacd       vacd  v      -       v
-risk.tradinghours            reach vacd       vacd  v      -       v
-risk.breaker                 reach vac        vac   v      -       v
-risk.breakerstate            reach v          v     v      -       v
-risk.breakerchange           reach v          v     v      -       v
-risk.correlation             house v          v     v      -       v
-risk.valueatrisk             house v          v     -      -       v
-risk.liquidation             reach v          v     v      -       v
-risk.queuedliquidation       reach v          v     v      -       v
-risk.monitorstatus           house v          v     v      -       v
-risk.margincall              reach v          v     v      -       v
-risk.controlsversion         house v          v     v      -       v
+risk.accountrisk       reach v          v     v      -       v
+risk.accountriskday    reach v          v     v      -       v
+risk.riskalarm         reach v          v     v      -       v
+risk.sweeprun          house v          v     v      -       v
+risk.killswitch        reach va         va    va     -       v
+risk.risklimit         reach vacd       vacd  v      -       v
+risk.tradinghours      reach vacd       vacd  v      -       v
+risk.breaker           reach vac        vac   v      -       v
+risk.breakerstate      reach v          v     v      -       v
+risk.breakerchange     reach v          v     v      -       v
+risk.correlation       house v          v     v      -       v
+risk.valueatrisk       house v          v     -      -       v
+risk.liquidation       reach v          v     v      -       v
+risk.queuedliquidation reach v          v     v      -       v
+risk.monitorstatus     house v          v     v      -       v
+risk.margincall        reach v          v     v      -       v
+risk.controlsversion   house v          v     v      -       v
 """
 
 ACTIONS = """
                                        superadmin admin dealer support auditor
-risk.breakerstate                      reset           x          x     x      -       -
-risk.correlation                       remove_override x          x     -      -       -
-risk.correlation                       set_override    x          x     -      -       -
-risk.killswitch                        also_work       x          x     x      -       -
-risk.killswitch                        release         x          x     -      -       -
-risk.queuedliquidation                 retry_now       x          x     x      -       -
-risk.riskalarm                         acknowledge     x          x     x      -       -
+risk.breakerstate      reset           x          x     x      -       -
+risk.correlation       remove_override x          x     -      -       -
+risk.correlation       set_override    x          x     -      -       -
+risk.killswitch        also_work       x          x     x      -       -
+risk.killswitch        release         x          x     -      -       -
+risk.queuedliquidation retry_now       x          x     x      -       -
+risk.riskalarm         acknowledge     x          x     x      -       -
 """
 
 INLINES = """
                                superadmin admin dealer support auditor
-risk.breaker                   StateInline  v          v     v      -       v
-risk.breakerstate              ChangeInline v          v     v      -       v
+risk.breaker      StateInline  v          v     v      -       v
+risk.breakerstate ChangeInline v          v     v      -       v
 """
 
 LOOKUPS = """
                          superadmin admin dealer support auditor
-risk.breaker             symbol x          x     x      x       x
-risk.killswitch          group  x          x     x      x       x
-risk.killswitch          symbol x          x     x      x       x
-risk.risklimit           group  x          x     x      x       x
-risk.risklimit           symbol x          x     x      x       x
-risk.tradinghours        group  x          x     x      x       x
-risk.tradinghours        symbol x          x     x      x       x
+risk.breaker      symbol x          x     x      x       x
+risk.killswitch   group  x          x     x      x       x
+risk.killswitch   symbol x          x     x      x       x
+risk.risklimit    group  x          x     x      x       x
+risk.risklimit    symbol x          x     x      x       x
+risk.tradinghours group  x          x     x      x       x
+risk.tradinghours symbol x          x     x      x       x
 """
 
 ROUTES = """

@@ -4,35 +4,35 @@ from typing import Any
 
 PAGES = """
                           superadmin admin dealer support auditor
-trading.order             reach v          v     v      v       v
-trading.deal              reach v          v     v      v       v
-trading.position          reach v          v     v      v       v
-trading.rolloverday       reach v          v     v      v       v
-trading.swapcharge        reach v          v     v      v       v
+trading.order       reach v          v     v      v       v
+trading.deal        reach v          v     v      v       v
+trading.position    reach v          v     v      v       v
+trading.rolloverday reach v          v     v      v       v
+trading.swapcharge  reach v          v     v      v       v
 """
 
 ACTIONS = """
                                  superadmin admin dealer support auditor
-trading.order                    cancel          x          x     x      -       -
-trading.order                    modify          x          x     x      -       -
-trading.order                    new_order       x          x     x      -       -
-trading.position                 close_at_market x          x     x      -       -
-trading.position                 close_by        x          x     x      -       -
-trading.position                 close_part      x          x     x      -       -
-trading.position                 modify          x          x     x      -       -
-trading.position                 reverse         x          x     x      -       -
+trading.order    cancel          x          x     x      -       -
+trading.order    modify          x          x     x      -       -
+trading.order    new_order       x          x     x      -       -
+trading.position close_at_market x          x     x      -       -
+trading.position close_by        x          x     x      -       -
+trading.position close_part      x          x     x      -       -
+trading.position modify          x          x     x      -       -
+trading.position reverse         x          x     x      -       -
 """
 
 INLINES = """
                          superadmin admin dealer support auditor
-trading.order            DealInline v          v     v      v       v
+trading.order DealInline v          v     v      v       v
 """
 
 ROUTES = """
                                                     superadmin admin   dealer  support auditor trader  anonymous
 GET    api/accounts                                 ok         ok      ok      ok      ok      ok      401
 GET    api/accounts/<int:login>                     404        404     404     404     404     ok/404  401
-DELETE api/admin/order/<int:order_id>               400        400/404 400/404 403/404 403/404 403     401
+DELETE api/admin/order/<int:order_id>               409        409/404 409/404 403/404 403/404 403     401
 PUT    api/admin/order/<int:order_id>               409        409/404 409/404 403/404 403/404 403     401
 POST   api/admin/order/create                       ok         ok/404  ok/404  403/404 403/404 403     401
 POST   api/admin/position/<int:position_id>/close   ok         ok/404  ok/404  403/404 403/404 403     401
