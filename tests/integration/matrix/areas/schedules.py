@@ -16,7 +16,6 @@ ACTIONS = """
 django_celery_beat.periodictask disable_tasks x          x     -      -       -
 django_celery_beat.periodictask enable_tasks  x          x     -      -       -
 django_celery_beat.periodictask run_tasks     x          x     -      -       -
-django_celery_beat.periodictask toggle_tasks  x          x     -      -       -
 """
 
 INLINES = """
