@@ -6,7 +6,7 @@ from celery import shared_task
 from django.db import transaction
 
 from apps.audit.models import IntegrityCheck
-from apps.audit.services import actions, approvals, checking, standing
+from apps.audit.services import actions, approvals, checking, requests, standing
 from rtx.kernel.actor import Actor
 
 
@@ -14,6 +14,12 @@ from rtx.kernel.actor import Actor
 def expire_approvals() -> None:
     """Close what nobody decided in time."""
     approvals.expire_due()
+
+
+@shared_task(acks_late=True, ignore_result=True)
+def purge_requests() -> None:
+    """Forget the keys of old requests."""
+    requests.purge()
 
 
 @shared_task(acks_late=True, ignore_result=True)

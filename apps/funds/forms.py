@@ -20,6 +20,7 @@ from apps.accounts.models import TradingAccount
 from apps.funds.domain.operations import signed
 from apps.funds.domain.policy import POSTED_BY_STAFF, is_looser
 from apps.funds.models import FundPolicy
+from apps.funds.selectors.policies import house_threshold
 from rtx.kernel.admin import reachable_groups
 from rtx.kernel.admin_actions import OperatorForm
 from rtx.kernel.errors import RtxError
@@ -144,6 +145,11 @@ class FundPolicyForm(forms.ModelForm):
         model = FundPolicy
         fields = ["group", "threshold", "minimum", "takes_deposits", "takes_withdrawals", "approval_hours"]
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "group" in self.fields:
+            self.fields["group"].required = True  # the house has its policy already
+
     def clean(self) -> dict[str, Any]:
         """Ask for the reason where a second person will read it."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
@@ -154,7 +160,12 @@ class FundPolicyForm(forms.ModelForm):
     @property
     def asks_for_more(self) -> bool:
         """Whether one person could post more than before."""
-        if not self.instance.pk or "threshold" not in self.cleaned_data:
+        if "threshold" not in self.cleaned_data:
             return False
-        before = self.initial.get("threshold")
-        return is_looser(now=before, wanted=self.cleaned_data["threshold"])
+        return is_looser(now=self.threshold_before, wanted=self.cleaned_data["threshold"])
+
+    @property
+    def threshold_before(self) -> Decimal | None:
+        """What holds now: for a new policy the house's."""
+        known: Decimal | None = self.initial.get("threshold") if self.instance.pk else house_threshold()
+        return known

@@ -6,7 +6,7 @@ each. The balance itself stands in the journal; a row here is booked when it nam
 import pgtrigger
 from django.core.validators import MinValueValidator
 from django.db import models
-from django.db.models import Case, Q, Value, When
+from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Now
 
 from apps.accounts.domain.ledger import BalanceKind
@@ -38,22 +38,25 @@ KEPT = """
 
 
 class FundPolicy(models.Model):
-    """What one trading group asks for. A group without one takes requests and needs no second person."""
+    """What one trading group asks for. The one without a group is the house's, for the others."""
 
-    group = models.OneToOneField(TradingGroup, on_delete=models.PROTECT, related_name="fund_policy")
+    group = models.OneToOneField(
+        TradingGroup, on_delete=models.PROTECT, null=True, blank=True, related_name="fund_policy"
+    )
     threshold = ExactDecimalField(
         null=True,
         blank=True,
         validators=[MinValueValidator(0)],
         help_text=(
-            "In the group's currency, per client and UTC day, all kinds together: what exceeds it waits for "
-            "a second person. Empty: one person is always enough. Raising it needs a second person too."
+            "In the account's currency, per client and UTC day, all kinds together: what exceeds it "
+            "waits for a second person. Empty: one person is always enough. Raising it, also above "
+            "the house's, needs a second person too."
         ),
     )
     minimum = ExactDecimalField(
         default=0,
         validators=[MinValueValidator(0)],
-        help_text="Least amount that a client may ask for, in the group's currency.",
+        help_text="Least amount that a client may ask for, in the account's currency.",
     )
     takes_deposits = models.BooleanField("clients may ask for deposits", default=True)
     takes_withdrawals = models.BooleanField("clients may ask for withdrawals", default=True)
@@ -63,11 +66,13 @@ class FundPolicy(models.Model):
         help_text="How long an operation waits for the second person before it has to be asked for anew.",
     )
     created_at = models.DateTimeField(
-        db_default=Now(), editable=False, help_text="What was posted before does not count."
+        db_default=Now(),
+        editable=False,
+        help_text="When its threshold began; what was posted before does not count.",
     )
 
     class Meta:
-        ordering = ["group"]
+        ordering = [F("group").asc(nulls_first=True)]
         verbose_name_plural = "fund policies"
         permissions = [("approve_fundpolicy", "Can let a higher threshold come true")]
         constraints = [
@@ -76,10 +81,21 @@ class FundPolicy(models.Model):
                 name="fund_policy_not_negative",
             ),
             models.CheckConstraint(condition=Q(approval_hours__gte=1), name="fund_policy_waits"),
+            models.UniqueConstraint(fields=["group"], name="fund_policy_once", nulls_distinct=False),
         ]
 
     def __str__(self) -> str:
-        return f"fund policy of {self.group}"
+        return f"fund policy of {self.whose}"
+
+    @property
+    def whose(self) -> str:
+        """The group, or the house."""
+        return "the house" if self.group is None else str(self.group)
+
+    @property
+    def currency(self) -> str:
+        """The group's currency; the house's policy counts in the currency of each account."""
+        return "" if self.group is None else self.group.currency
 
 
 class FundOperation(models.Model):

@@ -299,6 +299,14 @@ class ConfiguredModelAdmin(RtxModelAdmin):
         except (IntegrityError, ProtectedError, RtxError) as error:
             return self._back_with(request, error)
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Show the list; what is done to chosen rows asks for what the form asks for."""
+        self._require_recent_login(request)
+        try:
+            return super().changelist_view(request, extra_context)
+        except RtxError as error:
+            return self._back_with(request, error)
+
     def _require_recent_login(self, request: HttpRequest) -> None:
         if self.needs_recent_login and request.method == "POST":
             recent_login.require(request)

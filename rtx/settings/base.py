@@ -280,6 +280,7 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"  # edi
 
 # Where staff actions are written, what carries out an approval (by kind): the upper app implements.
 STAFF_LOG = "apps.audit.services.actions"
+ACCOUNTS_WITHIN = "apps.accounts.selectors.reach.accounts_within"
 ROW_HISTORY = "apps.audit.selectors.history.of_row"
 APPROVAL_HANDLERS: dict[str, str] = {
     "trading.reverse": "apps.trading.services.reversals.ReversalHandler",
@@ -288,6 +289,10 @@ APPROVAL_HANDLERS: dict[str, str] = {
     "groups.stop_out": "apps.groups.services.stop_out.StopOutApproval",
 }
 APPROVAL_LIFETIME_S = env.int("RTX_APPROVAL_LIFETIME_S", default=86_400)
+# Who set up another's access (password, factors, role, reach) is no second person to them for so long.
+APPROVAL_DISTANCE_DAYS = env.int("RTX_APPROVAL_DISTANCE_DAYS", default=30)
+# What the first migration writes into the house's fund policy; afterwards it is changed on its page.
+FUND_HOUSE_THRESHOLD = env.str("RTX_FUND_HOUSE_THRESHOLD", default="")
 
 # Market data. One provider per symbol: `simulated`, or `replay` of recorded ticks in RTX_TICKS_DIR.
 TICKS_DIR = env.str("RTX_TICKS_DIR", default="")

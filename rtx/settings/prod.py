@@ -20,6 +20,7 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_REDIRECT_EXEMPT = [r"^health$", r"^ready$", r"^metrics$"]
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
+FUND_HOUSE_THRESHOLD = env.str("RTX_FUND_HOUSE_THRESHOLD", default="10000")
 LOGGING = logs.configured(
     level=env.str("LOG_LEVEL", default="INFO"), as_json=env.bool("LOG_JSON", default=True)
 )

@@ -27,6 +27,10 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "options": {"expires": 30},
     },
     "audit-seal": {"task": "apps.audit.tasks.seal", "schedule": 3.0, "options": {"expires": 3}},
+    "audit-purge-requests": {
+        "task": "apps.audit.tasks.purge_requests",
+        "schedule": crontab(hour=2, minute=20),
+    },
     "audit-verify": {"task": "apps.audit.tasks.verify", "schedule": crontab(hour=1, minute=30)},
     "market-build-candles": {
         "task": "apps.market.tasks.build_candles",

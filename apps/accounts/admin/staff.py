@@ -12,14 +12,17 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
-from apps.accounts.forms import AllowedNetworkForm, ReachGrantForm
+from apps.accounts.forms import AllowedNetworkForm, ReachGrantForm, may_list
 from apps.accounts.models import AllowedNetwork, ReachGrant, StaffSession, User
 from apps.accounts.permissions import REVOKE_SESSION, ROLE_GROUP, may_manage
+from apps.accounts.selectors import networks
 from apps.accounts.services import reach, staff_sessions, users
 from rtx.kernel import clock
+from rtx.kernel.actor import Actor
 from rtx.kernel.admin import ConfiguredModelAdmin, OperatedModelAdmin
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import badge, instant
+from rtx.kernel.errors import Forbidden, Invalid
 
 
 @admin.register(StaffSession)
@@ -102,12 +105,43 @@ class AllowedNetworkAdmin(AskingAdmin):
     """Where staff may come from."""
 
     form = AllowedNetworkForm
+    needs_recent_login = True
     list_display = ["network", "whom", "note", "state"]
     list_select_related = ["user"]
     search_fields = ["network", "user__email", "note"]
     search_help_text = "Network, e-mail or note"
     autocomplete_fields = ["user"]
     fields = [("network", "user"), ("note", "until")]
+
+    def has_change_permission(self, request: HttpRequest, obj: AllowedNetwork | None = None) -> bool:
+        """Keep the networks of all staff, and of one's rank and above, to super administrators."""
+        may = obj is None or may_list(request.user, obj.user)
+        return may and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Keep the networks of all staff, and of one's rank and above, to super administrators."""
+        may = not isinstance(obj, AllowedNetwork) or may_list(request.user, obj.user)
+        return may and super().has_delete_permission(request, obj)
+
+    def delete_model(self, request: HttpRequest, obj: AllowedNetwork) -> None:
+        """Delete a network, unless it lets in who deletes it."""
+        self._require_entry(request, [obj])
+        obj.delete()
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[AllowedNetwork]) -> None:
+        """Delete networks, unless they let in who deletes them, or are not theirs to delete."""
+        rows = list(queryset.select_related("user"))
+        self._require_entry(request, rows)
+        queryset.delete()
+
+    @staticmethod
+    def _require_entry(request: HttpRequest, rows: list[AllowedNetwork]) -> None:
+        if not all(may_list(request.user, row.user) for row in rows):
+            raise Forbidden("Only a super administrator deletes these networks.")
+        ip = request.META.get("REMOTE_ADDR", "")
+        left = networks.listed(user_id=request.user.pk or 0, but=[row.pk for row in rows])
+        if not networks.contains(left, ip):
+            raise Invalid(f"This would lock you out: add the network you come from, {ip}, first.")
 
     @admin.display(description="For")
     def whom(self, row: AllowedNetwork) -> str:
@@ -125,6 +159,7 @@ class ReachGrantAdmin(AskingAdmin):
     """Who may operate which trading group, and until when."""
 
     form = ReachGrantForm
+    needs_recent_login = True
     reach_path = "trading_group"
     list_display = ["whom", "trading_group", "state", "reason", "given_by", "given"]
     list_select_related = ["user", "staff_group", "trading_group", "given_by"]
@@ -151,19 +186,19 @@ class ReachGrantAdmin(AskingAdmin):
     def save_model(self, request: HttpRequest, obj: ReachGrant, form: forms.ModelForm, change: bool) -> None:
         """Give the right together with the grant."""
         if change and {"user", "staff_group", "trading_group"} & set(form.changed_data):
-            reach.withdraw(ReachGrant.objects.get(pk=obj.pk))
+            reach.withdraw(ReachGrant.objects.get(pk=obj.pk), actor=Actor.of(request))
             obj.pk = None
-        reach.give(obj, given_by_id=request.user.pk)
+        reach.give(obj, actor=Actor.of(request, reason=obj.reason))
 
     def delete_model(self, request: HttpRequest, obj: ReachGrant) -> None:
         """Withdraw the right together with the grant."""
-        reach.withdraw(obj)
+        reach.withdraw(obj, actor=Actor.of(request))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ReachGrant]) -> None:
         """Withdraw the rights together with the grants."""
         for grant in queryset:
             if _may_grant(request, grant):
-                reach.withdraw(grant)
+                reach.withdraw(grant, actor=Actor.of(request))
 
     @admin.display(description="Who")
     def whom(self, grant: ReachGrant) -> str:

@@ -46,6 +46,7 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
     reach_path = "client__trading_accounts__group"
     unlogged_fields = frozenset({"email"})
     is_deletable = False
+    needs_recent_login = True
     form = UserForm
     add_form = NewUserForm
     change_password_form = UserPasswordForm
@@ -86,6 +87,7 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:
         """Set a password in one transaction with its entry in the staff log. Name no trader's address."""
+        self._require_recent_login(request)
         with transaction.atomic():
             answer = super().user_change_password(request, id, form_url)
         if isinstance(answer, TemplateResponse) and answer.context_data is not None:

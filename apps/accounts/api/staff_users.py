@@ -125,6 +125,8 @@ class NewUserView(StaffView):
 class UserView(OneUserView):
     """One user."""
 
+    fresh = frozenset({"PUT", "DELETE"})
+
     rights = {"GET": "accounts.view_user"}
 
     @extend_schema(

@@ -104,7 +104,11 @@ class AllowedNetworkForm(forms.ModelForm):
         until = data.get("until")
         if until is not None and until <= clock.now():
             raise ValidationError({"until": "This lies in the past."})
-        applying = networks.listed(user_id=self.request.user.pk or 0, but=self.instance.pk or 0)
+        if not may_list(self.request.user, data.get("user")):
+            raise ValidationError(
+                "Only a super administrator says where all staff, or staff of your rank and above, come from."
+            )
+        applying = networks.listed(user_id=self.request.user.pk or 0, but=[self.instance.pk or 0])
         if data.get("user") in (None, self.request.user):
             applying.append(data["network"])
         if not networks.contains(applying, self.request.META.get("REMOTE_ADDR", "")):
@@ -113,6 +117,17 @@ class AllowedNetworkForm(forms.ModelForm):
                 f"{self.request.META.get('REMOTE_ADDR', '')}, first."
             )
         return data
+
+
+def may_list(user: Any, whom: User | None) -> bool:
+    """
+    Tell whether somebody may say where a member of staff (None: all) comes from: themselves, and those whom
+    they manage. All staff are also those whom they do not.
+    """
+    role = User.Role.SUPERADMIN if user.is_superuser else user.role
+    if whom is not None and whom.pk == user.pk:
+        return True
+    return may_manage(role, User.Role.SUPERADMIN if whom is None or whom.is_superuser else whom.role)
 
 
 class ReachGrantForm(forms.ModelForm):

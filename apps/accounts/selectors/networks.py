@@ -1,6 +1,6 @@
 """Where staff may come from: reads the list of allowed networks, decides nothing else."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from ipaddress import ip_address, ip_network
 
 from django.db.models import Q
@@ -14,12 +14,12 @@ def lets_in(*, user_id: int, ip: str) -> bool:
     return contains(listed(user_id=user_id), ip)
 
 
-def listed(*, user_id: int, but: int = 0) -> list[str]:
-    """Return the networks that apply to a member of staff now, without the row `but`."""
+def listed(*, user_id: int, but: Collection[int] = ()) -> list[str]:
+    """Return the networks that apply to a member of staff now, without the rows `but`."""
     applying = AllowedNetwork.objects.filter(Q(user_id=user_id) | Q(user=None)).filter(
         Q(until=None) | Q(until__gt=clock.now())
     )
-    return list(applying.exclude(pk=but).values_list("network", flat=True))
+    return list(applying.exclude(pk__in=but).values_list("network", flat=True))
 
 
 def contains(listed: Iterable[str], ip: str) -> bool:

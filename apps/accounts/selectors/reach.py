@@ -6,11 +6,16 @@ from django.db.models import QuerySet
 from guardian.models import GroupObjectPermission
 from guardian.shortcuts import get_objects_for_user
 
-from apps.accounts.models import ReachGrant
+from apps.accounts.models import ReachGrant, TradingAccount
 from apps.groups.models import TradingGroup
 from rtx.kernel import clock
 
 MANAGE_GROUP = "groups.manage_group"
+
+
+def accounts_within(groups: frozenset[int]) -> QuerySet[TradingAccount, Any]:
+    """Return the ids of the accounts that are in these trading groups now."""
+    return TradingAccount.objects.filter(group_id__in=groups).order_by().values("pk")
 
 
 def group_ids(user: Any) -> frozenset[int]:

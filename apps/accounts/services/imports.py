@@ -19,6 +19,7 @@ from apps.accounts.adapters import sheets
 from apps.accounts.adapters.sheets import SheetInvalid
 from apps.accounts.domain.imports import COLUMNS, ImportRow, RowInvalid
 from apps.accounts.models import Client, ImportFailure, ImportRun, TradingAccount, User
+from apps.accounts.selectors.clients import clients_within
 from apps.accounts.services import clients, trading_accounts
 from apps.accounts.services.clients import PersonalData
 from apps.audit.services import actions
@@ -252,7 +253,7 @@ def _open(run: ImportRun, row: ImportRow, group: TradingGroup, actor: Actor) -> 
         )
     else:
         found = Client.objects.filter(number=row.client_number, data_key__isnull=False).first()
-        if found is None or not _reaches(found, group, actor):
+        if found is None or not _reaches(found, actor):
             raise RowInvalid("client_number: there is no such client within reach")
         client = found
     account = trading_accounts.open_account(client=client, group=group, actor=actor, leverage=row.leverage)
@@ -265,12 +266,12 @@ def _open(run: ImportRun, row: ImportRow, group: TradingGroup, actor: Actor) -> 
     return account
 
 
-def _reaches(client: Client, group: TradingGroup, actor: Actor) -> bool:
+def _reaches(client: Client, actor: Actor) -> bool:
+    """Tell whether who imports reaches a client as on the pages: by an account, or having opened it."""
     if actor.user_id is None:
         return True
     reach = reachable_groups(User.objects.get(pk=actor.user_id))
-    held = client.trading_accounts
-    return reach is None or held.filter(group__in=reach).exists() or not held.exists()
+    return clients_within(reach, user_id=actor.user_id).filter(pk=client.pk).exists()
 
 
 def error_file(run: ImportRun) -> bytes:

@@ -2,13 +2,19 @@
 
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.db import transaction
+from django.db.models import Q
 from guardian.shortcuts import assign_perm, remove_perm
 
 from apps.accounts.models import ReachGrant
 from apps.accounts.selectors.reach import MANAGE_GROUP
+from apps.audit.services import actions
 from rtx.kernel import clock
+from rtx.kernel.actor import Actor
 from rtx.kernel.errors import Invalid
+
+CLOCK = Actor.system("reach")
 
 
 class GrantOver(Invalid):
@@ -18,25 +24,27 @@ class GrantOver(Invalid):
     title = "Grant already over"
 
 
-def give(grant: ReachGrant, *, given_by_id: int | None) -> ReachGrant:
+def give(grant: ReachGrant, *, actor: Actor) -> ReachGrant:
     """
-    Store a new or changed grant and give the right.
+    Store a new or changed grant and give the right; the staff log tells it of each person who gets it.
 
     :raises GrantOver: it would end before it begins.
     """
     now = clock.now()
     if grant.until is not None and grant.until <= now:
         raise GrantOver("`until` must lie in the future.")
-    grant.given_by_id, grant.given_at = given_by_id, now
+    grant.given_by_id, grant.given_at = actor.user_id, now
     with transaction.atomic():
         grant.save()
         assign_perm(MANAGE_GROUP, _holder(grant), grant.trading_group)
+        _log(grant, actor, "accounts.give_reach")
     return grant
 
 
-def withdraw(grant: ReachGrant) -> None:
-    """Take the right away and drop the grant."""
+def withdraw(grant: ReachGrant, *, actor: Actor) -> None:
+    """Take the right away and drop the grant; the staff log tells it of each person who had it."""
     with transaction.atomic():
+        _log(grant, actor, "accounts.withdraw_reach")
         remove_perm(MANAGE_GROUP, _holder(grant), grant.trading_group)
         grant.delete()
 
@@ -49,8 +57,17 @@ def withdraw_expired() -> list[ReachGrant]:
         )
     )
     for grant in over:
-        withdraw(grant)
+        withdraw(grant, actor=CLOCK)
     return over
+
+
+def _log(grant: ReachGrant, actor: Actor, operation: str) -> None:
+    told = {"group": grant.trading_group.name, "until": grant.until and grant.until.isoformat()}
+    held = Q(groups=grant.staff_group_id) if grant.staff_group_id else Q(pk=grant.user_id)
+    for person in get_user_model().objects.filter(held).distinct():
+        actions.record(
+            actor=actor, operation=operation, target=person, group_id=grant.trading_group_id, after=told
+        )
 
 
 def _holder(grant: ReachGrant) -> Any:

@@ -60,7 +60,7 @@ def create(
         user = users.create_user(email=email, password=password, role=role, display_name=display_name)
         for name in groups:
             grant = ReachGrant(user=user, trading_group=found[name], until=until, reason=reason)
-            reach.give(grant, given_by_id=None)
+            reach.give(grant, actor=CREATOR)
         secret = second_factors.enroll_totp(user=user) if with_app else ""
         after = {"role": role, "groups": list(groups), "until": until.isoformat() if until else ""}
         actions.record(actor=CREATOR, operation="accounts.create_staff", target=user, after=after)

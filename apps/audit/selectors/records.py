@@ -1,29 +1,37 @@
 """
 What a member of staff sees of the staff log and of approvals: what lies in the trading groups within reach;
-what lies in none is seen by who reaches everything, and by whom it is about. Reads only.
+what lies in none is seen by who reaches everything, and by whom it is about. What was done stays with the
+group of that time; what waits goes with its account. Reads only; `ACCOUNTS_WITHIN` knows the accounts.
 """
 
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Q, QuerySet
+from django.utils.module_loading import import_string
 
 from apps.audit.models import Approval, StaffAction
 
 Reach = frozenset[int] | None
 
 
-def _within(reach: frozenset[int], own: Q) -> Q:
-    return Q(group_id__in=reach) | Q(own, group_id__isnull=True)
-
-
 def actions_within(rows: QuerySet[Any], *, reach: Reach, user_id: int) -> QuerySet[Any]:
     """Limit entries of the staff log to what a member of staff may see."""
-    return rows if reach is None else rows.filter(_within(reach, Q(user_id=user_id)))
+    return (
+        rows
+        if reach is None
+        else rows.filter(Q(group_id__in=reach) | Q(user_id=user_id, group_id__isnull=True))
+    )
 
 
 def approvals_within(rows: QuerySet[Any], *, reach: Reach, user_id: int) -> QuerySet[Any]:
-    """Limit approvals to what a member of staff may see."""
-    return rows if reach is None else rows.filter(_within(reach, Q(maker_id=user_id) | Q(checker_id=user_id)))
+    """Limit approvals to what a member of staff may see: an account's by the group that it is in now."""
+    if reach is None:
+        return rows
+    of_account = Q(account_id__in=import_string(settings.ACCOUNTS_WITHIN)(reach))
+    of_group = Q(account_id__isnull=True, group_id__in=reach)
+    own = Q(maker_id=user_id) | Q(checker_id=user_id)
+    return rows.filter(of_account | of_group | Q(own, account_id__isnull=True, group_id__isnull=True))
 
 
 def actions(*, reach: Reach, user_id: int) -> QuerySet[StaffAction]:

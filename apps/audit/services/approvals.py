@@ -19,6 +19,7 @@ from django.db.models import Model
 from django.utils.module_loading import import_string
 
 from apps.audit.models import Approval, StaffAction
+from apps.audit.selectors import independence
 from apps.audit.services import actions
 from rtx.kernel import clock
 from rtx.kernel.actor import Actor
@@ -51,6 +52,20 @@ class SamePerson(Forbidden):
     title = "A second person is needed"
 
 
+class NotIndependent(Forbidden):
+    """One of the two lately made, or changed the password, factors, role or reach of, the other."""
+
+    code = "second_person_not_independent"
+    title = "An independent second person is needed"
+
+
+class MakerNotEntitled(Conflict):
+    """Whoever asked was disabled, or lost the right to ask, meanwhile."""
+
+    code = "maker_not_entitled"
+    title = "No longer asked by anybody who may"
+
+
 class Handler(Protocol):
     """
     Carries out one kind of operation once it is approved. `right` is what a checker needs. A handler with a
@@ -59,6 +74,9 @@ class Handler(Protocol):
     """
 
     right: str
+
+    def asking(self, approval: Approval) -> str:
+        """Return the right that whoever asked must still have when it is carried out."""
 
     def execute(self, approval: Approval, *, actor: Actor) -> dict[str, Any]:
         """
@@ -151,6 +169,8 @@ def approve(*, approval_id: UUID, actor: Actor, may: May) -> Approval:
     :raises ApprovalNotFound: there is none.
     :raises SamePerson: the caller asked for it.
     :raises Forbidden: the caller lacks the right of its kind.
+    :raises NotIndependent: one of the two lately set the other up.
+    :raises MakerNotEntitled: whoever asked could not ask for it any more.
     :raises ApprovalClosed: somebody decided before, or it has expired.
     """
     found = _found(approval_id)
@@ -158,6 +178,7 @@ def approve(*, approval_id: UUID, actor: Actor, may: May) -> Approval:
     if found.status in (Status.EXECUTED, Status.REFUSED) and found.checker_id == actor.user_id:
         return found
     _check_open(found)
+    _check_maker(found, actor)
     handler_of(found.kind).execute(found, actor=actor)
     done = _found(approval_id)
     if done.status == Status.PENDING:
@@ -171,13 +192,14 @@ def consume(approval: Approval, *, actor: Actor, outcome: dict[str, Any], is_ref
     """
     Note the decision, in the transaction that carries it out; so nothing happens twice.
 
-    :raises SamePerson: the caller asked for it.
+    :raises SamePerson, NotIndependent, MakerNotEntitled: see `approve`.
     :raises ApprovalClosed: somebody decided before, or it has expired.
     """
     if not connection.in_atomic_block:
         raise RuntimeError("an approval is consumed in the transaction that carries it out")
     if actor.user_id is None or actor.user_id == approval.maker_id:
         raise SamePerson
+    _check_maker(approval, actor)
     now = clock.now()
     changed = Approval.objects.filter(
         pk=approval.pk,
@@ -272,6 +294,11 @@ def expire_due() -> int:
     return closed
 
 
+def lock(approval_id: UUID) -> None:
+    """Lock an approval before the rows of its operation: the order in which they are all locked."""
+    Approval.objects.select_for_update().filter(pk=approval_id).values_list("pk").first()
+
+
 def _tell_closed(approval: Approval, status: str, actor: Actor) -> None:
     """Tell the handler of an approval that will not be carried out, if it wants to know."""
     path = settings.APPROVAL_HANDLERS.get(approval.kind)
@@ -292,6 +319,17 @@ def _check_person(found: Approval, actor: Actor, may: May) -> None:
         raise Forbidden(f"This needs the right {handler_of(found.kind).right}.")
     if actor.user_id is None or found.maker_id == actor.user_id:
         raise SamePerson("Whoever asked for it cannot decide it too.")
+
+
+def _check_maker(found: Approval, actor: Actor) -> None:
+    """Go on only if the maker may still ask, and is not the checker by another name, nor the reverse."""
+    if not independence.may_still_ask(found.maker_id, handler_of(found.kind).asking(found)):
+        raise MakerNotEntitled("Whoever asked for it may not ask for it any more; let somebody else ask.")
+    if actor.user_id is None or not independence.are_independent(found.maker_id, actor.user_id):
+        raise NotIndependent(
+            "One of you two lately set the other's access up (password, second factor, role or reach): "
+            "somebody else must decide."
+        )
 
 
 def _check_open(found: Approval) -> None:

@@ -7,6 +7,7 @@ answered like the other, and a request that was refused leaves no key behind. Kn
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -17,6 +18,7 @@ from rtx.kernel import clock
 from rtx.kernel.errors import Conflict
 
 Answer = dict[str, Any]
+KEPT_DAYS = 30
 
 
 class KeyReused(Conflict):
@@ -44,3 +46,9 @@ def once(*, user_id: int, key: str, content: Any, act: Callable[[], Answer]) -> 
             row.save(update_fields=["answer"])
     answer: Answer = row.answer
     return answer
+
+
+def purge() -> int:
+    """Forget keys of more than `KEPT_DAYS` ago; return how many. What they did stands where it was done."""
+    deleted, _ = StaffRequest.objects.filter(at__lt=clock.now() - timedelta(days=KEPT_DAYS)).delete()
+    return deleted

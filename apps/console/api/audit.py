@@ -53,9 +53,9 @@ DECIDED = openapi.responses(
     openapi.of(ApprovalOut),
     openapi.error(400, "invalid", "malformed_json"),
     openapi.error(401, "not_authenticated", "invalid_token", "reauthentication_required"),
-    openapi.error(403, "forbidden", "second_person_needed"),
+    openapi.error(403, "forbidden", "second_person_needed", "second_person_not_independent"),
     openapi.error(404, "approval_not_found"),
-    openapi.error(409, "approval_closed", "idempotency_key_reused"),
+    openapi.error(409, "approval_closed", "maker_not_entitled", "idempotency_key_reused"),
 )
 
 

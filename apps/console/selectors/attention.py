@@ -11,6 +11,7 @@ from django.db.models import F, QuerySet
 
 from apps.accounts.models import KycReview
 from apps.audit.models import Approval
+from apps.audit.selectors import records
 from apps.funds.models import FundOperation
 from apps.risk.domain.rates import Rates
 from apps.risk.models import AccountRisk
@@ -73,9 +74,9 @@ def _largest(rows: QuerySet[Any], rates: Rates) -> list[Payload]:
 
 
 def approvals_waiting(reach: Reach, *, now: datetime) -> int:
-    """Count what waits for a second person."""
+    """Count what waits for a second person, where it lies within reach."""
     rows = Approval.objects.filter(status=Approval.Status.PENDING, expires_at__gt=now)
-    return (rows if reach is None else rows.filter(group_id__in=reach)).count()
+    return records.approvals_within(rows, reach=reach, user_id=0).count()
 
 
 def reviews_waiting(reach: Reach) -> int:

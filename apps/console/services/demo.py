@@ -123,7 +123,7 @@ def _staff(groups: list[TradingGroup]) -> list[dict[str, str]]:
             for group in groups:
                 if not user.reach_grants.filter(trading_group=group).exists():
                     grant = ReachGrant(user=user, trading_group=group, reason="demo")
-                    reach.give(grant, given_by_id=None)
+                    reach.give(grant, actor=SEEDER)
         secret = second_factors.enroll_totp(user=user)
         found.append({"email": email, "password": chosen, "role": role, "totp_secret": secret})
     return found

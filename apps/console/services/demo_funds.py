@@ -27,6 +27,7 @@ REQUESTED = ((BalanceKind.DEPOSIT, "750"), (BalanceKind.WITHDRAWAL, "120"))
 
 def seed(groups: dict[str, TradingGroup], accounts: list[TradingAccount]) -> None:
     """Create whatever is missing; `accounts` are the traders' that are shown."""
+    FundPolicy.objects.filter(group=None, threshold=None).update(threshold=THRESHOLD, minimum=MINIMUM)
     for group in groups.values():
         FundPolicy.objects.get_or_create(group=group, defaults={"threshold": THRESHOLD, "minimum": MINIMUM})
     admin = User.objects.filter(role=User.Role.ADMIN, is_active=True).order_by("pk").first()

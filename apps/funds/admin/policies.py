@@ -1,4 +1,7 @@
-"""The fund policy of each trading group. A threshold that lets one person do more waits for a second one."""
+"""
+The fund policies: the house's, and those of trading groups. A threshold that lets one person do more than
+before, or a new group's than the house's, waits for a second one.
+"""
 
 from typing import Any
 
@@ -20,10 +23,11 @@ from rtx.kernel.staff_log import REASON_FIELD
 
 @admin.register(FundPolicy)
 class FundPolicyAdmin(ConfiguredModelAdmin):
-    """What each trading group asks for before money moves."""
+    """What each trading group asks for before money moves; who reaches everything sees the house's too."""
 
     form = FundPolicyForm
     is_deletable = False
+    needs_recent_login = True
     reach_path = "group"
     list_display = ["group_name", "threshold_", "minimum_", "deposits", "withdrawals", "hours"]
     list_filter = [("group", ReachableGroupFilter)]
@@ -45,30 +49,34 @@ class FundPolicyAdmin(ConfiguredModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: FundPolicy, form: Any, change: bool) -> None:
         """Save all but a threshold that has to wait: that one is asked for."""
-        if change and form.asks_for_more:
-            wanted, obj.threshold = obj.threshold, form.initial["threshold"]
-            actor = Actor.of(request, reason=form.cleaned_data[REASON_FIELD])
-            policies.ask_looser(obj, wanted, actor=actor)
-            messages.warning(request, "The higher threshold waits for a second person; until then it stays.")
+        waits, wanted = form.asks_for_more, obj.threshold
+        if waits:
+            obj.threshold = form.threshold_before
         try:
             super().save_model(request, obj, form, change)
         except DatabaseError as error:  # somebody tightened it while the form was open
             raise refused_by_database(error) or error from None
+        if waits:
+            actor = Actor.of(request, reason=form.cleaned_data[REASON_FIELD])
+            policies.ask_looser(obj, wanted, actor=actor)
+            messages.warning(
+                request, "The higher threshold waits for a second person; until then the lower one holds."
+            )
 
     @admin.display(description="Group", ordering="group")
     def group_name(self, row: FundPolicy) -> str:
         """The group's name."""
-        return row.group.name
+        return "The house (groups without their own)" if row.group is None else row.group.name
 
     @admin.display(description="Second person above, per client and day")
     def threshold_(self, row: FundPolicy) -> SafeString | str:
         """The threshold."""
-        return "never" if row.threshold is None else amount(row.threshold, row.group.currency)
+        return "never" if row.threshold is None else amount(row.threshold, row.currency)
 
     @admin.display(description="Least request")
     def minimum_(self, row: FundPolicy) -> SafeString:
         """The least amount that a client may ask for."""
-        return amount(row.minimum, row.group.currency)
+        return amount(row.minimum, row.currency)
 
     @admin.display(description="Deposit requests")
     def deposits(self, row: FundPolicy) -> SafeString:

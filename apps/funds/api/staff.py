@@ -42,9 +42,11 @@ DECIDED = openapi.responses(
     openapi.of(StaffFundOperationOut),
     400,
     STALE,
-    openapi.error(403, "forbidden", "second_person_needed"),
+    openapi.error(403, "forbidden", "second_person_needed", "second_person_not_independent"),
     NO_OPERATION,
-    openapi.error(409, "idempotency_key_reused", "fund_operation_closed", "approval_closed"),
+    openapi.error(
+        409, "idempotency_key_reused", "fund_operation_closed", "approval_closed", "maker_not_entitled"
+    ),
 )
 
 

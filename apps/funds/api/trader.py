@@ -71,7 +71,7 @@ REQUESTED = openapi.responses(
     openapi.of(FundOperationOut),
     openapi.error(400, "invalid", "malformed_json", "invalid_amount", "below_minimum"),
     NO_ACCOUNT,
-    openapi.error(409, "idempotency_key_reused", "requests_closed"),
+    openapi.error(409, "idempotency_key_reused", "requests_closed", "too_many_requests_open"),
 )
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from django.db import connection
+from django.db.models import F, Q
 
 from apps.accounts.models import TradingAccount
 from apps.funds.domain.operations import Asked
@@ -13,8 +14,9 @@ from apps.funds.models import FundPolicy
 
 
 def policy_of(group_id: int) -> Policy:
-    """Return a group's policy; a group without one has the mildest."""
-    row = FundPolicy.objects.filter(group_id=group_id).first()
+    """Return a group's policy, or the house's for a group without one."""
+    rows = FundPolicy.objects.filter(Q(group_id=group_id) | Q(group=None))
+    row = rows.order_by(F("group").asc(nulls_last=True)).first()
     if row is None:
         return Policy()
     return Policy(
@@ -24,6 +26,11 @@ def policy_of(group_id: int) -> Policy:
         takes_withdrawals=row.takes_withdrawals,
         approval_hours=row.approval_hours,
     )
+
+
+def house_threshold() -> Decimal | None:
+    """Return what holds for groups without a policy of their own; None: nothing."""
+    return FundPolicy.objects.filter(group=None).values_list("threshold", flat=True).first()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,8 @@ class Room:
 def room_of(account: TradingAccount, *, now: datetime) -> Room | None:
     """
     Return what limits one person today; None: nothing. The database's own rule asks the same functions: the
-    strictest policy of the account's group and of those it left today; the absolute amounts of all balance
+    strictest policy of the groups of all accounts of the client in this currency, and of those they left in
+    the last seven days, the house's standing in for a group without one; the absolute amounts of all balance
     operations of the client in this currency that no second person approved.
     """
     with connection.cursor() as cursor:

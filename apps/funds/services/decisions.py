@@ -51,6 +51,7 @@ def reject(operation: FundOperation, *, actor: Actor, may: May, key: str, messag
     approval = operation.approval
     if approval is not None and has_pending_approval(operation):
         with transaction.atomic():
+            approvals.lock(approval.pk)  # before the operation, as whoever approves does
             FundOperation.objects.filter(pk=operation.pk, status__in=OPEN).update(message=message)
             approvals.reject(approval_id=approval.pk, actor=actor, may=may)
         return current(operation.pk)

@@ -1,6 +1,7 @@
 """
-Changing a group's fund policy. A threshold that lets one person do more waits for a second person: else
-whoever may edit it could raise it, post, and lower it again. Everything else is saved at once by the form.
+Changing a fund policy, a group's or the house's. A threshold that lets one person do more waits for a second
+person: else whoever may edit it could raise it, post, and lower it again. Everything else is saved at once by
+the form.
 """
 
 from decimal import Decimal
@@ -11,7 +12,7 @@ from django.db import transaction
 from apps.audit.models import Approval
 from apps.audit.services import approvals
 from apps.funds.models import FundPolicy
-from apps.funds.permissions import APPROVE_POLICY, LOOSENING
+from apps.funds.permissions import APPROVE_POLICY, CHANGE_POLICY, LOOSENING
 from rtx.kernel.actor import Actor
 from rtx.kernel.money import plain
 
@@ -23,12 +24,12 @@ def ask_looser(policy: FundPolicy, threshold: Decimal | None, *, actor: Actor) -
     :raises Invalid: no reason was given.
     """
     before, after = _text(policy.threshold), _text(threshold)
-    currency = policy.group.currency
-    told = "no threshold" if after is None else f"{after} {currency}"
+    told = "no threshold" if after is None else f"{after} {policy.currency}".rstrip()
+    now = f"{before} {policy.currency}".rstrip()
     return approvals.request(
         kind=LOOSENING,
         content={"group_id": policy.group_id, "threshold_before": before, "threshold": after},
-        summary=f"Fund threshold of {policy.group}: {before} {currency} becomes {told}",
+        summary=f"Fund threshold of {policy.whose}: {now} becomes {told}",
         actor=actor,
         group_id=policy.group_id,
         target=policy,
@@ -39,6 +40,10 @@ class PolicyHandler:
     """Sets the threshold that a second person let come true, unless it is another one by now."""
 
     right = APPROVE_POLICY
+
+    def asking(self, approval: Approval) -> str:
+        """Whoever asked could change policies."""
+        return CHANGE_POLICY
 
     def execute(self, approval: Approval, *, actor: Actor) -> dict[str, Any]:
         """Set it, in the transaction that consumes the approval."""

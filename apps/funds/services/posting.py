@@ -15,7 +15,7 @@ from apps.audit.models import Approval, StaffAction
 from apps.audit.services import actions, approvals
 from apps.funds.domain.operations import OPEN, Asked, OperationClosed, Status, said
 from apps.funds.models import FundOperation, FundStep
-from apps.funds.permissions import APPROVE, POSTING
+from apps.funds.permissions import APPROVE, POST, POSTING, REQUEST
 from apps.funds.selectors.operations import current
 from apps.funds.selectors.policies import policy_of, waits_for_second_person
 from apps.trading.domain.commands import ChangeBalance, Command, Outcome, balance_command_id
@@ -129,6 +129,11 @@ class PostingHandler:
     """Carries out what a second person let happen; the content of the approval is what is booked."""
 
     right = APPROVE
+
+    def asking(self, approval: Approval) -> str:
+        """Whoever asked could ask for operations; who gave the first word for somebody else's, post them."""
+        operation = FundOperation.objects.get(pk=approvals.content_of(approval)["fund_operation"])
+        return REQUEST if operation.requested_by_id == approval.maker_id else POST
 
     def execute(self, approval: Approval, *, actor: Actor) -> dict[str, Any]:
         """Book it under the approval's own id, in the transaction that consumes the approval."""

@@ -7,7 +7,7 @@ The same key of the same person is the same request: it finds what it made the f
 from decimal import Decimal
 from hashlib import sha256
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from apps.accounts.domain.ledger import BalanceKind
 from apps.accounts.models import AccountEvent, TradingAccount
@@ -27,7 +27,15 @@ from rtx.kernel import clock
 from rtx.kernel.actor import Actor
 from rtx.kernel.errors import Conflict
 
+OPEN_MAX = 10  # requests of clients per account
 REFERENCE_UNIQUE = "fund_operation_reference"
+
+
+class TooManyOpen(Conflict):
+    """The account has as many open requests as it may have."""
+
+    code = "too_many_requests_open"
+    title = "Too many open requests"
 
 
 class ReferenceUsed(Conflict):
@@ -47,6 +55,7 @@ def by_client(
 
     :raises AmountInvalid: the amount does not fit the account's currency.
     :raises RequestsClosed, BelowMinimum: the group's policy does not take it.
+    :raises TooManyOpen: `OPEN_MAX` requests of the account wait already.
     :raises KeyReused: the key named another request before.
     """
     user_id = _user_of(actor)
@@ -95,6 +104,8 @@ def _once(account: TradingAccount, asked: Asked, *, key: str, actor: Actor, is_c
 
 
 def _opened(account: TradingAccount, asked: Asked, *, actor: Actor, is_client: bool) -> FundOperation:
+    if is_client:
+        _check_room(account)
     command_id = balance_command_id(account_id=account.pk, reference=asked.reference)
     if AccountEvent.objects.filter(command_id=command_id).exists():
         raise ReferenceUsed(f"{account.login} knows {asked.reference} for another operation.")
@@ -129,6 +140,15 @@ def _opened(account: TradingAccount, asked: Asked, *, actor: Actor, is_client: b
                 outcome=StaffAction.Outcome.REQUESTED,
             )
     return operation
+
+
+def _check_room(account: TradingAccount) -> None:
+    """Go on only if the account may have one more request; one asks after the other."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"requests of {account.pk}"])
+    waiting = FundOperation.objects.filter(account=account, by_client=True, is_waiting=True)
+    if waiting.count() >= OPEN_MAX:
+        raise TooManyOpen(f"{OPEN_MAX} requests wait already; take one back, or wait for the broker.")
 
 
 def _reference(user_id: int, key: str, kind: BalanceKind) -> str:

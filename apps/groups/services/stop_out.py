@@ -11,7 +11,7 @@ from typing import Any
 from apps.audit.models import Approval
 from apps.audit.services import approvals
 from apps.groups.models import GUARDED, TradingGroup
-from apps.groups.permissions import APPROVE_STOP_OUT
+from apps.groups.permissions import APPROVE_STOP_OUT, CHANGE_GROUP
 from apps.market.services import terms_changes
 from apps.market.services.terms_changes import Confirmed, TermsChange
 from rtx.kernel.actor import Actor
@@ -83,6 +83,10 @@ class StopOutApproval:
     """Carries out an approved change of levels (`APPROVAL_HANDLERS`)."""
 
     right = APPROVE_STOP_OUT
+
+    def asking(self, approval: Approval) -> str:
+        """Whoever asked could change groups."""
+        return CHANGE_GROUP
 
     def execute(self, approval: Approval, *, actor: Actor) -> dict[str, Any]:
         """

@@ -20,7 +20,7 @@ from apps.trading.domain.commands import ReversePosition
 from apps.trading.domain.filling import PositionNotFound
 from apps.trading.domain.orders import Side
 from apps.trading.models import Position
-from apps.trading.permissions import APPROVE_REVERSAL
+from apps.trading.permissions import APPROVE_REVERSAL, REVERSE_POSITION
 from apps.trading.selectors.valued import value
 from apps.trading.services import executor, previews
 from apps.trading.services.previews import Preview
@@ -140,6 +140,10 @@ class ReversalHandler:
     """Carries out an approved reversal; its command's id is the approval's."""
 
     right = APPROVE_REVERSAL
+
+    def asking(self, approval: Approval) -> str:
+        """Whoever asked could ask for reversals."""
+        return REVERSE_POSITION
 
     def command(self, approval: Approval, *, actor: Actor) -> ReversePosition:
         """Return the command that an approval stands for."""

@@ -12,6 +12,7 @@ from apps.accounts.models import ReachGrant, User
 from apps.accounts.services import reach
 from apps.audit.models import StaffAction
 from rtx.kernel import clock
+from rtx.kernel.actor import Actor
 from rtx.kernel.admin import reachable_groups
 from tests.factories.house import House, staff
 from tests.factories.rows import Trader
@@ -27,7 +28,7 @@ def helper(house: House) -> User:
 
 def grant(user: User | None, group: Any, *, until: Any = None, **more: Any) -> ReachGrant:
     made = ReachGrant(user=user, trading_group=group, until=until, reason="tests", **more)
-    return reach.give(made, given_by_id=None)
+    return reach.give(made, actor=Actor.system("tests"))
 
 
 def reached(user: User) -> frozenset[int] | None:
@@ -74,7 +75,7 @@ def test_a_staff_groups_reach_is_its_members(house: House, helper: User) -> None
 
     assert both == {house.usd.pk, house.eur.pk}
     assert reached(helper) == both  # through a grant of their own
-    reach.withdraw(own)
+    reach.withdraw(own, actor=Actor.system("tests"))
     assert reached(helper) == {house.usd.pk}
 
 

@@ -1,8 +1,10 @@
 """Sessions of staff: idle and longest time, revocation, addresses, and a fresh proof before money moves."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 
 from apps.accounts.models import AllowedNetwork, StaffSession, User
@@ -150,6 +152,47 @@ def test_nobody_locks_themselves_out(boss: User) -> None:
         "203.0.113.0/24",
     ]
     assert http.get(INDEX).status_code == 200
+
+
+def deletion(http: Client, row: AllowedNetwork, way: str) -> Any:
+    if way == "page":
+        return http.post(reverse("admin:accounts_allowednetwork_delete", args=[row.pk]), {"post": "yes"})
+    chosen = {"action": "delete_selected", "_selected_action": [str(row.pk)], "post": "yes"}
+    return http.post(reverse("admin:accounts_allowednetwork_changelist"), chosen)
+
+
+@pytest.mark.parametrize("way", ["page", "list"])
+def test_nobody_deletes_what_lets_them_in(boss: User, way: str) -> None:
+    http = signed_in(boss)
+    here = AllowedNetwork.objects.create(network="127.0.0.1/32", note="here")
+    office = AllowedNetwork.objects.create(network="203.0.113.0/24", note="office")
+
+    deletion(http, here, way)
+    assert AllowedNetwork.objects.count() == 2
+    deletion(http, office, way)
+    deletion(http, here, way)  # the last one: without any, everybody is let in
+    assert AllowedNetwork.objects.count() == 0
+
+
+def test_an_administrator_locks_out_nobody_of_their_rank(boss: User) -> None:
+    clerk, peer, admin = (
+        User.objects.create_user(f"{name}@example.com", None, role=role, is_staff=True)
+        for name, role in (("clerk", "support"), ("peer", "admin"), ("admin", "admin"))
+    )
+    http = signed_in(admin)
+    add = reverse("admin:accounts_allowednetwork_add")
+    kept = AllowedNetwork.objects.create(network="203.0.113.9/32", note="home", user=boss)
+
+    for whom in (boss.pk, peer.pk, ""):
+        refused = http.post(add, {"network": "127.0.0.1", "note": "here", "user": whom}).content.decode()
+        assert "Only a super administrator says" in refused
+    for way in ("page", "list"):
+        deletion(http, kept, way)
+    for whom in (clerk.pk, admin.pk):
+        http.post(add, {"network": "127.0.0.1", "note": "here", "user": whom})
+
+    users = AllowedNetwork.objects.order_by("user_id").values_list("user_id", flat=True)
+    assert set(users) == {boss.pk, clerk.pk, admin.pk}
 
 
 def test_a_fresh_proof_leads_back_to_what_was_asked_for(boss: User) -> None:

@@ -13,9 +13,11 @@ from django.urls import reverse
 
 from apps.accounts.adapters import sheets
 from apps.accounts.models import AccountEvent, Client, ImportRun, TradingAccount, User
-from apps.accounts.services import imports
+from apps.accounts.services import clients, imports
+from apps.accounts.services.clients import PersonalData
 from apps.audit.models import StaffAction
 from apps.groups.models import TradingGroup
+from rtx.kernel.actor import Actor, ActorKind
 from tests.factories.house import PASSWORD, House, buy, make_house, quote, staff
 from tests.factories.staff import signed_in
 from tests.integration.accounts.test_client_pages import CONFIRMED, allow
@@ -261,8 +263,6 @@ def test_a_file_is_checked_started_and_its_failures_come_back(house: House, boss
 def test_an_import_reaches_no_further_than_its_starter(house: House) -> None:
     clerk = allow(staff("clerk@example.com", role=User.Role.SUPPORT, groups=(house.usd,)), "run_importrun")
     rows = f"client_number,group\n{house.bruno.client.number},usd\n{house.anna.client.number},eur\n"
-    from rtx.kernel.actor import Actor, ActorKind
-
     actor = Actor(kind=ActorKind.STAFF, name=f"user:{clerk.pk}", reason="try")
     run, checked = imports.prepare(rows.encode(), actor=actor, reach=frozenset({house.usd.pk}))
     imports.start(run_id=run.pk)
@@ -270,6 +270,27 @@ def test_an_import_reaches_no_further_than_its_starter(house: House) -> None:
 
     run.refresh_from_db()
     assert (len(checked.failures), run.opened, run.failed) == (1, 0, 2)
+
+
+def test_an_import_takes_over_no_client_without_an_account(house: House, boss: User) -> None:
+    clerk = allow(staff("clerk@example.com", role=User.Role.SUPPORT, groups=(house.usd,)), "run_importrun")
+    foreign, own = (
+        clients.register(
+            email=f"{opener.pk}@example.com",
+            password=None,
+            person=PersonalData(first_name="Ida", last_name="Falk"),
+            country="DK",
+            opened_by=opener.pk,
+        )
+        for opener in (boss, clerk)
+    )
+    actor = Actor(kind=ActorKind.STAFF, name=f"user:{clerk.pk}", reason="try")
+    content = f"client_number,group\n{foreign.number},usd\n{own.number},usd\n".encode()
+    run, _ = imports.prepare(content, actor=actor, reach=frozenset({house.usd.pk}))
+    imports.start(run_id=run.pk)
+    imports.carry_out(run_id=run.pk)
+
+    assert (foreign.trading_accounts.count(), own.trading_accounts.count()) == (0, 1)
 
 
 @pytest.mark.parametrize(

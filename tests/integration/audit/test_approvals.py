@@ -10,6 +10,7 @@ from apps.audit.models import Approval, StaffAction
 from apps.audit.services import approvals
 from rtx.kernel.actor import Actor, ActorKind
 from rtx.kernel.errors import Forbidden, Invalid
+from tests.factories.house import staff
 
 MAKER = Actor(kind=ActorKind.STAFF, name="user:1", reason="client called")
 CHECKER = Actor(kind=ActorKind.STAFF, name="user:2", reason="seen")
@@ -20,6 +21,9 @@ class Noting:
     """Carries a test's operation out by noting it."""
 
     right = "audit.decide_approval"
+
+    def asking(self, approval: Approval) -> str:
+        return "audit.decide_approval"
 
     def execute(self, approval: Approval, *, actor: Actor) -> dict[str, Any]:
         with transaction.atomic():
@@ -41,6 +45,7 @@ def may(right: str) -> bool:
 
 @pytest.fixture
 def asked(db: None) -> Approval:
+    assert staff("maker@example.com", role="admin").pk == MAKER.user_id
     with transaction.atomic():
         return approvals.request(
             kind="test.note", content={"amount": "10.00"}, summary="Note 10.00", actor=MAKER

@@ -1,6 +1,7 @@
 """Funds over REST: what a client may ask for, what staff may do with it, who sees what."""
 
 import json
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -8,9 +9,12 @@ import pytest
 
 from apps.accounts.models import TradingAccount, User
 from apps.accounts.selectors import tokens as token_states
-from apps.audit.models import Approval, StaffAction
+from apps.audit.models import Approval, StaffAction, StaffRequest
+from apps.audit.services import requests
+from apps.audit.tasks import purge_requests
 from apps.funds.models import FundOperation, FundPolicy
 from apps.trading.api.statements import StatementThrottle
+from rtx.kernel import clock
 from rtx.kernel.rest import UserThrottle
 from tests.factories import rows
 from tests.factories.funds import balance, postings
@@ -272,3 +276,25 @@ def test_an_old_sign_in_moves_no_money(policy: FundPolicy, holder: Holder, maker
         is_problem(answer, 401, "reauthentication_required")
     assert stale.call("GET", "/api/admin/funds").status_code == 200
     assert balance(holder) == D("10000")
+
+
+def test_ten_requests_of_an_account_wait_at_most(policy: FundPolicy, holder: Holder, boss: Trader) -> None:
+    first = request(holder).json()
+    assert [request(holder).status_code for _ in range(9)] == [201] * 9
+
+    is_problem(request(holder), 409, "too_many_requests_open")
+    decide(boss, first["id"], "reject")
+
+    assert request(holder).status_code == 201
+
+
+def test_keys_are_forgotten_after_a_month(db: None, time_machine: Any) -> None:
+    now = clock.now()
+    for days in (31, 29):
+        time_machine.move_to(now - timedelta(days=days))
+        requests.once(user_id=1, key=f"k-{days}", content={}, act=dict)
+    time_machine.move_to(now)
+
+    purge_requests()
+
+    assert list(StaffRequest.objects.values_list("key", flat=True)) == ["k-29"]

@@ -192,6 +192,34 @@ def test_a_policy_is_tightened_at_once_and_loosened_by_two(
     assert waiting.summary == "Fund threshold of standard: 500 USD becomes no threshold"
 
 
+def test_a_new_policy_milder_than_the_houses_waits(holder: Holder, desk: Client) -> None:
+    FundPolicy.objects.filter(group=None).update(threshold=D("500"))
+    form = {"threshold": "9000", "minimum": "10", "approval_hours": "12", "takes_deposits": "on"}
+    form["group"] = str(holder.row.group_id)
+
+    assert "has to know why" in desk.post("/admin/funds/fundpolicy/add/", form).content.decode()
+    desk.post("/admin/funds/fundpolicy/add/", {**form, "change_reason": "a private bank"})
+
+    made = FundPolicy.objects.get(group=holder.row.group)
+    assert made.threshold == D("500")
+    assert Approval.objects.get().summary == "Fund threshold of standard: 500 USD becomes 9000 USD"
+
+
+def test_the_houses_policy_is_for_who_reaches_everything(holder: Holder, desk: Client) -> None:
+    house = FundPolicy.objects.get(group=None)
+    url = f"/admin/funds/fundpolicy/{house.pk}/change/"
+    form = {"threshold": "700", "minimum": "0", "approval_hours": "24", "takes_deposits": "on"}
+    boss = User.objects.create_superuser("boss@example.com", "correct horse battery 17", role="superadmin")
+
+    assert desk.post(url, form).status_code == 404
+    assert signed_in(boss).post(url, form).status_code == 302
+
+    house.refresh_from_db()
+    assert house.threshold == D("700")
+    listed = signed_in(boss).get("/admin/funds/fundpolicy/").content.decode()
+    assert "The house (groups without their own)" in listed
+
+
 def test_the_queue_of_approvals_shows_the_money_effect_first(
     policy: FundPolicy, holder: Holder, maker: User, checker: User
 ) -> None:

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from django.db import connection, transaction
 
+from apps.accounts.models import User
 from apps.audit.models import Approval, StaffAction
 from apps.audit.services import approvals, requests
 from apps.risk.models import RiskLimit
@@ -23,9 +24,11 @@ from apps.trading.models import Deal, Position
 from apps.trading.selectors import verification
 from apps.trading.services import executor, positions, reversals
 from rtx.kernel.actor import Actor, ActorKind
-from rtx.kernel.errors import RtxError
+from rtx.kernel.errors import Conflict, RtxError
 from tests.factories import rows
-from tests.factories.rows import Holder
+from tests.factories.house import staff
+from tests.factories.rows import Holder, Trader
+from tests.factories.staff import token_of
 
 pytestmark = pytest.mark.django_db
 
@@ -33,6 +36,12 @@ D = Decimal
 MAKER = Actor(kind=ActorKind.STAFF, name="user:9001", reason="booked the wrong way round")
 CHECKER = Actor(kind=ActorKind.STAFF, name="user:9002", reason="seen, agreed")
 THIRD = replace(CHECKER, name="user:9003")
+
+
+@pytest.fixture(autouse=True)
+def _dealer(db: None) -> User:
+    """Whoever asks: a dealer."""
+    return User.objects.create_user("maker@example.com", id=9001, role="dealer", is_staff=True)
 
 
 def may(right: str) -> bool:
@@ -192,9 +201,10 @@ def command_for(position: Position, **changes: Any) -> ReversePosition:
 def test_the_database_refuses_a_reversal_without_its_approval(holder: Holder) -> None:
     position = bought(holder)
 
-    with pytest.raises(Exception, match="without its approval"):
+    with pytest.raises(Conflict, match="without its approval") as refused:
         executor.run(command_for(position))
 
+    assert refused.value.code == "reversal_not_approved"
     assert (Position.objects.get().side, is_sound(holder)) == ("buy", True)
 
 
@@ -212,8 +222,11 @@ def test_an_approval_of_another_state_or_content_does_not_do(holder: Holder, kin
         target = Position.objects.exclude(pk=position.pk).get()
         effects = (approvals.consuming(asked, actor=CHECKER),)
 
-    with pytest.raises(Exception, match=r"without its approval|something else than was approved"):
+    with pytest.raises(Conflict, match=r"without its approval|something else than was approved") as refused:
         executor.run(command_for(target, command_id=asked.pk), effects=effects)
+
+    is_other = kind == "another position's"
+    assert refused.value.code == ("approval_mismatch" if is_other else "reversal_not_approved")
 
     asked.refresh_from_db()
     assert asked.status == ("rejected" if kind == "rejected" else "pending")
@@ -221,7 +234,7 @@ def test_an_approval_of_another_state_or_content_does_not_do(holder: Holder, kin
 
 
 def test_an_event_written_past_the_executor_is_refused(holder: Holder, owner: psycopg.Connection) -> None:
-    with pytest.raises(psycopg.errors.RaiseException, match="without its approval"):
+    with pytest.raises(psycopg.DatabaseError, match="without its approval"):
         owner.execute(
             "INSERT INTO accounts_accountevent (account_id, seq, type, at, command_id, fingerprint, actor,"
             " request_id, payload)"
@@ -357,3 +370,17 @@ def test_limits_see_the_side_that_leaves(holder: Holder, kind: str, most: str, w
     done = decide(asked)
 
     assert done.outcome.get("reject_reason") == word
+
+
+def test_another_dealer_lets_it_happen(holder: Holder) -> None:
+    asked = ask(bought(holder))
+    dealer = staff("dealer@example.com", role="dealer", groups=(holder.row.group,))
+
+    answer = Trader(token_of(dealer)).call(
+        "POST",
+        f"/api/admin/approval/{asked.pk}/approve",
+        '{"reason": "seen, agreed"}',
+        **{"Idempotency-Key": "k"},
+    )
+
+    assert (answer.status_code, answer.json()["status"]) == (200, "executed")

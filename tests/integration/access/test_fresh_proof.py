@@ -1,0 +1,70 @@
+"""What sets up another's access asks for a recent sign-in: else a session left open makes a puppet."""
+
+import json
+
+import pytest
+from django.urls import reverse
+
+from apps.accounts.models import AllowedNetwork, ReachGrant, User
+from tests.factories.house import House, make_house, staff
+from tests.factories.rows import Trader
+from tests.factories.staff import signed_in, token_of
+
+pytestmark = pytest.mark.django_db
+OLD_S = 700
+
+
+@pytest.fixture
+def house(db: None) -> House:
+    return make_house()
+
+
+@pytest.fixture
+def boss(house: House) -> User:
+    return User.objects.create_superuser("boss@example.com", "correct horse battery 17", role="superadmin")
+
+
+@pytest.mark.parametrize(
+    ("page", "form"),
+    [
+        ("accounts_user_add", {"email": "new@example.com", "role": "admin"}),
+        ("accounts_reachgrant_add", {"reason": "holidays"}),
+        ("accounts_allowednetwork_add", {"network": "203.0.113.7", "note": "home"}),
+    ],
+)
+def test_setting_somebody_up_on_a_page(boss: User, page: str, form: dict[str, str]) -> None:
+    answer = signed_in(boss, proved_s_ago=OLD_S).post(reverse(f"admin:{page}"), form)
+
+    assert answer.status_code == 302
+    assert page.split("_")[1] not in answer["Location"].partition("?")[0]
+    assert (User.objects.filter(email="new@example.com").count(), ReachGrant.objects.count()) == (0, 0)
+    assert AllowedNetwork.objects.count() == 0
+
+
+def test_a_password_and_rows_chosen_in_a_list(boss: User, house: House) -> None:
+    other = staff("other@example.com", role="support")
+    grant = ReachGrant.objects.create(
+        user=other, trading_group=house.usd, reason="holidays", given_at="2026-01-01T00:00Z"
+    )
+    http = signed_in(boss, proved_s_ago=OLD_S)
+    chosen = {"action": "delete_selected", "_selected_action": [str(grant.pk)], "post": "yes"}
+    before = User.objects.get(pk=other.pk).password
+
+    password = {"password1": "another horse battery 18", "password2": "another horse battery 18"}
+    http.post(reverse("admin:auth_user_password_change", args=[other.pk]), password)
+    http.post(reverse("admin:accounts_reachgrant_changelist"), chosen)
+
+    assert (ReachGrant.objects.count(), User.objects.get(pk=other.pk).password) == (1, before)
+
+
+def test_a_user_over_rest(boss: User) -> None:
+    other = staff("other@example.com", role="support")
+    old = Trader(token_of(boss, proved_s_ago=3600))
+    for method, body in (
+        ("PUT", {"is_active": False, "reason": "left us"}),
+        ("DELETE", {"reason": "left us"}),
+    ):
+        answer = old.call(method, f"/api/admin/user/{other.pk}", json.dumps(body))
+        assert (answer.status_code, answer.json()["code"]) == (401, "reauthentication_required")
+    other.refresh_from_db()
+    assert other.is_active
