@@ -16,11 +16,10 @@ from django.db import DatabaseError, connection, transaction
 from django.test import Client
 from django.urls import reverse
 
-from apps.accounts.models import ReachGrant, TradingAccount, User
-from apps.accounts.services import reach, users
+from apps.accounts.models import User
+from apps.accounts.services import users
 from apps.audit.models import Approval, StaffAction
-from apps.audit.selectors import independence
-from apps.audit.services import actions, approvals
+from apps.audit.services import approvals
 from rtx.kernel import clock
 from rtx.kernel.actor import Actor, ActorKind
 from rtx.kernel.errors import RtxError
@@ -68,11 +67,6 @@ def maker(house: House) -> User:
 @pytest.fixture
 def checker(house: House) -> User:
     return staff("checker@example.com", role="admin", groups=(house.usd,))
-
-
-@pytest.fixture
-def boss(db: None) -> User:
-    return User.objects.create_superuser("boss@example.com", "correct horse battery 17", role="superadmin")
 
 
 @pytest.fixture
@@ -333,85 +327,3 @@ def test_22_a_longer_life(asked: Approval) -> None:
         Approval.objects.filter(pk=asked.pk).update(
             status="canceled", expires_at=asked.expires_at + timedelta(days=9)
         )
-
-
-def set_up(doer: User, other: User, operation: str = "accounts.set_password") -> None:
-    """Note that one did something to the record of another."""
-    with transaction.atomic():
-        actions.record(actor=acting(doer), operation=operation, target=other)
-
-
-def is_refused(user: User, asked: Approval) -> None:
-    is_problem(over_rest(user, asked), 403, "second_person_not_independent")
-    with pytest.raises(approvals.NotIndependent), transaction.atomic():  # nor past `approve`
-        approvals.consume(asked, actor=acting(user), outcome={})
-    assert untouched(asked)
-
-
-def test_23_a_maker_whose_password_the_checker_set(house: House, checker: User) -> None:
-    puppet = staff("puppet@example.com", role="support", groups=(house.usd,))
-    form = {"password1": "another horse battery 18", "password2": "another horse battery 18"}
-    page = reverse("admin:auth_user_password_change", args=[puppet.pk])
-    assert signed_in(checker).post(page, form).status_code == 302
-    Noting.needed = "funds.request_fundoperation"
-
-    is_refused(checker, ask(puppet, house))
-
-
-def test_24_a_maker_whom_the_checker_gave_reach(house: House, checker: User, boss: User) -> None:
-    puppet = staff("puppet@example.com", role="admin")
-    grant = ReachGrant(user=puppet, trading_group=house.usd, reason="holidays")
-    reach.give(grant, actor=acting(checker))
-
-    asked = ask(puppet, house)
-    is_refused(checker, asked)
-    assert over_rest(boss, asked).status_code == 200
-
-
-def test_25_a_checker_whom_the_maker_set_up(asked: Approval, maker: User, checker: User) -> None:
-    set_up(maker, checker, "accounts.add_user")
-
-    is_refused(checker, asked)
-
-
-@pytest.mark.parametrize(("days", "independent"), [(29, False), (31, True)])
-def test_26_after_thirty_days_they_are_two_people(
-    asked: Approval, maker: User, checker: User, days: int, independent: bool, time_machine: Any
-) -> None:
-    now = clock.now()
-    time_machine.move_to(now - timedelta(days=days))
-    set_up(checker, maker)
-    time_machine.move_to(now)
-
-    assert independence.are_independent(maker.pk, checker.pk) is independent
-
-
-@pytest.mark.parametrize("change", [{"is_active": False}, {"role": "auditor"}, {"is_staff": False}])
-def test_27_a_maker_who_was_disabled_or_demoted_meanwhile(
-    asked: Approval, maker: User, checker: User, change: dict[str, Any]
-) -> None:
-    User.objects.filter(pk=maker.pk).update(**change)
-
-    is_problem(over_rest(checker, asked), 409, "maker_not_entitled")
-    assert untouched(asked)
-
-
-def test_28_a_group_that_the_account_has_left(house: House, maker: User) -> None:
-    old, new = (
-        staff(f"{group.name}@example.com", role="admin", groups=(group,)) for group in (house.usd, house.eur)
-    )
-    with transaction.atomic():
-        asked = approvals.request(
-            kind="test.note",
-            content={"amount": "1"},
-            summary="Note",
-            actor=acting(maker),
-            group_id=house.usd.pk,
-            account_id=house.anna.pk,
-        )
-    TradingAccount.objects.filter(pk=house.anna.pk).update(group=house.eur)
-
-    is_problem(over_rest(old, asked), 404, "approval_not_found")
-    on_the_page(signed_in(old), [asked])
-    assert untouched(asked)
-    assert over_rest(new, asked).status_code == 200
