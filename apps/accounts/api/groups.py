@@ -28,6 +28,7 @@ from rtx.kernel.rest import CursorPagination
 
 BAD = openapi.error(400, "invalid", "malformed_json", "terms_invalid")
 NO_GROUP = openapi.error(404, "group_not_found", "symbol_not_found")
+STALE = openapi.error(401, "not_authenticated", "invalid_token", "reauthentication_required")
 CONFLICTS = ("terms_need_confirmation", "stop_out_edit_waits", "idempotency_key_reused")
 EDIT_TERMS = ("groups.add_groupsymbol", "groups.change_groupsymbol", "groups.delete_groupsymbol")
 
@@ -55,6 +56,7 @@ class NewGroupView(StaffView):
     """A group to be."""
 
     rights = {"POST": "groups.add_tradinggroup"}
+    fresh = {"POST"}
 
     @extend_schema(
         operation_id="admin_group_create",
@@ -64,6 +66,7 @@ class NewGroupView(StaffView):
             201,
             openapi.of(GroupOut),
             BAD,
+            STALE,
             FORBIDDEN,
             openapi.error(404, "symbol_not_found"),
             openapi.error(409, *CONFLICTS),
@@ -83,12 +86,14 @@ class NewGroupView(StaffView):
 class GroupView(StaffView):
     """One group."""
 
+    fresh = {"PUT", "DELETE"}
+
     @extend_schema(
         operation_id="admin_group_change",
         parameters=[REQUIRED_KEY],
         request=openapi.body(GroupIn),
         responses=openapi.responses(
-            200, openapi.of(GroupOut), BAD, FORBIDDEN, NO_GROUP, openapi.error(409, *CONFLICTS)
+            200, openapi.of(GroupOut), BAD, STALE, FORBIDDEN, NO_GROUP, openapi.error(409, *CONFLICTS)
         ),
     )
     def put(self, request: Request, group_id: int) -> Response:
@@ -117,6 +122,7 @@ class GroupView(StaffView):
             200,
             openapi.of(GroupOut),
             openapi.error(400, "invalid", "malformed_json"),
+            STALE,
             FORBIDDEN,
             openapi.error(404, "group_not_found"),
             openapi.error(409, "group_in_use", *CONFLICTS),

@@ -21,6 +21,7 @@ from apps.market.models import Symbol
 from apps.market.services import terms_changes
 from apps.market.services.board import board
 from apps.market.services.terms_changes import TermsNeedConfirmation
+from rtx.kernel import recent_login
 from rtx.kernel.actor import Actor
 from rtx.kernel.admin import RtxModelAdmin, reachable_groups
 from rtx.kernel.errors import RtxError
@@ -100,6 +101,8 @@ class Pages:
         """Change several symbols' terms: the form, what would change, and once that was seen, the change."""
         if not (request.user.has_perm(CHANGE) and request.user.has_perm(ADD)):
             raise PermissionDenied
+        if "save" in request.POST:
+            recent_login.require(request)
         sent = request.POST if request.method == "POST" else request.GET
         pairs = _pairs(sent.getlist("pair"))
         form = BulkTermsForm(request.POST or None)

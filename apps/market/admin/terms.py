@@ -87,6 +87,7 @@ class TermsModelAdmin(ConfiguredModelAdmin):
     `parts` are the tables whose rows belong to a row and are versioned with it.
     """
 
+    needs_recent_login = True
     parts: ClassVar[Parts] = ()
     actions_detail = ["versions"]
 
@@ -146,7 +147,9 @@ class TermsModelAdmin(ConfiguredModelAdmin):
         tell(request, change)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """Show the list; deleting chosen rows may need a confirmation."""
+        """Show the list; deleting chosen rows needs a fresh sign-in and may need a confirmation."""
+        if request.POST.get("action") == "delete_selected":
+            self._require_recent_login(request)
         try:
             return super().changelist_view(request, extra_context)
         except (IntegrityError, ProtectedError, RtxError) as error:
@@ -171,6 +174,7 @@ class TermsModelAdmin(ConfiguredModelAdmin):
         if request.method == "POST":
             if not self.has_change_permission(request, row):
                 raise PermissionDenied
+            self._require_recent_login(request)
             return self._restore(request, row, change_id)
         try:
             steps = restoring.steps_to(row, parts=self.parts, change_id=change_id) if change_id else None

@@ -6,7 +6,7 @@ instant tells what held then; a row without a later change still is what it was.
 """
 
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import connection, models
@@ -45,17 +45,24 @@ def rows_as_of(model: type[Row], *, at: datetime) -> list[Row]:
     return _rows_before(model, "at", at)
 
 
-def rows_after_change(model: type[Row], *, change_id: int) -> list[Row]:
-    """Return all rows of a table that keeps its history as they were right after one change, by id."""
-    return _rows_before(model, "id", change_id)
+def rows_after_change(model: type[Row], *, change_id: int, column: str, value: int) -> list[Row]:
+    """
+    Return the rows of a table that keeps its history as they were right after one change, by id: those that
+    then had this value in a column.
+    """
+    return _rows_before(model, "id", change_id, column=column, wanted=value)
 
 
-def _rows_before(model: type[Row], since: str, value: datetime | int) -> list[Row]:
-    table = connection.ops.quote_name(model._meta.db_table)
-    statement = AS_OF.format(table=table, since=since)
-    return sorted(
-        model._default_manager.raw(statement, [model._meta.db_table, value]), key=lambda row: row.pk
-    )
+def _rows_before(
+    model: type[Row], since: str, value: datetime | int, *, column: str = "", wanted: int | None = None
+) -> list[Row]:
+    name = connection.ops.quote_name
+    statement = AS_OF.format(table=name(model._meta.db_table), since=since)
+    given: list[Any] = [model._meta.db_table, value]
+    if column:
+        statement = f"SELECT * FROM ({statement}) held WHERE held.{name(column)} = %s"  # noqa: S608 - our column
+        given.append(wanted)
+    return sorted(model._default_manager.raw(statement, given), key=lambda row: row.pk)
 
 
 def has_changed_since(at: datetime) -> bool:

@@ -67,21 +67,18 @@ def steps_to(row: models.Model, *, parts: Parts, change_id: int) -> list[Step]:
     """
     if not ConfigurationChange.objects.filter(pk=change_id).exists():
         raise VersionNotFound
-    found = _steps(type(row), lambda other: other.pk == row.pk, change_id)
+    found = _steps(type(row), key_column(type(row), "id"), row.pk, change_id)
     if any(step.then is None for step in found):
         raise RestoreRefused("It did not exist then.")
     for model, link in parts:
-        found += _steps(model, _belonging(key_column(model, link), row.pk), change_id)
+        found += _steps(model, key_column(model, link), row.pk, change_id)
     return found
 
 
-def _belonging(column: str, key: Any) -> Callable[[Any], bool]:
-    return lambda other: getattr(other, column) == key
-
-
-def _steps(model: type[models.Model], belongs: Callable[[Any], bool], change_id: int) -> list[Step]:
-    then = {row.pk: row for row in history.rows_after_change(model, change_id=change_id) if belongs(row)}
-    now = {row.pk: row for row in model._default_manager.all() if belongs(row)}
+def _steps(model: type[models.Model], column: str, key: int, change_id: int) -> list[Step]:
+    found = history.rows_after_change(model, change_id=change_id, column=column, value=key)
+    then = {row.pk: row for row in found}
+    now = {row.pk: row for row in model._default_manager.filter(**{column: key})}
     return [
         Step(now.get(key), then.get(key))
         for key in sorted({*now, *then})

@@ -33,10 +33,10 @@ from apps.risk.selectors.what_if_arrays import (
     unit_needs,
 )
 from apps.risk.selectors.what_if_checks import Checked, figures
-from apps.trading.domain.holdings import Holdings
+from apps.trading.domain.holdings import Account, Holdings
 from apps.trading.domain.margin import HAS_LEVERAGE
 from apps.trading.domain.orders import ContractTerms
-from apps.trading.domain.pricing import ConversionTable, MarketView
+from apps.trading.domain.pricing import ConversionTable
 from apps.trading.selectors.books import holdings
 from apps.trading.selectors.markets import Markets
 from rtx.kernel import clock
@@ -212,27 +212,51 @@ def _candidates(found: Estimate) -> tuple[list[int], list[int]]:
 
 
 def _exact(account_ids: list[int], sides: tuple[Side, Side]) -> Iterable[Checked]:
+    changes = _Changes(sides)
     for held in holdings(account_ids) if account_ids else ():
         group_id = held.account.group_id
         if any(group_id not in side.book.groups for side in sides):
             continue
         before = figures(held, sides[0])
-        _remargin(held, *(side.markets.of_group(group_id) for side in sides))
+        _remargin(held, changes)
         yield Checked(held.account, before, figures(held, sides[1]))
 
 
-def _remargin(held: Holdings, was: MarketView, becomes: MarketView) -> None:
+class _Changes:
+    """What margins depend on and the change sets anew, found out once per group, leverage and symbol."""
+
+    def __init__(self, sides: tuple[Side, Side]) -> None:
+        self._views = [side.markets.of_group for side in sides]
+        self._known: dict[tuple[int, int, str], dict[str, Any]] = {}
+
+    def of(self, account: Account, symbol: str) -> dict[str, Any]:
+        """Return the fields of the contract terms that change for an account's positions in a symbol."""
+        key = (account.group_id, account.leverage, symbol)
+        found = self._known.get(key)
+        if found is None:
+            was, becomes = (view(account.group_id).terms(symbol) for view in self._views)
+            found = {}
+            if was is not None and becomes is not None:
+                found = _changes(was, becomes, leverage=account.leverage)
+            self._known[key] = found
+        return found
+
+
+def _remargin(held: Holdings, changes: _Changes) -> None:
     """Margin what is held as the changed terms say; what they leave alone stays as it was dealt."""
-
-    def under(terms: ContractTerms, symbol: str) -> ContractTerms:
-        old, new = was.terms(symbol), becomes.terms(symbol)
-        if old is None or new is None:
-            return terms
-        return replace(terms, **_changes(old, new, leverage=held.account.leverage))
-
-    positions = {row.id: under(row.terms, row.symbol) for row in held.positions.values()}
-    orders = {row.id: under(row.terms, row.symbol) for row in held.orders.values() if row.terms is not None}
-    held.set_leverage(held.account.leverage, positions, orders)
+    account = held.account
+    positions = {
+        row.id: replace(row.terms, **changed)
+        for row in held.positions.values()
+        if (changed := changes.of(account, row.symbol))
+    }
+    orders = {
+        row.id: replace(row.terms, **changed)
+        for row in held.orders.values()
+        if row.terms is not None and (changed := changes.of(account, row.symbol))
+    }
+    if positions or orders:
+        held.set_leverage(account.leverage, positions, orders)
 
 
 def _is_pushed(row: Checked) -> bool:

@@ -15,6 +15,7 @@ from rtx.kernel.rest import UserThrottle
 from tests.factories.house import staff
 from tests.factories.problems import is_problem
 from tests.factories.rows import Holder, Trader, make_group
+from tests.factories.staff import token_of
 from tests.integration.risk.api_callers import caller
 
 pytestmark = pytest.mark.django_db
@@ -147,3 +148,14 @@ def test_reach_comes_before_the_right(symbols: dict[str, Symbol], group: Trading
     is_problem(send(dealer, "DELETE", f"group/{group.pk}"), 403, "forbidden")
     is_problem(send(dealer, "POST", "group/create", name="own"), 403, "forbidden")
     assert dealer.call("GET", "/api/admin/groups").status_code == 200
+
+
+def test_groups_are_changed_only_after_a_fresh_sign_in(group: TradingGroup, admin: User) -> None:
+    old = Trader(token_of(admin, proved_s_ago=3600))
+
+    for method, path in (
+        ("POST", "group/create"),
+        ("PUT", f"group/{group.pk}"),
+        ("DELETE", f"group/{group.pk}"),
+    ):
+        is_problem(send(old, method, path), 401, "reauthentication_required")

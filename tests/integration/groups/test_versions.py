@@ -12,7 +12,8 @@ from apps.audit.models import Approval, StaffAction
 from apps.groups.domain.terms import client_quote
 from apps.groups.models import GroupSymbol, MarginBand, MarginSchedule, TradingGroup
 from apps.groups.selectors import terms_book, terms_version
-from apps.market.models import Symbol
+from apps.market.models import ConfigurationChange, Symbol
+from apps.market.selectors import history
 from apps.market.selectors.versions import Version, versions_of
 from apps.market.services.board import own_board
 from tests.factories.house import staff
@@ -252,3 +253,41 @@ def test_a_bulk_edit_is_checked_and_stays_within_reach(
     assert list(GroupSymbol.objects.values_list("group__name", "leverage_max")) == [("usd", 50)]
     dealer = signed_in(staff("dealer@example.com", groups=(group,)))
     assert bulk(dealer, pairs, **fields).status_code == 403
+
+
+# -- fresh proof
+
+
+def test_terms_are_changed_only_after_a_fresh_sign_in(
+    symbols: dict[str, Symbol], group: TradingGroup, http: Client, boss: User
+) -> None:
+    post_group(http, group, markup_bid_points="3")
+    old = signed_in(boss, proved_s_ago=3600)
+    made = versions(group)[-1]
+    pair = f"{group.pk}-{symbols['EURUSD'].pk}"
+    rows = reverse("admin:groups_groupsymbol_changelist")
+
+    answers = [
+        post_group(old, group, markup_bid_points="9"),
+        restore(old, group, made),
+        bulk(old, [pair], markup_bid_points="4", save="1"),
+        old.post(rows, {"action": "delete_selected", "_selected_action": [1], "post": "yes"}),
+    ]
+
+    assert [answer["Location"].split("?")[0] for answer in answers] == [reverse("mfa_reauthenticate")] * 4
+    group.refresh_from_db()
+    assert (group.markup_bid_points, GroupSymbol.objects.count()) == (3, 0)
+
+
+def test_a_restore_reads_only_what_belongs_to_the_row(
+    symbols: dict[str, Symbol], group: TradingGroup, http: Client
+) -> None:
+    other = make_group("other")
+    for held in (group, other):
+        GroupSymbol.objects.create(group=held, symbol=symbols["EURUSD"], markup_bid_points=1)
+    last = ConfigurationChange.objects.latest("id").pk
+    GroupSymbol.objects.update(markup_bid_points=2)
+
+    then = history.rows_after_change(GroupSymbol, change_id=last, column="group_id", value=group.pk)
+
+    assert [(row.group_id, row.markup_bid_points) for row in then] == [(group.pk, 1)]
