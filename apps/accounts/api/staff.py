@@ -169,7 +169,8 @@ class IsStaff(BasePermission):
 def _reason_of(request: Request) -> str:
     """Return the reason that the body gives; empty: none, or it is no such body."""
     try:
-        return msgspec.json.decode(request.data, type=GivenReason).reason
+        body: Any = request.data
+        return msgspec.json.decode(body, type=GivenReason).reason
     except (msgspec.DecodeError, TypeError, APIException, RtxError):
         return ""
 
