@@ -13,7 +13,7 @@ accounts.user           reach    vac        vac   v      vc      v
 accounts.refreshtoken   reach    v          v     v      v       v
 accounts.tradingaccount reach    v          v     v      v       v
 accounts.staffsession   house    v          v     -      -       v
-accounts.allowednetwork house    vacd       vacd  -      -       v
+accounts.allowednetwork house    vacd       va    -      -       v
 accounts.reachgrant     reach    vacd       va    -      -       v
 accounts.kycreview      reach    v          v     -      v       v
 accounts.kycdocument    reach    v          v     -      v       v
