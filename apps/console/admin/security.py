@@ -23,7 +23,8 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFil
 
 from apps.accounts.models import User
 from apps.accounts.permissions import ROLE_GROUP
-from rtx.kernel.admin import ConfiguredModelAdmin, OperatedModelAdmin, ReadOnlyModelAdmin, reachable_groups
+from apps.risk.selectors.reaches import reaches_everyone
+from rtx.kernel.admin import ConfiguredModelAdmin, OperatedModelAdmin, ReadOnlyModelAdmin
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import EMPTY, MASK, badge, instant, link_to
 
@@ -176,7 +177,7 @@ class ChangeLogAdmin(ReadOnlyModelAdmin, LogEntryAdminMixin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Show everything to who reaches everything; to others what they changed themselves."""
         rows = super().get_queryset(request)
-        return rows if reachable_groups(request.user) is None else rows.filter(actor_id=request.user.pk)
+        return rows if reaches_everyone(request.user) else rows.filter(actor_id=request.user.pk)
 
     @admin.display(description="Time (UTC)")
     def at(self, entry: Any) -> SafeString:

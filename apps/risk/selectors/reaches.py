@@ -8,7 +8,12 @@ from apps.groups.models import TradingGroup
 from rtx.kernel.admin import reachable_groups
 
 Reach = frozenset[int] | None
-OF_NO_ACCOUNT = ("monitor_late", "breaker_open", "kill_switch")  # tell nothing about single accounts
+OF_NO_ACCOUNT = (
+    "monitor_late",
+    "breaker_open",
+    "kill_switch",
+    "log_integrity",
+)  # tell nothing about single accounts
 
 
 def reaches_everyone(user: Any) -> bool:

@@ -9,6 +9,7 @@ from apps.audit.models import Checkpoint, IntegrityCheck, SealStatus
 from apps.audit.selectors import integrity
 from apps.audit.services import checking, standing
 from apps.risk.models import RiskAlarm
+from apps.risk.selectors.reaches import alarms_within
 from apps.risk.services import seal_watch
 from rtx.kernel import clock
 from tests.factories.rows import Holder, deposit
@@ -106,6 +107,7 @@ def test_a_sealer_that_is_silent_is_alarmed_until_it_seals_again(exported: Holde
 
     assert seal_watch.look() == ["journal:seal", "staff_log:seal"]
     assert alarms() == [("journal:seal", "critical"), ("staff_log:seal", "critical")]
+    assert alarms_within(RiskAlarm.objects.all(), frozenset()).count() == 2  # whoever sees alarms sees these
     standing.carry_out()
 
     assert (seal_watch.look(), alarms()) == ([], [])
