@@ -220,12 +220,14 @@ def test_outside_reach_nothing_is_there_and_without_the_right_nothing_is_done(
     for account in (house.anna, house.bruno):
         buy(account, "EURUSD", "0.10")
         boss.send("POST", "order/create", limit(house, account=account.login), key=f"k{account.pk}")
-    before = (Order.objects.count(), StaffAction.objects.count())
+    orders = Order.objects.count()
+    last = StaffAction.objects.latest("id").pk
 
     told = [support.send(*call, key=f"s{n}").status_code for n, call in enumerate(calls(house))]
 
     assert told == [404] * 6 + [403] * 6
-    assert (Order.objects.count(), StaffAction.objects.count()) == before
+    assert Order.objects.count() == orders
+    assert [one.outcome for one in StaffAction.objects.filter(pk__gt=last)] == ["refused"] * 6
     logins = {one["account"] for one in support.send("GET", "positions").json()["results"]}
     assert logins == {house.anna.login}
     assert support.send("GET", f"orders?account={house.bruno.login}").status_code == 404
