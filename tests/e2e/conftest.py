@@ -11,10 +11,12 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response, sync_playwright
 
 from rtx.local.home import REPOSITORY
@@ -27,6 +29,7 @@ DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
 DOC_IMAGES = REPOSITORY / "docs" / "img"
 DOC_PICTURES = {"admin", "account", "orders", "sign-in"}
+DAY = "day-"  # what the pictures of the operator's day begin with; all of them are documentation
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +166,9 @@ def picture(screenshots: Path) -> Callable[[Page, str], None]:
 
     def take(page: Page, name: str) -> None:
         page.screenshot(path=screenshots / f"{name}.png", full_page=True)
-        if os.environ.get("RTX_DOC_IMAGES") and name in DOC_PICTURES:
+        if os.environ.get("RTX_DOC_IMAGES") and (name in DOC_PICTURES or name.startswith(DAY)):
             DOC_IMAGES.mkdir(parents=True, exist_ok=True)
-            page.screenshot(path=DOC_IMAGES / f"{name}.png")
+            with Image.open(BytesIO(page.screenshot())) as shot:
+                shot.convert("RGB").quantize(128).save(DOC_IMAGES / f"{name}.png", optimize=True)
 
     return take
