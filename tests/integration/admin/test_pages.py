@@ -20,8 +20,8 @@ from tests.factories.house import House, buy, fill
 
 pytestmark = pytest.mark.django_db
 
-# Bytes sealed for one person: their page is that of the row they belong to.
-SHOWN_NOWHERE = ("accounts.ImportFailure", "accounts.KycContent")
+# Bytes sealed for one person, shown with the row they belong to; rounds of sealing, shown by the integrity page.
+SHOWN_NOWHERE = ("accounts.ImportFailure", "accounts.KycContent", "audit.SealStatus")
 OURS = ("market", "groups", "accounts", "trading", "risk", "funds", "audit", "console")
 READ_ONLY = (
     "accounts.AccountEvent",

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
-from apps.accounts.models import User
+from apps.accounts.models import AccountEvent, User
 from apps.audit.models import Approval, IntegrityCheck, StaffAction
 from apps.audit.services import actions, sealing
 from apps.audit.tasks import verify
@@ -16,6 +16,7 @@ from rtx.kernel.actor import Actor, ActorKind
 from tests.factories.house import PASSWORD, House, make_house, staff
 from tests.factories.staff import signed_in
 from tests.integration.audit import test_four_eyes as eyes
+from tests.integration.audit.conftest import await_settled
 from tests.integration.audit.test_four_eyes import _handler as _handler
 
 LOG = "admin:audit_staffaction_changelist"
@@ -123,6 +124,7 @@ def test_only_the_maker_takes_back(house: House, boss: Client) -> None:
 def test_integrity_is_shown_and_checked(house: House, boss: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     monkeypatch.setattr(verify, "delay", asked.append)
+    await_settled(AccountEvent.objects.count())
     sealing.seal_all()
 
     boss.post(reverse("admin:audit_integrity"))

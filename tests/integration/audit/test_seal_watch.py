@@ -13,7 +13,7 @@ from apps.risk.selectors.reaches import alarms_within
 from apps.risk.services import seal_watch
 from rtx.kernel import clock
 from tests.factories.rows import Holder, deposit
-from tests.integration.audit.conftest import Attack
+from tests.integration.audit.conftest import Attack, await_settled
 
 BEYOND = 2**40  # a transaction of the server that the dump came from
 
@@ -59,6 +59,7 @@ def test_a_counter_that_begins_anew_stops_the_sealing(exported: Holder, attack: 
 def test_one_log_that_fails_stops_no_other(exported: Holder, attack: Attack) -> None:
     attack("UPDATE audit_checkpoint SET tree_size = 9 WHERE number = 3")
     deposit(exported.id, "1")
+    await_settled(1)
 
     with pytest.raises(standing.RoundFailed):
         standing.carry_out()
