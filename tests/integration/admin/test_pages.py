@@ -20,7 +20,7 @@ from tests.factories.house import House, buy, fill
 
 pytestmark = pytest.mark.django_db
 
-# Bytes sealed for one person, shown with the row they belong to; rounds of sealing, shown by the integrity page.
+# Shown with the row they belong to (bytes sealed for one person), and by the integrity page.
 SHOWN_NOWHERE = ("accounts.ImportFailure", "accounts.KycContent", "audit.SealStatus")
 OURS = ("market", "groups", "accounts", "trading", "risk", "funds", "audit", "console")
 READ_ONLY = (

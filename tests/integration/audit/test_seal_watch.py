@@ -94,6 +94,7 @@ def test_a_storage_that_is_away_is_told_while_sealing_goes_on(
     (tmp_path / "file").write_text("no folder")
     settings.AUDIT_EXPORT_DIR = str(tmp_path / "file")  # type: ignore[attr-defined]
     deposit(exported.id, "1")
+    await_settled(1)
 
     with pytest.raises(standing.RoundFailed):
         standing.carry_out()
