@@ -76,7 +76,12 @@ class Person:
             self.page.fill(f"#id_{name}", value)
 
     def press(self, name: str) -> None:
-        self.page.get_by_role("button", name=name).last.click()
+        self.follow(self.page.get_by_role("button", name=name).last)
+
+    def follow(self, target: Locator) -> None:
+        """Click, and go on when the next page is there."""
+        with self.page.expect_navigation():
+            target.click()
 
     def first_row(self) -> Locator:
         return self.page.locator("#result_list tbody tr").first
@@ -157,7 +162,7 @@ def find_client(operator: Person, email: str) -> None:
 def approve_identity(operator: Person) -> None:
     """Open the review that waits, and verify the client."""
     page = operator.page
-    page.locator('a[href*="/accounts/kycreview/"]', has_text="review").last.click()
+    operator.follow(page.locator('a[href*="/accounts/kycreview/"]', has_text="review").last)
     operator.open_action("take")
     operator.press("Take")
     operator.open_action("approve")
@@ -200,7 +205,7 @@ def deposit(operator: Person, second: Person, login: str) -> None:
 def give_second_word(second: Person, login: str, name: str) -> None:
     """Approve what waits for this account, in another browser, after its effect was shown."""
     second.page.goto(f"/admin/audit/approval/?q={login}&status__exact=pending")
-    second.first_row().locator("th a").first.click()
+    second.follow(second.first_row().locator("th a").first)
     second.open_action("approve")
     second.fill(reason="called the client back")
     second.press("Show the effect")
@@ -222,7 +227,7 @@ def place_order(operator: Person, login: str) -> None:
     operator.press("Confirm: New order")
     operator.says("filled at")
     page.goto(f"/admin/trading/position/?q={login}")
-    operator.first_row().locator("a").first.click()
+    operator.follow(operator.first_row().locator("a").first)
 
 
 def turn_round(operator: Person, second: Person, login: str) -> None:
