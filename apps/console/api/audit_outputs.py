@@ -119,6 +119,11 @@ HEAD = {
     "unsealed": 4,
     "lag_s": 1.8,
     "is_slow": False,
+    "tried_at": "2026-11-20T14:30:05Z",
+    "problem": "",
+    "outside_number": 812,
+    "outside_root": "9b0c4f5e7d1a2b3c9b0c4f5e7d1a2b3c9b0c4f5e7d1a2b3c9b0c4f5e7d1a2b3c",
+    "outside_problem": "",
 }
 CHECK = {
     "id": 12,

@@ -8,7 +8,7 @@ auth.group                     house    va         v     -      -       v
 auth.permission                house    v          v     -      -       v
 guardian.userobjectpermission  house    v          v     -      -       v
 guardian.groupobjectpermission house    v          v     -      -       v
-auditlog.logentry              house    v          v     -      -       v
+auditlog.logentry              personal v          v     -      -       v
 axes.accessattempt             house    v          v     -      v       v
 axes.accesslog                 house    v          v     -      v       v
 axes.accessfailurelog          house    v          v     -      v       v
