@@ -75,6 +75,7 @@ ROLE_RIGHTS: dict[str, tuple[str, ...]] = {
         "trading.cancel_order",
         "trading.approve_reversal",
         "audit.decide_approval",
+        "audit.cancel_approval",
         "risk.engage_killswitch",
         "risk.reset_breaker",
         "risk.acknowledge_riskalarm",

@@ -1,12 +1,12 @@
 """How admin pages write numbers, states, instants and links. Returns safe HTML; decides nothing."""
 
-import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from django.urls import NoReverseMatch, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from rtx.kernel import money
@@ -69,10 +69,50 @@ def link_to(name: str, key: Any, text: Any) -> SafeString:
         return format_html("{}", text)
 
 
-def pretty_json(value: Any) -> SafeString:
-    """Write JSON indented, its keys sorted as stored."""
-    shown = json.dumps(value, indent=2, ensure_ascii=False, default=str)
-    return format_html('<pre class="rtx-json">{}</pre>', shown)
+def stored_values(value: Any) -> SafeString:
+    """Write what was stored as JSON as a table for people: one row per value, by the path of its names."""
+    rows = format_html_join("", "<tr><td>{}</td><td>{}</td></tr>", _flat(value))
+    return format_html(
+        '<div class="rtx-scroll"><table class="rtx-table rtx-table-small rtx-told">{}</table></div>', rows
+    )
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for name, inner in value.items():
+            yield from _flat(inner, f"{path}.{name}" if path else str(name))
+    elif isinstance(value, list) and any(isinstance(one, dict | list) for one in value):
+        for place, inner in enumerate(value, start=1):
+            yield from _flat(inner, f"{path} {place}".strip())
+    elif isinstance(value, list):
+        yield path, ", ".join(plain_text(one) for one in value) or EMPTY
+    else:
+        yield path, EMPTY if value == {} else plain_text(value)
+
+
+def browser(agent: str) -> str:
+    """Name browser and system of a User-Agent; what it does not know is told as it came."""
+    programs = {
+        "Edg/": "Edge",
+        "OPR/": "Opera",
+        "Firefox/": "Firefox",
+        "Chrome/": "Chrome",
+        "Safari/": "Safari",
+    }
+    systems = {"Windows": "Windows", "Android": "Android", "iPhone": "iPhone", "iPad": "iPad"}
+    systems |= {"Mac OS X": "macOS", "Linux": "Linux"}
+    program = next((name for mark, name in programs.items() if mark in agent), "")
+    system = next((name for mark, name in systems.items() if mark in agent), "")
+    return " on ".join(name for name in (program, system) if name) or agent[:60] or "unknown browser"
+
+
+def plain_text(value: Any) -> str:
+    """Write one stored value in words: nothing is a dash, a truth is yes or no."""
+    if value is None or value == "":
+        return EMPTY
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
 
 
 def instant(value: datetime | None) -> SafeString:

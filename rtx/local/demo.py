@@ -58,7 +58,7 @@ def announcement(described: dict[str, Any], *, path: Path) -> str:
         "RTX runs.",
         f"  Admin      {described['web']}/admin/",
         f"             {operator['email']}  {operator['password']}",
-        f"             code: python -m rtx.local otp {operator['email']}",
+        f"             code: .venv/bin/python -m rtx.local otp {operator['email']}",
         f"  REST       {described['web']}/api/  (browse: {described['web']}/api/docs)",
         f"  WebSocket  {described['stream']}",
     ]

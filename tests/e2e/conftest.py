@@ -17,7 +17,15 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Response,
+    TimeoutError,
+    sync_playwright,
+)
 
 from rtx.local.home import REPOSITORY
 from rtx.local.otp import PERIOD_S, code_at
@@ -29,6 +37,7 @@ DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
 DOC_IMAGES = REPOSITORY / "docs" / "img"
 DOC_PICTURES = {"admin", "account", "orders", "sign-in"}
+SENDING_S = PERIOD_S // 2  # what may pass between reading a code and its arrival
 DAY = "day-"  # what the pictures of the operator's day begin with; all of them are documentation
 
 
@@ -76,12 +85,23 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
+VIOLATIONS = """
+document.addEventListener("securitypolicyviolation", (event) => {
+  console.error(`CSP ${event.violatedDirective} ${event.blockedURI}`);
+});
+"""
+
+
 class Watch:
-    """Collects what a page complained about: script errors, console errors, failed answers."""
+    """
+    Collects what a page complained about: script errors, console errors, failed answers, and violations of
+    the content security policy, which the browser tells to the page and not always to the console.
+    """
 
     def __init__(self, page: Page) -> None:
         self.complaints: list[str] = []
         self._page = page
+        page.add_init_script(VIOLATIONS)
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.complaints.append(f"{page.url}: {error}"))
         page.on("response", self._response)
@@ -99,9 +119,13 @@ _used: dict[str, int] = {}
 
 
 def next_code(secret: str) -> str:
-    """Return a code that was not used yet: the server takes one step to both sides, and each code once."""
-    now = int(time.time()) // PERIOD_S
-    step = max(now - 1, _used.get(secret, 0) + 1)
+    """
+    Return a code that was not used yet: the server takes one step to both sides, and each code once.
+
+    The last step's code saves waiting, but only while it stays good until a busy machine has sent it.
+    """
+    now = int(time.time() - SENDING_S) // PERIOD_S
+    step = max(now, _used.get(secret, 0) + 1)
     while step > int(time.time()) // PERIOD_S + 1:
         time.sleep(0.2)  # an authenticator app has no further code yet
     _used[secret] = step
@@ -115,9 +139,14 @@ def log_in(page: Page, demo: Demo, person: dict[str, str] | None = None) -> None
     page.fill("#id_login", who["email"])
     page.fill("#id_password", who["password"])
     page.click("#login-form button[type=submit]")
+    page.wait_for_selector("#id_code")  # only now: a code that waited for the page would be an old one
     page.fill("#id_code", next_code(who["totp_secret"]))
     page.click("#code-form button[type=submit]")
-    page.wait_for_selector("#rtx-dash")
+    try:
+        page.wait_for_selector("#rtx-dash")
+    except TimeoutError as error:
+        told = page.locator("main, body").last.inner_text()[:500]
+        raise AssertionError(f"no dashboard for {who['email']} at {page.url}: {told}") from error
 
 
 NewPage = Callable[..., Page]

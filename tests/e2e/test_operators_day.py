@@ -16,11 +16,6 @@ pytestmark = pytest.mark.serial
 
 Picture = Callable[[Page, str], None]
 WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-VIOLATIONS = """
-document.addEventListener("securitypolicyviolation", (event) => {
-  console.error(`CSP ${event.violatedDirective} ${event.blockedURI}`);
-});
-"""
 PASSPORT = b"%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
 CHECK_TIMEOUT_MS = 60_000
 BUSY_MS = 20_000
@@ -37,7 +32,6 @@ class Person:
     """Somebody of the staff at their browser; pictures of what they see are named after its width."""
 
     def __init__(self, context: BrowserContext, demo: Demo, member: dict[str, str], picture: Picture) -> None:
-        context.add_init_script(VIOLATIONS)
         self.page = context.new_page()
         self.watch = Watch(self.page)
         self.member = member

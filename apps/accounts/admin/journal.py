@@ -8,7 +8,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, FieldTextFilter,
 
 from apps.accounts.models import AccountEvent, AccountState, LedgerLine, TradingAccount
 from rtx.kernel.admin import ReadOnlyModelAdmin, ReadOnlyTabularInline, as_id
-from rtx.kernel.admin_display import amount, badge, instant, link, link_to, pretty_json
+from rtx.kernel.admin_display import amount, badge, instant, link, link_to, stored_values
 
 
 def accounts_by_login(term: str) -> list[int]:
@@ -148,7 +148,7 @@ class AccountEventAdmin(ReadOnlyModelAdmin):
     @admin.display(description="Payload")
     def payload_(self, event: AccountEvent) -> SafeString:
         """The whole payload, indented."""
-        return pretty_json(event.payload)
+        return stored_values(event.payload)
 
 
 @admin.register(LedgerLine)

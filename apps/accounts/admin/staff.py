@@ -21,7 +21,7 @@ from rtx.kernel import clock
 from rtx.kernel.actor import Actor
 from rtx.kernel.admin import ConfiguredModelAdmin, OperatedModelAdmin
 from rtx.kernel.admin_actions import Operation, operator_action
-from rtx.kernel.admin_display import badge, instant
+from rtx.kernel.admin_display import badge, browser, instant
 from rtx.kernel.errors import Forbidden, Invalid
 
 
@@ -67,8 +67,8 @@ class StaffSessionAdmin(OperatedModelAdmin):
 
     @admin.display(description="Browser")
     def browser(self, session: StaffSession) -> str:
-        """The beginning of what the browser says about itself."""
-        return session.user_agent[:60]
+        """Its name and system; the page of the session has all that it says about itself."""
+        return browser(session.user_agent)
 
     @admin.display(description="Started (UTC)")
     def started(self, session: StaffSession) -> SafeString:

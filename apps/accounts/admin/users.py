@@ -55,7 +55,6 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
         "display_name",
         "role_",
         "state",
-        "is_superuser",
         "client_link",
         "seen",
         "created",
@@ -123,7 +122,14 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
             condition |= Q(pk=number) | Q(pk__in=list(accounts.values_list("client__user_id", flat=True)))
         return condition
 
-    actions_detail = ["new_password", "grant_personal_data", "withdraw_personal_data", "reset_second_factors"]
+    actions_detail = [
+        "new_password",
+        {
+            "title": "Rights",
+            "icon": "shield_person",
+            "items": ["grant_personal_data", "withdraw_personal_data", "reset_second_factors"],
+        },
+    ]
 
     @action(description="Set password", icon="password", permissions=["set_password"])
     def new_password(self, request: HttpRequest, object_id: str) -> HttpResponse:

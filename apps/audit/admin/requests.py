@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 
 from apps.audit.models import StaffRequest
 from rtx.kernel.admin import ReadOnlyModelAdmin
-from rtx.kernel.admin_display import EMPTY, instant, pretty_json
+from rtx.kernel.admin_display import EMPTY, instant, stored_values
 
 
 @admin.register(StaffRequest)
@@ -46,4 +46,4 @@ class StaffRequestAdmin(ReadOnlyModelAdmin):
     @admin.display(description="Answer")
     def answered(self, row: StaffRequest) -> SafeString:
         """What was answered."""
-        return pretty_json(row.answer)
+        return stored_values(row.answer)

@@ -71,7 +71,10 @@ class Approval(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
-        permissions = [("decide_approval", "Can decide what waits for a second person")]
+        permissions = [
+            ("decide_approval", "Can decide what waits for a second person"),
+            ("cancel_approval", "Can take back what they asked for"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(checker_id__isnull=True) | ~Q(checker_id=F("maker_id")),

@@ -82,9 +82,14 @@ def _told_changes(one: StaffAction) -> list[Difference]:
     return [found for found in differences(before, after) if found.is_changed]
 
 
+def in_words(kept: Any) -> str:
+    """Return a value of the change log, which keeps everything as Python writes it, in words."""
+    return {"None": "", "True": "yes", "False": "no"}.get(str(kept), str(kept))
+
+
 def _changed(one: Any, names: dict[int, str]) -> Told:
     changes = [
-        Difference(name, "" if pair[0] in (None, "None") else str(pair[0]), str(pair[1]))
+        Difference(name, in_words(pair[0]), in_words(pair[1]))
         for name, pair in (one.changes_dict or {}).items()
         if isinstance(pair, list | tuple) and len(pair) == 2 and not _is_relation(pair[1])
     ]

@@ -28,6 +28,7 @@ from rtx.kernel.admin_display import EMPTY, badge, instant, link_to
 from rtx.kernel.dry_runs import DryRun
 
 DECIDE = "audit.decide_approval"
+CANCEL = "audit.cancel_approval"
 TONES = {
     "pending": "warn",
     "executed": "good",
@@ -108,6 +109,16 @@ class ApprovalAdmin(OperatedModelAdmin):
         except ValueError:
             return condition
 
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Offer what can work: while it waits, taking back to whoever asked, the decision to others."""
+        offered: list[Any] = super().get_actions_detail(request, object_id)
+        row = self.get_object(request, str(object_id))
+        if row is None or row.status != Approval.Status.PENDING:
+            return []
+        is_theirs = row.maker_id == request.user.pk
+        own = [action for action in offered if action.action_name.endswith("_cancel")]
+        return own if is_theirs else [action for action in offered if action not in own]
+
     @operator_action(
         "Approve",
         permission=DECIDE,
@@ -133,7 +144,7 @@ class ApprovalAdmin(OperatedModelAdmin):
 
     @operator_action(
         "Take back",
-        permission="audit.view_approval",
+        permission=CANCEL,
         warning="Only whoever asked for it may take it back.",
         icon="undo",
         runs_commands=True,

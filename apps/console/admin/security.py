@@ -23,6 +23,8 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFil
 
 from apps.accounts.models import User
 from apps.accounts.permissions import ROLE_GROUP
+from apps.audit.selectors.history import in_words
+from apps.console.admin.staff_log import told_values
 from apps.risk.selectors.reaches import reaches_everyone
 from rtx.kernel.admin import ConfiguredModelAdmin, OperatedModelAdmin, ReadOnlyModelAdmin
 from rtx.kernel.admin_actions import Operation, operator_action
@@ -166,9 +168,9 @@ class ChangeLogAdmin(ReadOnlyModelAdmin, LogEntryAdminMixin):
     sortable_by: list[str] = []
     fieldsets = [
         (None, {"fields": [("at", "by"), ("target", "action_"), ("remote_addr", "cid")]}),
-        ("Changes", {"fields": ["msg"]}),
+        ("Changes", {"fields": ["changed"]}),
     ]
-    readonly_fields = ["at", "by", "target", "action_", "msg"]
+    readonly_fields = ["at", "by", "target", "action_", "changed"]
 
     def search(self, term: str, request: HttpRequest) -> Q | None:
         """Find by the row's name or id, or by who changed it."""
@@ -183,6 +185,17 @@ class ChangeLogAdmin(ReadOnlyModelAdmin, LogEntryAdminMixin):
     def at(self, entry: Any) -> SafeString:
         """When it changed."""
         return instant(entry.timestamp)
+
+    @admin.display(description="Values")
+    def changed(self, entry: Any) -> SafeString:
+        """Every value before and after."""
+        kept = entry.changes_dict or {}
+        pairs = {name: pair for name, pair in kept.items() if isinstance(pair, list)}
+        sets = {
+            f"{name}, {one['operation']}": one["objects"] for name, one in kept.items() if name not in pairs
+        }
+        was, becomes = ({name: in_words(pair[at]) for name, pair in pairs.items()} for at in (0, -1))
+        return told_values(was, {**becomes, **sets})
 
     @admin.display(description="Action")
     def action_(self, entry: Any) -> SafeString:

@@ -31,6 +31,7 @@ from django.views.generic import RedirectView
 
 from apps.accounts.services import second_factors, sign_in, staff_sessions
 from apps.console.forms import SignInForm
+from rtx.kernel.admin_display import browser
 from rtx.kernel.errors import TooManyRequests
 
 
@@ -154,7 +155,10 @@ class SecondFactors(AdminPage, IndexView):
         """Add one's own open sessions."""
         key = self.request.session.session_key or ""
         mine = staff_sessions.open_of(user_id=self.request.user.pk or 0)
-        sessions = [{"row": row, "is_this": row.session_key == key} for row in mine]
+        sessions = [
+            {"row": row, "is_this": row.session_key == key, "browser": browser(row.user_agent)}
+            for row in mine
+        ]
         return {**super().get_context_data(**kwargs), "sessions": sessions}
 
 

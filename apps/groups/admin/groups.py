@@ -32,7 +32,6 @@ class TradingGroupAdmin(TermsModelAdmin):
     form = TradingGroupForm
     list_display = [
         "name",
-        "description",
         "currency",
         "mode",
         "leverage",

@@ -11,7 +11,7 @@ from unfold.contrib.filters.admin import BooleanRadioFilter, RangeDateTimeFilter
 from apps.market.models import ConfigurationChange, EngineLease, TermsVersion, TickDay
 from rtx.kernel import clock
 from rtx.kernel.admin import ReadOnlyModelAdmin, as_id
-from rtx.kernel.admin_display import EMPTY, badge, instant, pretty_json
+from rtx.kernel.admin_display import EMPTY, badge, instant, stored_values
 
 
 @admin.register(EngineLease)
@@ -95,4 +95,4 @@ class ConfigurationChangeAdmin(ReadOnlyModelAdmin):
     @admin.display(description="Before the change")
     def values(self, change: ConfigurationChange) -> SafeString | str:
         """The row as it was."""
-        return EMPTY if change.before is None else pretty_json(change.before)
+        return EMPTY if change.before is None else stored_values(change.before)

@@ -15,7 +15,7 @@ from apps.risk.selectors.reaches import alarms_within
 from apps.risk.services import alarms
 from rtx.kernel.admin import OperatedModelAdmin, ReadOnlyModelAdmin, reachable_groups
 from rtx.kernel.admin_actions import Operation, operator_action
-from rtx.kernel.admin_display import EMPTY, badge, instant, link, pretty_json
+from rtx.kernel.admin_display import EMPTY, badge, instant, link, stored_values
 
 OF_PLATFORM = frozenset({"positions", "found_", "liquidated", "missed_", "without_price", "told"})
 
@@ -145,7 +145,7 @@ class RiskAlarmAdmin(OperatedModelAdmin):
     @admin.display(description="Details")
     def told(self, alarm: RiskAlarm) -> SafeString | str:
         """What else is known."""
-        return pretty_json(alarm.detail) if alarm.detail else EMPTY
+        return stored_values(alarm.detail) if alarm.detail else EMPTY
 
 
 @admin.register(SweepRun)
@@ -210,4 +210,4 @@ class SweepRunAdmin(ReadOnlyModelAdmin):
     @admin.display(description="Details")
     def told(self, run: SweepRun) -> SafeString:
         """What it did, and for whom."""
-        return pretty_json(run.detail)
+        return stored_values(run.detail)

@@ -16,7 +16,7 @@ from apps.risk.selectors.record_views import estimates_something
 from apps.risk.services import correlations
 from rtx.kernel.admin import OperatedModelAdmin, ReadOnlyModelAdmin
 from rtx.kernel.admin_actions import Operation, OperatorForm, operator_action
-from rtx.kernel.admin_display import EMPTY, amount, badge, instant, number, pretty_json
+from rtx.kernel.admin_display import EMPTY, amount, badge, instant, number, stored_values
 
 CHANGE_CORRELATION = "risk.change_correlation"
 
@@ -163,4 +163,4 @@ class ValueAtRiskAdmin(ReadOnlyModelAdmin):
     @display(description="Computed from")
     def computed_from(self, row: ValueAtRisk) -> SafeString:
         """Exposure per symbol, each symbol's own value at risk, the period, and what was left out."""
-        return pretty_json(row.detail)
+        return stored_values(row.detail)

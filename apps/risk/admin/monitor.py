@@ -12,12 +12,12 @@ from apps.risk.models import MarginCall, MonitorStatus
 from apps.risk.selectors import levels
 from rtx.kernel import clock
 from rtx.kernel.admin import ReadOnlyModelAdmin, reachable_groups
-from rtx.kernel.admin_display import EMPTY, amount, badge, instant
+from rtx.kernel.admin_display import EMPTY, amount, badge, instant, stored_values
 from rtx.kernel.admin_filters import ReachableGroupFilter
 
 SILENT_S = 5
 LATE_MS = 1000
-OF_PLATFORM = frozenset({"accounts", "positions", "house", "called", "below", "without_price", "counters"})
+OF_PLATFORM = frozenset({"accounts", "positions", "house", "called", "below", "without_price", "counted"})
 
 
 @admin.register(MonitorStatus)
@@ -44,9 +44,9 @@ class MonitorStatusAdmin(ReadOnlyModelAdmin):
         ("lag", "lag_max", "journal"),
         ("accounts", "positions", "house"),
         ("called", "below", "without_price"),
-        ("last_error", "counters"),
+        ("last_error", "counted"),
     ]
-    readonly_fields = ["state", "reported", "started", "lag", "lag_max", "journal", "house"]
+    readonly_fields = ["state", "reported", "started", "lag", "lag_max", "journal", "house", "counted"]
 
     def change_view(
         self,
@@ -90,6 +90,11 @@ class MonitorStatusAdmin(ReadOnlyModelAdmin):
         if status.lag_max_ms > LATE_MS:
             return badge("late", "warn")
         return badge("watching", "good")
+
+    @admin.display(description="Counters")
+    def counted(self, status: MonitorStatus) -> SafeString | str:
+        """What it counted since it leads."""
+        return stored_values(status.counters) if status.counters else EMPTY
 
     @admin.display(description="Reported (UTC)")
     def reported(self, status: MonitorStatus) -> SafeString:

@@ -28,7 +28,7 @@ from apps.trading.services import executor
 from apps.trading.services.orders import accepted
 from rtx.kernel.admin import ReadOnlyTabularInline, as_id, reachable_groups
 from rtx.kernel.admin_actions import Operation, list_action, operator_action
-from rtx.kernel.admin_display import EMPTY, amount, badge, instant, link_to, number, pretty_json, price
+from rtx.kernel.admin_display import EMPTY, amount, badge, instant, link_to, number, price, stored_values
 
 WORKING = (Order.Status.WORKING, Order.Status.PARTIALLY_FILLED)
 
@@ -248,7 +248,7 @@ class OrderAdmin(TicketAdmin):
     @admin.display(description="Trigger")
     def trigger_(self, order: Order) -> SafeString | str:
         """The price it waited for, the quote that reached it, the slippage."""
-        return EMPTY if order.trigger is None else pretty_json(order.trigger)
+        return EMPTY if order.trigger is None else stored_values(order.trigger)
 
     @admin.display(description="Status")
     def status_(self, order: Order) -> SafeString:

@@ -23,7 +23,7 @@ from apps.trading.selectors.valued import value
 from apps.trading.services import executor, reversals
 from apps.trading.services.orders import accepted
 from rtx.kernel.admin_actions import Operation, operator_action
-from rtx.kernel.admin_display import amount, instant, number, pretty_json, price
+from rtx.kernel.admin_display import amount, instant, number, price, stored_values
 from rtx.kernel.admin_filters import ReachableGroupFilter
 
 
@@ -241,4 +241,4 @@ class PositionAdmin(TicketAdmin):
     @admin.display(description="Contract terms")
     def terms_(self, position: Position) -> SafeString:
         """The terms that margin and profit follow."""
-        return pretty_json(json.loads(position.terms))
+        return stored_values(json.loads(position.terms))

@@ -153,3 +153,17 @@ def test_a_rows_history_tells_what_staff_did_to_it(house: House, boss: Client) -
     assert "trading.change_position" in page
     assert reverse("admin:audit_staffaction_change", args=[entry.pk]) in page
     assert "<del>1.09</del>" in page
+
+
+def test_taking_back_is_offered_to_whoever_asked_and_the_decision_to_others(house: House) -> None:
+    boss, other = (User.objects.create_superuser(f"{name}@example.com", PASSWORD) for name in ("one", "two"))
+    waiting = eyes.ask(boss, house)
+    address = reverse("admin:audit_approval_change", args=[waiting.pk])
+
+    offered = {
+        user.email: {name for name in ("approve", "reject", "cancel") if f"/{name}/" in page}
+        for user in (boss, other)
+        for page in [signed_in(user).get(address).content.decode()]
+    }
+
+    assert offered == {"one@example.com": {"cancel"}, "two@example.com": {"approve", "reject"}}

@@ -16,7 +16,7 @@ audit.integritycheck house    v          v     -      -       v
 ACTIONS = """
                              superadmin admin dealer support auditor
 audit.approval    approve    x          x     -      -       -
-audit.approval    cancel     x          x     x      -       x
+audit.approval    cancel     x          x     x      -       -
 audit.approval    reject     x          x     -      -       -
 audit.staffaction export_csv x          x     -      -       x
 """
