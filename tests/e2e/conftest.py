@@ -56,6 +56,7 @@ def demo(migrated_home: Path) -> Iterator[Demo]:
     """Start and seed the whole system once for the session."""
     home = copy_installation(migrated_home, TEST_FOLDER / f"e2e-{os.getpid()}")
     env = {"DJANGO_SETTINGS_MODULE": "rtx.settings.dev", "RTX_FEED": "simulated"}
+    env["RTX_RECENT_LOGIN_S"] = "7200"  # one sign-in serves all tests, however long a busy machine takes
     with_browser = Stack(home=home, fast=True, temporary=True, env=env)
     try:
         with_browser.open(migrate=False)
