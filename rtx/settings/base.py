@@ -287,6 +287,7 @@ APPROVAL_HANDLERS: dict[str, str] = {
     "trading.reverse": "apps.trading.services.reversals.ReversalHandler",
     "funds.post": "apps.funds.services.posting.PostingHandler",
     "funds.policy": "apps.funds.services.policies.PolicyHandler",
+    "accounts.role": "apps.accounts.services.role_changes.RoleApproval",
     "groups.stop_out": "apps.groups.services.stop_out.StopOutApproval",
 }
 APPROVAL_LIFETIME_S = env.int("RTX_APPROVAL_LIFETIME_S", default=86_400)

@@ -8,9 +8,8 @@ ends the user's tokens and sockets.
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -20,15 +19,17 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RangeDateTimeFilter
 from unfold.decorators import action
 
-from apps.accounts.forms import NewUserForm, UserForm, UserPasswordForm
+from apps.accounts.forms import NewUserForm, RoleForm, UserForm, UserPasswordForm, roles_given_by
 from apps.accounts.models import Client, RefreshToken, TradingAccount, User
 from apps.accounts.permissions import ROLE_GROUP, may_manage
 from apps.accounts.selectors import clients as found
-from apps.accounts.services import users
+from apps.accounts.services import role_changes, users
+from rtx.kernel.actor import Actor
 from rtx.kernel.admin import ConfiguredModelAdmin, ReadOnlyModelAdmin, as_id
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import EMPTY, MASK, badge, instant, link, link_to
 
+WAITS = "The role waits for a super administrator (Approvals)."
 ROLE_TONES = {
     "trader": "muted",
     "superadmin": "bad",
@@ -74,14 +75,25 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
     sortable_by = ["created"]  # an order by address would tell of addresses
     filter_horizontal = ()
     autocomplete_fields = ["groups"]
-    readonly_fields = ["address", "client_link", "seen", "created", "password_changed", "token_version"]
+    readonly_fields = [
+        *(
+            "address",
+            "role_",
+            "is_staff",
+            "client_link",
+            "seen",
+            "created",
+            "password_changed",
+            "token_version",
+        )
+    ]
     fieldsets = [
-        (None, {"fields": [("email", "display_name"), ("role", "is_active", "is_staff"), "client_link"]}),
+        (None, {"fields": [("email", "display_name"), ("role_", "is_active", "is_staff"), "client_link"]}),
         ("Rights", {"fields": ["is_superuser", "groups"]}),
         ("Security", {"fields": [("created", "seen"), ("password_changed", "token_version")]}),
     ]
     add_fieldsets = [
-        (None, {"fields": [("email", "display_name"), "role", "password1", "password2"]}),
+        (None, {"fields": [("email", "display_name"), "role", "password1", "password2", "change_reason"]}),
     ]
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> Any:
@@ -127,7 +139,12 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
         {
             "title": "Rights",
             "icon": "shield_person",
-            "items": ["grant_personal_data", "withdraw_personal_data", "reset_second_factors"],
+            "items": [
+                "change_role",
+                "grant_personal_data",
+                "withdraw_personal_data",
+                "reset_second_factors",
+            ],
         },
     ]
 
@@ -152,11 +169,10 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
         return super().has_change_permission(request, obj)
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
-        """Roles are for whoever manages staff, sets of rights for superusers, and one's own for others."""
+        """Sets of rights are for superusers; nobody switches themselves off. A role has its action."""
         fields = [*super().get_readonly_fields(request, obj), "is_superuser"]
         is_own = obj is not None and obj.pk == request.user.pk
-        if is_own or (obj is not None and not may_manage(_role(request), obj.role)):
-            fields += ["role", "is_active", "is_staff"] if is_own else ["role", "is_staff"]
+        fields += ["is_active"] if is_own else []
         if is_own or not request.user.is_superuser:
             fields.append("groups")
         return fields
@@ -165,12 +181,7 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
         """Offer, and accept, only roles that this person may give."""
         field = super().formfield_for_choice_field(db_field, request, **kwargs)
         if db_field.name == "role" and field is not None:
-            given = [
-                choice
-                for choice in User.Role.choices
-                if choice[0] == User.Role.TRADER or may_manage(_role(request), choice[0])
-            ]
-            field.choices = given
+            field.choices = roles_given_by(request.user)
         return field
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
@@ -187,30 +198,40 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         """Save what was changed, and nothing else; who loses the right to log in loses their tokens too."""
-        if "role" in form.changed_data and (
-            obj.pk == request.user.pk or (obj.is_staff and not may_manage(_role(request), obj.role))
-        ):
-            raise PermissionDenied
         if not change:
-            if not may_manage(_role(request), obj.role):
-                raise PermissionDenied
-            made = users.create_user(
+            made = role_changes.open_staff(
                 email=obj.email,
                 password=form.cleaned_data["password1"],
                 role=obj.role,
                 display_name=obj.display_name,
+                actor=Actor.of(request, reason=form.cleaned_data["change_reason"]),
             )
+            if made.role != obj.role:
+                messages.warning(request, WAITS)
             obj.pk = made.pk
             obj.refresh_from_db()
             return
         columns = {field.name for field in obj._meta.concrete_fields} - {"role", "is_staff", "is_superuser"}
         obj.save(update_fields=[name for name in form.changed_data if name in columns])
-        if {"role", "is_staff"} & set(form.changed_data):
-            users.change_role(user_id=obj.pk, role=obj.role)
         if "groups" in form.changed_data:
             users.end_logins(user_id=obj.pk)
         if "is_active" in form.changed_data and not obj.is_active:
             users.disable(user_id=obj.pk)
+
+    @operator_action(
+        "Change role",
+        permission="accounts.add_user",
+        icon="badge",
+        form=RoleForm,
+        warning="Their sessions and tokens end. A role above support, given by an administrator, waits for a "
+        "super administrator.",
+        needs_recent_login=True,
+    )
+    def change_role(self, user: User, operation: Operation) -> str:
+        """Give a member of staff another role."""
+        role = operation.values["role"]
+        waiting = role_changes.change(user_id=user.pk, role=role, actor=operation.actor)
+        return f"{user.role} before, {role} now" if waiting is None else WAITS
 
     @operator_action(
         "Show personal data to them",

@@ -7,37 +7,52 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from unfold.forms import AdminOwnPasswordChangeForm, AdminPasswordChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from apps.accounts.models import AllowedNetwork, ReachGrant, User
 from apps.accounts.permissions import may_manage
 from apps.accounts.selectors import networks
 from apps.accounts.services import users
 from rtx.kernel import clock
+from rtx.kernel.admin_actions import OperatorForm
 
 
 class UserForm(forms.ModelForm):
-    """A user's record without password, token version and dates."""
+    """A user's record without role, password, token version and dates."""
 
     class Meta:
         model = User
-        fields = ["email", "display_name", "role", "is_active", "is_staff"]
+        fields = ["email", "display_name", "is_active"]
 
-    def clean(self) -> dict[str, Any]:
-        """A trader is not staff; everybody else is."""
-        data: dict[str, Any] = super().clean() or {}
-        role = data.get("role")
-        if "is_staff" in data and role:
-            if role == User.Role.TRADER and data["is_staff"]:
-                self.add_error("is_staff", "A trader cannot open the admin: choose a staff role.")
-            if role != User.Role.TRADER and not data["is_staff"]:
-                self.add_error("role", "A staff role needs the mark staff.")
-        if data.get("is_superuser") and role != User.Role.SUPERADMIN:
-            self.add_error("role", "A superuser has the role super administrator.")
-        return data
+
+class RoleForm(OperatorForm):
+    """Another role for a member of staff: one that whoever gives it may give."""
+
+    role = forms.ChoiceField(choices=User.Role.choices, widget=UnfoldAdminSelectWidget)
+
+    def offer_to(self, user: Any) -> None:
+        """Offer the roles that this person may give."""
+        field: Any = self.fields["role"]
+        field.choices = roles_given_by(user)
+
+
+def roles_given_by(user: Any) -> list[tuple[str, str]]:
+    """Return the roles of staff that somebody may give, alone or together with a second person."""
+    own = User.Role.SUPERADMIN if user.is_superuser else user.role
+    given = [role for role in User.Role if role != User.Role.TRADER and may_manage(own, role)]
+    return [(role.value, str(role.label)) for role in given]
 
 
 class NewUserForm(UserCreationForm):
     """A new member of staff with a first password."""
+
+    change_reason = forms.CharField(
+        label="Reason",
+        min_length=3,
+        max_length=200,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Written into the staff log together with your name.",
+    )
 
     class Meta:
         model = User
@@ -46,10 +61,6 @@ class NewUserForm(UserCreationForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields.pop("usable_password", None)
-        if "role" in self.fields:
-            self.fields["role"].choices = [
-                choice for choice in self.fields["role"].choices if choice[0] != User.Role.TRADER
-            ]
 
 
 class UserPasswordForm(AdminPasswordChangeForm):

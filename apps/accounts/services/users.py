@@ -64,7 +64,7 @@ def set_password(*, user_id: int, password: str, keeps_sessions: bool = False) -
     :raises WeakPassword: it is too weak.
     """
     with transaction.atomic():
-        user = _locked(user_id)
+        user = locked(user_id)
         try:
             validate_password(password, user)
         except ValidationError as error:
@@ -84,7 +84,7 @@ def change_email(*, user_id: int, email: str) -> None:
     :raises Conflict: the address is taken.
     """
     with transaction.atomic():
-        user = _locked(user_id)
+        user = locked(user_id)
         if User.objects.filter(email=email).exclude(pk=user_id).exists():
             raise Conflict("This e-mail address is taken.", code="email_taken")
         user.email = email
@@ -95,7 +95,7 @@ def change_email(*, user_id: int, email: str) -> None:
 def disable(*, user_id: int) -> None:
     """Take the right to log in away; tokens and open sockets end within seconds. Nothing is erased."""
     with transaction.atomic():
-        user = _locked(user_id)
+        user = locked(user_id)
         user.is_active = False
         tokens.end_all(user=user)
         staff_sessions.end_all(user_id=user_id)
@@ -105,7 +105,7 @@ def disable(*, user_id: int) -> None:
 def end_logins(*, user_id: int) -> None:
     """End every session and token of a user within seconds; they may log in again."""
     with transaction.atomic():
-        user = _locked(user_id)
+        user = locked(user_id)
         tokens.end_all(user=user)
         staff_sessions.end_all(user_id=user_id)
         user.save(update_fields=["token_version"])
@@ -114,7 +114,7 @@ def end_logins(*, user_id: int) -> None:
 def change_role(*, user_id: int, role: str) -> None:
     """Give a member of staff another role; their sessions and tokens end."""
     with transaction.atomic():
-        user = _locked(user_id)
+        user = locked(user_id)
         user.role = role
         user.is_staff = role in STAFF_ROLES
         user.is_superuser = role == User.Role.SUPERADMIN
@@ -153,19 +153,24 @@ def reset_second_factors(*, user_id: int, by_role: str) -> None:
 def enable(*, user_id: int) -> None:
     """Give the right to log in back; tokens from before stay invalid."""
     with transaction.atomic():
-        user = _locked(user_id)
+        user = locked(user_id)
         user.is_active = True
         user.save(update_fields=["is_active"])
 
 
 def _managed(user_id: int, by_role: str) -> User:
-    user = _locked(user_id)
+    user = locked(user_id)
     if not user.is_staff or not may_manage(by_role, user.role):
         raise Forbidden("This person is not for you to manage.")
     return user
 
 
-def _locked(user_id: int) -> User:
+def locked(user_id: int) -> User:
+    """
+    Return a user whose row is locked until the transaction ends.
+
+    :raises NotFound: there is none.
+    """
     user = User.objects.select_for_update(no_key=True).filter(pk=user_id).first()
     if user is None:
         raise NotFound("There is no such user.", code="user_not_found")

@@ -14,6 +14,7 @@ from apps.accounts.services import roles
 from tests.factories.house import PASSWORD, House, staff
 from tests.factories.staff import signed_in
 
+CONFIRMED = {"operator_confirmed": "1", "reason": "as agreed", "request_key": "0" * 32}
 PERSONAL = "accounts.view_personal_data"
 
 
@@ -84,8 +85,11 @@ def test_roles_are_not_edited_in_the_admin_nor_given_as_sets(boss: User, dealer:
 def test_nobody_raises_their_own_role(role: str, house: House) -> None:
     person = staff("self@example.com", role=role, groups=(house.usd,))
     url = reverse("admin:accounts_user_change", args=[person.pk])
+    raising = reverse("admin:accounts_user_change_role", args=[person.pk])
     fields = {"email": person.email, "role": "superadmin", "is_active": "on", "is_staff": "on"}
-    signed_in(person).post(url, {**fields, "is_superuser": "on"})
+    http = signed_in(person)
+    http.post(url, {**fields, "is_superuser": "on"})
+    http.post(raising, {**CONFIRMED, "role": "superadmin"})
 
     kept = User.objects.get(pk=person.pk)
     assert (kept.role, kept.is_superuser) == (role, False)
@@ -95,13 +99,12 @@ def test_nobody_raises_their_own_role(role: str, house: House) -> None:
 def test_an_administrator_gives_no_role_of_their_rank_or_above(role: str, house: House) -> None:
     http = signed_in(staff("manager@example.com", role="admin", groups=(house.usd,)))
     other = staff("dealer2@example.com", groups=(house.usd,))
-    url = reverse("admin:accounts_user_change", args=[other.pk])
-    fields = {"email": other.email, "is_active": "on", "is_staff": "on"}
-    http.post(url, {**fields, "role": role})
-    new = {"email": "x@example.com", "role": role, "password1": "another battery 18"}
+    url = reverse("admin:accounts_user_change_role", args=[other.pk])
+    http.post(url, {**CONFIRMED, "role": role})
+    new = {"email": "x@example.com", "role": role, "password1": "another battery 18", "change_reason": "new"}
     http.post(reverse("admin:accounts_user_add"), {**new, "password2": "another battery 18"})
     kept = User.objects.get(pk=other.pk).role
-    http.post(url, {**fields, "role": "auditor"})
+    http.post(url, {**CONFIRMED, "role": "auditor"})
 
     assert kept == "dealer"
     assert not User.objects.filter(email="x@example.com").exists()

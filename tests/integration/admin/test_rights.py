@@ -291,6 +291,7 @@ def test_a_superuser_creates_staff(admin_client: Any) -> None:
         "role": "dealer",
         "password1": "another battery 18",
         "password2": "another battery 18",
+        "change_reason": "the night desk",
     }
 
     answer = admin_client.post(reverse("admin:accounts_user_add"), fields)

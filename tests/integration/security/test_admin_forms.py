@@ -181,6 +181,11 @@ def test_an_administrator_raises_nobody(broker: Broker, unrendered: None) -> Non
         before = (person.role, person.is_superuser, person.is_staff, 0, 0)
         sent = {name: every.get(name, value) for name, value in given.items()}
         http.post(reverse("admin:accounts_user_change", args=[person.pk]), user_fields(person) | sent)
+        if "role" in sent:
+            http.post(
+                reverse("admin:accounts_user_change_role", args=[person.pk]),
+                {"operator_confirmed": "1", "reason": "to be seen", "request_key": "0" * 32, **sent},
+            )
         now = User.objects.get(pk=person.pk)
         held = (now.groups.count(), now.user_permissions.count())
         if (now.role, now.is_superuser, now.is_staff, *held) != before:
@@ -194,7 +199,7 @@ def test_an_administrator_creates_nobody_of_their_rank(broker: Broker, unrendere
     extra = {"is_superuser": "on", "is_staff": "on", "user_permissions": "1"}
     for role in ("superadmin", "admin", "trader"):
         new = {"email": f"new-{role}@matrix.example", "role": role}
-        passwords = {"password1": PASSWORD, "password2": PASSWORD}
+        passwords = {"password1": PASSWORD, "password2": PASSWORD, "change_reason": "to be seen"}
         http.post(reverse("admin:accounts_user_add"), new | passwords | extra)
 
     assert not User.objects.filter(email__startswith="new-").exists()
@@ -220,6 +225,7 @@ def test_what_is_refused_to_an_administrator_is_not_refused_to_all(broker: Broke
         {"user": dealer.pk, "trading_group": eur.pk, "reason": "to be seen"},
     )
     new = {"email": "new@matrix.example", "role": "support", "password1": PASSWORD, "password2": PASSWORD}
+    new |= {"change_reason": "to be seen"}
     signed_in(broker.users["admin"]).post(reverse("admin:accounts_user_add"), new)
 
     assert ReachGrant.objects.filter(user=dealer, trading_group=eur).exists()

@@ -55,6 +55,7 @@ accounts.tradingaccount disable                x          x     -      -       -
 accounts.tradingaccount export                 x          x     -      -       -
 accounts.tradingaccount place_order            x          x     x      -       -
 accounts.tradingaccount withdraw               x          x     -      x       -
+accounts.user           change_role            x          x     -      -       -
 accounts.user           grant_personal_data    x          x     -      -       -
 accounts.user           new_password           x          x     -      x       -
 accounts.user           reset_second_factors   x          x     -      -       -
