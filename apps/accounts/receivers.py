@@ -9,7 +9,7 @@ from allauth.account.authentication import get_authentication_records
 from django.db import transaction
 
 from apps.accounts.models import StaffSession
-from apps.accounts.services import staff_sessions
+from apps.accounts.services import sign_in_log, staff_sessions
 from apps.audit.services import actions
 from rtx.kernel.actor import Actor
 
@@ -31,8 +31,22 @@ def open_session(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
 def close_session(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
     """Note that somebody signed out."""
     key = getattr(getattr(request, "session", None), "session_key", None)
-    if key:
-        staff_sessions.end_by_key(session_key=key, reason=StaffSession.End.SIGNED_OUT)
+    has_ended = key and staff_sessions.end_by_key(session_key=key, reason=StaffSession.End.SIGNED_OUT)
+    if has_ended and user is not None and user.is_staff:
+        sign_in_log.note("sign_out", user=user, request=request)
+
+
+def log_sign_in(sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
+    """Log that a member of staff has signed in by the pages."""
+    if user.is_staff:
+        methods = [str(record.get("method")) for record in get_authentication_records(request, user)]
+        sign_in_log.note("sign_in", user=user, request=request, proved_by=methods)
+
+
+def log_failure(sender: Any, credentials: Any, request: Any = None, **kwargs: Any) -> None:
+    """Log a failed sign-in of staff, by whatever way: all are told by the one signal that is counted."""
+    email = credentials.get("username") or credentials.get("email") or ""
+    sign_in_log.note_failure(email=str(email), request=request)
 
 
 def note_proof(sender: Any, request: Any, user: Any, method: str, **kwargs: Any) -> None:

@@ -118,8 +118,7 @@ class LogoutView(AuthView):
         if request.user is None and given.refresh is None:
             raise NotAuthenticated
         if request.user is not None:
-            claims = caller(request).claims
-            tokens.end_family(user_id=claims.user_id, family=claims.family)
+            sign_in.log_out(caller=caller(request), request=request._request)
         if given.refresh is not None:
             tokens.end_by_refresh(token=given.refresh)
         return Response(status=204)
@@ -141,7 +140,9 @@ class PasswordView(AuthView):
     def post(self, request: Request) -> Response:
         """Set a new password; every token of the user ends, also this one."""
         given = PasswordIn.validated(request.data)
-        users.change_password(user_id=caller(request).pk, current=given.current, new=given.new)
+        users.change_password(
+            user_id=caller(request).pk, current=given.current, new=given.new, request=request._request
+        )
         return Response(status=204)
 
 

@@ -7,11 +7,13 @@ from axes.handlers.proxy import AxesProxyHandler
 from django.conf import settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.signals import user_login_failed
+from django.db import transaction
 from django.http import HttpRequest
 
 from apps.accounts.models import User
 from apps.accounts.selectors import networks
-from apps.accounts.services import second_factors, tokens
+from apps.accounts.selectors.tokens import TokenUser
+from apps.accounts.services import second_factors, sign_in_log, tokens
 from rtx.kernel import clock
 from rtx.kernel.errors import Forbidden, NotAuthenticated, TooManyRequests
 
@@ -123,8 +125,19 @@ def log_in_staff(*, request: HttpRequest, email: str, password: str, otp: str | 
     check_code(request=request, user=user, code=otp)
     _clear_failures(request, user)
     now = clock.now()
-    User.objects.filter(pk=user.pk).update(last_login=now)
-    return tokens.issue(user_id=user.pk, proved_at=now)
+    with transaction.atomic():
+        User.objects.filter(pk=user.pk).update(last_login=now)
+        sign_in_log.note("sign_in", user=user, request=request, by="rest")
+        return tokens.issue(user_id=user.pk, proved_at=now)
+
+
+def log_out(*, caller: TokenUser, request: HttpRequest) -> None:
+    """End the login that an access token belongs to."""
+    with transaction.atomic():
+        tokens.end_family(user_id=caller.claims.user_id, family=caller.claims.family)
+        user = User.objects.filter(pk=caller.pk, is_staff=True).first()
+        if user is not None:
+            sign_in_log.note("sign_out", user=user, request=request, by="rest")
 
 
 def _require_unlocked(request: HttpRequest, email: str) -> None:

@@ -97,10 +97,12 @@ def end(row: StaffSession, *, reason: str = StaffSession.End.REVOKED) -> None:
         StaffSession.objects.filter(pk=row.pk, ended_at=None).update(ended_at=clock.now(), end=reason)
 
 
-def end_by_key(*, session_key: str, reason: str) -> None:
-    """End the session of that key, if there is one."""
-    for row in StaffSession.objects.filter(session_key=session_key, ended_at=None):
+def end_by_key(*, session_key: str, reason: str) -> bool:
+    """End the session of that key; tell whether there was one."""
+    rows = list(StaffSession.objects.filter(session_key=session_key, ended_at=None))
+    for row in rows:
         end(row, reason=reason)
+    return bool(rows)
 
 
 def end_all(*, user_id: int, but: str = "", reason: str = StaffSession.End.REVOKED) -> int:

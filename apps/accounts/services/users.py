@@ -4,10 +4,11 @@ from django.contrib.auth.models import Permission
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.http import HttpRequest
 
 from apps.accounts.models import User
 from apps.accounts.permissions import VIEW_PERSONAL_DATA, may_manage
-from apps.accounts.services import second_factors, staff_sessions, tokens
+from apps.accounts.services import second_factors, sign_in_log, staff_sessions, tokens
 from apps.accounts.services.sign_in import InvalidCredentials
 from rtx.kernel import clock
 from rtx.kernel.errors import Conflict, Forbidden, Invalid, NotFound
@@ -43,7 +44,7 @@ def create_user(
         )
 
 
-def change_password(*, user_id: int, current: str, new: str) -> None:
+def change_password(*, user_id: int, current: str, new: str, request: HttpRequest) -> None:
     """
     Replace a password by a new one, knowing the present one; every token and session of the user ends.
 
@@ -53,7 +54,10 @@ def change_password(*, user_id: int, current: str, new: str) -> None:
     user = User.objects.get(pk=user_id)
     if not user.check_password(current):
         raise InvalidCredentials("The present password is wrong.")
-    set_password(user_id=user_id, password=new)
+    with transaction.atomic():
+        set_password(user_id=user_id, password=new)
+        if user.is_staff:
+            sign_in_log.note("change_own_password", user=user, request=request, by="rest")
 
 
 def set_password(*, user_id: int, password: str, keeps_sessions: bool = False) -> None:

@@ -24,12 +24,13 @@ from allauth.mfa.webauthn.views import (
 from axes.helpers import get_lockout_response
 from django.contrib import admin, messages
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
 from django.views.generic import RedirectView
 
-from apps.accounts.services import second_factors, sign_in, staff_sessions
+from apps.accounts.services import second_factors, sign_in, sign_in_log, staff_sessions
 from apps.console.forms import SignInForm
 from rtx.kernel.admin_display import browser
 from rtx.kernel.errors import TooManyRequests
@@ -232,7 +233,9 @@ def end_sessions(request: HttpRequest) -> HttpResponse:
     chosen = request.POST.get("session", "")
     for row in staff_sessions.open_of(user_id=request.user.pk or 0):
         if row.session_key != key and chosen in ("all", str(row.pk)):
-            staff_sessions.end(row)
+            with transaction.atomic():
+                staff_sessions.end(row)
+                sign_in_log.note("end_own_session", user=row.user, request=request, session=row.pk)
     return HttpResponseRedirect(reverse("mfa_index"))
 
 

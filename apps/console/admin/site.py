@@ -13,13 +13,14 @@ from django.apps import apps
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.views import PasswordChangeView
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
 
 from apps.accounts.forms import OwnPasswordForm
-from apps.accounts.services import staff_sessions
+from apps.accounts.services import sign_in_log, staff_sessions
 from apps.console.admin import saved_filters, seals, search
 from apps.console.services import live as live_figures
 from apps.market.services.board import board
@@ -104,10 +105,13 @@ def own_password(request: HttpRequest) -> HttpResponseBase:
         success_url=reverse("admin:password_change_done"),
         extra_context=admin.site.each_context(request),
     )
-    answer = view(request)
-    if request.session.session_key != before:  # a new key comes with a new password
-        staff_sessions.rename(before=before, after=request.session.session_key or "")
-        staff_sessions.end_all(user_id=request.user.pk or 0, but=request.session.session_key or "")
+    with transaction.atomic():
+        answer = view(request)
+        if request.session.session_key != before:  # a new key comes with a new password
+            staff_sessions.rename(before=before, after=request.session.session_key or "")
+            staff_sessions.end_all(user_id=request.user.pk or 0, but=request.session.session_key or "")
+            person: Any = request.user
+            sign_in_log.note("change_own_password", user=person, request=request)
     return answer
 
 

@@ -1,0 +1,52 @@
+"""
+What the staff log tells of signing in: who, from where, and with what outcome, by pages and REST alike.
+
+Failures are told of addresses that belong to staff; who tried is not known, so nobody is named as the actor.
+Other failures stay with axes. Holds no password, no code, and no address that was typed.
+"""
+
+from typing import Any
+
+from django.db import transaction
+
+from apps.accounts.models import User
+from apps.audit.services import actions
+from rtx.kernel.actor import Actor, ActorKind
+
+STRANGER = "sign_in"
+
+
+def note(operation: str, *, user: User, request: Any, by: str = "page", **after: Any) -> None:
+    """Write what a member of staff did about signing in, in the present transaction if there is one."""
+    meta = request.META
+    actor = Actor(
+        kind=ActorKind.STAFF,
+        name=f"user:{user.pk}",
+        ip=meta.get("REMOTE_ADDR", "") or "",
+        request_id=meta.get("rtx.request_id", ""),
+    )
+    with transaction.atomic():
+        actions.record(actor=actor, operation=f"accounts.{operation}", target=user, after={"by": by, **after})
+
+
+def note_failure(*, email: str, request: Any) -> None:
+    """Write that somebody failed to sign in as a member of staff."""
+    user = User.objects.filter(email=email.strip().lower(), is_staff=True).first()
+    if user is None:
+        return
+    meta = getattr(request, "META", {})
+    actor = Actor(
+        kind=ActorKind.SYSTEM,
+        name=STRANGER,
+        ip=meta.get("REMOTE_ADDR", "") or "",
+        request_id=meta.get("rtx.request_id", ""),
+    )
+    actions.record_refusal(
+        actor=actor,
+        operation="accounts.sign_in",
+        detail="wrong password or code",
+        target_type=User._meta.label_lower,
+        target_id=str(user.pk),
+        target_label=str(user),
+        after={"by": "rest" if getattr(request, "path", "").startswith("/api/") else "page"},
+    )
