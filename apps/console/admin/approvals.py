@@ -18,6 +18,7 @@ from apps.audit.models import Approval
 from apps.audit.selectors import records
 from apps.audit.services import approvals
 from apps.console.admin.staff_log import staff_by_email, told_values
+from apps.console.admin.stop_out_effect import stop_out_effect
 from apps.funds.admin.dry_runs import posting_effect
 from apps.trading.admin.dry_runs import reversal_effect
 from rtx.kernel import clock
@@ -43,6 +44,7 @@ PENDING_FIRST = Case(When(status="pending", then=Value(0)), default=Value(1), ou
 EFFECTS: dict[str, Callable[[Approval, Actor], DryRun]] = {
     "trading.reverse": reversal_effect,
     "funds.post": posting_effect,
+    "groups.stop_out": stop_out_effect,
 }
 
 

@@ -60,7 +60,7 @@ class SecondPersonCheck:
                 raise StopOutEditWaits(f"{waiting.summary}: that waits already. Decide it, or take it back.")
             before, after = _texts(_levels(group)), _texts(asked)
             differs = [name for name in GUARDED if before[name] != after[name]]
-            told = ", ".join(f"{_label(name)} {before[name]} → {after[name]}" for name in differs)
+            told = ", ".join(f"{label(name)} {before[name]} → {after[name]}" for name in differs)
             approval = approvals.request(
                 kind=KIND,
                 content={
@@ -98,17 +98,29 @@ class StopOutApproval:
         seen = Confirmed(content["called"], content["closed"])
         with terms_changes.changing(actor=actor, confirmed=seen) as change:
             group = TradingGroup.objects.select_for_update().get(pk=content["group"])
-            if _texts(_levels(group)) != content["before"]:
+            if texts_of(group) != content["before"]:
                 outcome: dict[str, Any] = {"refused": "The levels were changed meanwhile: ask anew."}
                 approvals.consume(approval, actor=actor, outcome=outcome, is_refused=True)
                 return outcome
             outcome = {"before": content["before"], "after": content["after"]}
             approvals.consume(approval, actor=actor, outcome=outcome)
-            for name, value in content["after"].items():
-                is_number = value is not None and name.endswith("_pct")
-                setattr(group, name, Decimal(value) if is_number else value)
+            for name, value in values_of(content["after"]).items():
+                setattr(group, name, value)
             group.save(update_fields=GUARDED)
         return outcome | {"called": change.impact.called, "closed": change.impact.closed}
+
+
+def values_of(texts: dict[str, str | None]) -> dict[str, Any]:
+    """Return levels as a group has them, from the texts of an approval."""
+    return {
+        name: Decimal(value) if value is not None and name.endswith("_pct") else value
+        for name, value in texts.items()
+    }
+
+
+def texts_of(group: TradingGroup) -> dict[str, str | None]:
+    """Return a group's levels as an approval tells them."""
+    return _texts(_levels(group))
 
 
 def _levels(group: TradingGroup) -> dict[str, Any]:
@@ -122,5 +134,6 @@ def _texts(levels: dict[str, Any]) -> dict[str, str | None]:
     }
 
 
-def _label(name: str) -> str:
+def label(name: str) -> str:
+    """Return how a level is called."""
     return name.replace("_pct", " %").replace("_", " ")

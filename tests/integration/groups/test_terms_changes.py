@@ -27,6 +27,7 @@ from rtx.kernel.actor import Actor, ActorKind
 from rtx.kernel.errors import Forbidden
 from tests.factories.levels import set_levels
 from tests.factories.rows import Holder, make_group
+from tests.integration.admin.conftest import signed_in
 from tests.integration.admin.test_operations import group_fields, symbol_fields
 
 pytestmark = pytest.mark.django_db
@@ -260,6 +261,31 @@ def test_whom_other_levels_push_is_counted_when_asked_and_when_approved(
     assert (closed["called"], closed["closed"]) == (1, 0)
     approvals.approve(approval_id=approval.pk, actor=actor(second, "fine"), may=second.has_perm)
     assert TradingGroup.objects.get().margin_call_pct == 190
+
+
+def test_who_decides_sees_whom_the_levels_push_before_they_are_approved(
+    group: TradingGroup, holder: Holder, http: Client, second: User
+) -> None:
+    approval = ask(http, group, margin_call_pct="190")  # 180.24 %: called
+    url = reverse("admin:audit_approval_approve", args=[approval.pk])
+    sent = {"operator_confirmed": "1", "reason": "fine", "request_key": "0" * 32}
+
+    def shown() -> Any:
+        (_row, run), *_none = signed_in(second).post(url, sent).context["runs"]
+        return run
+
+    now = shown()
+    TradingGroup.objects.update(markup_bid_points=1500)  # 483.00 of 1,100.17 = 43.90 %: closed already
+    later = shown()
+
+    assert now.figures == [("margin call %", "100", "190")]
+    assert [(row[0], row[1], row[2], row[5]) for row in now.rows] == [
+        (holder.login, "free", "called", "180.24 → 180.24")
+    ]
+    assert (now.refusal, now.notes[0]) == ("", "Whoever asked has seen 1 called and 0 closed.")
+    assert (list(later.rows), later.notes[0][:46]) == ([], "At present prices this calls and closes nobody")
+    approval.refresh_from_db()
+    assert (approval.status, TradingGroup.objects.get().margin_call_pct) == ("pending", 100)
 
 
 def test_an_approval_that_would_push_more_than_was_seen_is_not_carried_out(
