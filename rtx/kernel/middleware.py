@@ -82,7 +82,7 @@ def _observe(request: HttpRequest, status: int, seconds: float) -> None:
     timer.observe(seconds)
 
 
-class RequestLog(RequestMiddleware):  # type: ignore[misc]
+class RequestLog(RequestMiddleware):
     """Binds who asks and what to the log's lines: the path alone, because a query may name a person."""
 
     @staticmethod

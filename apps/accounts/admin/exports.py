@@ -19,7 +19,7 @@ from unfold.decorators import action
 from apps.accounts.adapters import sheets
 from apps.accounts.forms.clients import ExportForm
 from apps.accounts.models import Client
-from rtx.kernel import clock, staff_log
+from rtx.kernel import clock, recent_login, staff_log
 from rtx.kernel.actor import Actor
 from rtx.kernel.admin import RtxModelAdmin
 from rtx.kernel.admin_actions import CONFIRMED
@@ -68,6 +68,8 @@ class ExportedAdmin(RtxModelAdmin):
         form.offer_to(request.user)
         filters = request.POST.get("filters", "") if is_confirmed else self._filters(request)
         if is_confirmed and form.is_valid():
+            if form.cleaned_data.get("personal"):
+                recent_login.require(request)
             try:
                 return self._file(request, form, filters)
             except TooManyRows as error:

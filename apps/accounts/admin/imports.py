@@ -25,7 +25,7 @@ from apps.accounts.forms.clients import ImportForm
 from apps.accounts.models import ImportRun
 from apps.accounts.permissions import RUN_IMPORT
 from apps.accounts.services import imports
-from rtx.kernel import staff_log
+from rtx.kernel import recent_login, staff_log
 from rtx.kernel.actor import Actor
 from rtx.kernel.admin import OperatedModelAdmin, reachable_groups
 from rtx.kernel.admin_actions import CONFIRMED, Operation, operator_action
@@ -143,6 +143,7 @@ class ImportRunAdmin(OperatedModelAdmin):
             raise Http404("there is no such import")
         if not self.has_run_permission(request):
             raise PermissionDenied
+        recent_login.require(request)
         page = HttpResponseRedirect(reverse("admin:accounts_importrun_change", args=[run.pk]))
         if not run.failures.exists():
             messages.info(request, "No failing rows are kept: none failed, or a week has passed.")

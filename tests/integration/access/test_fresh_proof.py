@@ -1,11 +1,16 @@
-"""What sets up another's access asks for a recent sign-in: else a session left open makes a puppet."""
+"""
+What sets up another's access, and what takes personal data away as a file, asks for a recent sign-in: else a
+session left open makes a puppet, or tells everything.
+"""
 
 import json
 
 import pytest
 from django.urls import reverse
 
-from apps.accounts.models import AllowedNetwork, ReachGrant, User
+from apps.accounts.models import AllowedNetwork, ImportFailure, ImportRun, ReachGrant, User
+from apps.audit.models import StaffAction
+from rtx.kernel import clock, encryption
 from tests.factories.house import House, make_house, staff
 from tests.factories.rows import Trader
 from tests.factories.staff import signed_in, token_of
@@ -27,7 +32,7 @@ def boss(house: House) -> User:
 @pytest.mark.parametrize(
     ("page", "form"),
     [
-        ("accounts_user_add", {"email": "new@example.com", "role": "admin"}),
+        ("accounts_user_add", {"email": "new@example.com", "role": "admin", "change_reason": "new"}),
         ("accounts_reachgrant_add", {"reason": "holidays"}),
         ("accounts_allowednetwork_add", {"network": "203.0.113.7", "note": "home"}),
     ],
@@ -68,3 +73,30 @@ def test_a_user_over_rest(boss: User) -> None:
         assert (answer.status_code, answer.json()["code"]) == (401, "reauthentication_required")
     other.refresh_from_db()
     assert other.is_active
+
+
+@pytest.mark.parametrize(("proved_s_ago", "is_given"), [(OLD_S, False), (0, True)])
+def test_personal_data_that_leaves_as_a_file(
+    proved_s_ago: int, is_given: bool, boss: User, house: House
+) -> None:
+    run = ImportRun.objects.create(started_by=boss, status="done", rows=1, created_at=clock.now())
+    failure = ImportFailure(run=run, row=2, reason="no e-mail")
+    failure.cells_sealed = encryption.master_keys().seal(b"{}", associated=failure.place())
+    failure.save()
+    http = signed_in(boss, proved_s_ago=proved_s_ago)
+    export = {"operator_confirmed": "1", "reason": "audit", "request_key": "0" * 32, "format": "csv"}
+    answers = {
+        "personal": http.post(reverse("admin:accounts_client_export"), {**export, "personal": "on"}),
+        "accounts": http.post(reverse("admin:accounts_tradingaccount_export"), {**export, "personal": "on"}),
+        "failing rows": http.get(reverse("admin:accounts_importrun_errors", args=[run.pk])),
+    }
+    plain = http.post(reverse("admin:accounts_client_export"), export)
+
+    told = {"accounts.export_client", "accounts.export_tradingaccount", "accounts.download_import_errors"}
+    assert {name for name, answer in answers.items() if answer.status_code == 200} == (
+        set(answers) if is_given else set()
+    )
+    assert plain["Content-Disposition"].startswith("attachment")
+    assert set(StaffAction.objects.values_list("operation", flat=True)) == (
+        told if is_given else {"accounts.export_client"}
+    )

@@ -60,6 +60,8 @@ def test_it_ends_at_its_instant_on_pages_and_over_rest(house: House, helper: Use
     assert before == (200, 200)
     assert after == (404, 404)
     reach.withdraw_expired()
+    told = StaffAction.objects.get(operation="accounts.withdraw_reach")
+    assert (told.actor, told.target_id, told.group_id) == ("system:reach", str(helper.pk), house.usd.pk)
     assert not UserObjectPermission.objects.filter(user=helper).exists()
     assert not ReachGrant.objects.exists()
 
