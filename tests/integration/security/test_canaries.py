@@ -3,6 +3,7 @@ Secrets and personal data that are known beforehand, sent through the flows that
 everywhere: each table of the database, all log output, the bodies of errors, the export of the staff log.
 """
 
+import html
 import json
 import logging
 import re
@@ -13,12 +14,14 @@ from uuid import uuid4
 
 import pytest
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
 from apps.accounts.api.auth import AddressThrottle
+from apps.accounts.models import Client as Person
 from apps.accounts.models import User
 from apps.audit.models import StaffAction
 from rtx.local.otp import code_at
@@ -79,6 +82,8 @@ class Flows:
         self.canaries |= {"secret": SECRET} | PERSON | {"document": "Canarydocument"}
         self.errors: list[str] = []
         self.done: list[int] = []
+        self.pages: list[str] = []
+        self.told: list[str] = []
 
     def call(self, method: str, path: str, body: Any, *, token: str = "", is_raw: bool = False) -> Any:
         answer = Client(raise_request_exception=False).generic(
@@ -100,13 +105,11 @@ class Flows:
         given = code()
         self.canaries["code"] = given
         login = reverse("admin:login")
-        self.errors.append(
-            http.post(login, {"username": self.boss.email, "password": TYPED}).content.decode()
-        )
-        http.post(login, {"username": self.boss.email, "password": FIRST})
+        self.errors.append(http.post(login, {"login": self.boss.email, "password": TYPED}).content.decode())
+        http.post(login, {"login": self.boss.email, "password": FIRST})
         http.post("/admin/login/code/", {"code": "000000"})
         answer = http.post("/admin/login/code/", {"code": given})
-        assert answer.status_code == 302
+        assert (answer.status_code, answer["Location"]) == (302, "/admin/")
         passwords = {"old_password": FIRST, "new_password1": SECOND, "new_password2": SECOND}
         changed = signed_in(self.boss).post("/admin/password_change/", passwords)
         assert changed.status_code == 302
@@ -148,6 +151,7 @@ class Flows:
         )
         client = f"admin/client/{self.house.anna.client_id}"
         self.keep(made, "the new client's")
+        self.made = Person.objects.get(pk=made.json()["id"])
         change = {"phone": PERSON["phone"], "address": PERSON["address"], "reason": REASON}
         self.call("PUT", client, change, token=token)
         self.call("POST", f"{client}/reveal", {"reason": REASON}, token=token)
@@ -157,6 +161,41 @@ class Flows:
         self.call("POST", user, {"new": THIRD, "reason": REASON}, token=token)
         self.call("POST", user, {"password": THIRD, "reason": REASON}, token=token)
 
+    def use_the_pages(self) -> None:
+        """Everything that a page shows by right is in `told`, what it shows otherwise in `pages`."""
+        self.boss.refresh_from_db()  # a session of the old password opens nothing
+        http, key = signed_in(self.boss), self.made.pk
+        sent = {"operator_confirmed": "1", "reason": REASON, "request_key": uuid4().hex}
+
+        def at(name: str, *args: Any) -> str:
+            return reverse(f"admin:{name}", args=args)
+
+        file = SimpleUploadedFile("Canarylast.pdf", DOCUMENT, content_type="application/pdf")
+        http.post(at("accounts_client_add_document", key), {**sent, "kind": "passport", "file": file})
+        http.post(at("accounts_client_change_person", key), {**sent, "address": PERSON["address"]})
+        document, review = self.made.kyc_documents.get(), self.made.kyc_reviews.get()
+        export = {**sent, "format": "csv"}
+        self.told = [
+            text_of(http.post(at("accounts_client_reveal", key), sent)),
+            text_of(http.post(at("accounts_kycdocument_download", document.pk), sent)),
+            text_of(http.post(at("accounts_client_export"), {**export, "personal": "on"})),
+        ]
+        http.post(at("accounts_kycreview_take", review.pk), sent)
+        http.post(at("accounts_kycreview_approve", review.pk), sent)
+        self.pages = [
+            text_of(http.post(at("accounts_client_export"), export)),
+            text_of(http.post(at("accounts_tradingaccount_export"), export)),
+            text_of(http.get(at("accounts_kycreview_changelist"), {"state": "all"})),
+            text_of(http.get(at("accounts_client_changelist"), {"q": PERSON["phone"]})).replace(
+                html.escape(PERSON["phone"]), ""
+            ),  # what one has just searched for stands in the search box
+        ]
+        for table, row in (("client", key), ("kycreview", review.pk), ("kycdocument", document.pk)):
+            self.pages.append(text_of(http.get(at(f"accounts_{table}_change", row))))
+            self.pages.append(text_of(http.get(at(f"accounts_{table}_history", row))))
+        for table in ("audit_staffaction", "auditlog_logentry", "accounts_user", "accounts_tradingaccount"):
+            self.pages.append(text_of(http.get(at(f"{table}_changelist"))))
+
     def keep(self, answer: Any, whose: str) -> None:
         """Remember the initial password that an answer tells once."""
         secrets = {
@@ -165,6 +204,13 @@ class Flows:
             if "password" in name and isinstance(value, str)
         }
         self.canaries |= secrets
+
+
+def text_of(answer: Any) -> str:
+    """Return what was answered."""
+    assert answer.status_code == 200
+    body: bytes = b"".join(answer.streaming_content) if answer.streaming else answer.content
+    return body.decode()
 
 
 def stored() -> Iterator[tuple[str, str]]:
@@ -196,18 +242,21 @@ def test_no_canary_is_kept_or_told(house: House, heard: Heard) -> None:
     flows.use_the_api()
     flows.create_staff()
     flows.handle_a_client()
+    flows.use_the_pages()
     rows = [str(key) for key in StaffAction.objects.values_list("pk", flat=True)]
     given = {"action": "export_csv", "index": "0", "_selected_action": rows}
     export = signed_in(flows.boss).post(reverse("admin:audit_staffaction_changelist"), given)
     places = dict(stored())
     places["log"] = "\n".join(heard.lines)
     places["errors"] = "\n".join(flows.errors)
-    places["export"] = (b"".join(export.streaming_content) if export.streaming else export.content).decode()
+    places["export"] = text_of(export)
+    places |= {f"page {number}": text for number, text in enumerate(flows.pages)}
 
     assert len(flows.done) >= 9
     assert len(flows.errors) >= 5
     assert len(flows.canaries) > 20
-    assert StaffAction.objects.filter(operation="accounts.reveal_client").exists()
+    assert StaffAction.objects.filter(operation="accounts.reveal_client").count() == 2
+    assert [len(found(flows.canaries, html.unescape(text))) for text in flows.told] == [5, 1, 5]
     assert {
         place: names for place, text in places.items() if (names := found(flows.canaries, text))
     } == SIGN_IN_NAMES
