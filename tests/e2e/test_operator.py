@@ -162,6 +162,7 @@ def test_a_changed_group_is_saved(signed_in: NewPage) -> None:
 
 def test_the_dashboard_says_when_the_server_is_away(signed_in: NewPage) -> None:
     page = signed_in()
+    page.route("**/admin/live/ticket/", lambda route: route.abort())  # no socket: the page asks every second
     page.goto("/admin/")
     expect(page.locator('[data-live="state"]')).to_contain_text("live")
 
