@@ -97,8 +97,8 @@ class Order(models.Model):
             ("cancel_order", "Can cancel working orders"),
         ]
         constraints = [
-            models.UniqueConstraint(
-                fields=["account", "client_order_id"], name="order_client_order_id_unique"
+            models.UniqueConstraint(  # in this order it finds an order by its client's id alone, too
+                fields=["client_order_id", "account"], name="order_client_order_id_unique"
             ),
             models.CheckConstraint(
                 condition=Q(filled_volume__lte=models.F("volume")), name="order_not_overfilled"

@@ -10,7 +10,8 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Count, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -88,9 +89,11 @@ class KycReviewAdmin(OperatedModelAdmin):
     actions_detail = ["take", "put_back", "approve", "reject"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[KycReview]:
-        """Count each client's documents."""
+        """Count the documents of each client that is shown, and of no other."""
         rows = super().get_queryset(request).select_related(*self.list_select_related)
-        return rows.annotate(document_count=Count("client__kyc_documents", distinct=True))
+        held = KycDocument.objects.filter(client=OuterRef("client_id")).order_by().values("client")
+        counted = Subquery(held.annotate(count=Count("pk")).values("count"))
+        return rows.annotate(document_count=Coalesce(counted, 0))
 
     def limit_to(
         self, rows: QuerySet[KycReview], groups: frozenset[int], request: HttpRequest

@@ -36,6 +36,7 @@ class AccountEvent(models.Model):
                 name="event_money_by_account",
                 condition=models.Q(type="balance_changed"),
             ),
+            models.Index(fields=["type"], name="event_by_type"),  # staff look for rare ones; see 0009
         ]
         triggers = append_only("event_append_only")
 

@@ -77,6 +77,7 @@ class KycDocument(models.Model):
 
     class Meta:
         ordering = ["-uploaded_at"]
+        indexes = [models.Index(fields=["-uploaded_at", "-id"], name="kyc_document_by_time")]
         verbose_name = "KYC document"
         permissions = [("download_kycdocument", "Can open KYC documents")]
 

@@ -48,7 +48,7 @@ def users_within(reach: Reach, *, user_id: int) -> QuerySet[User]:
     if reach is None:
         return User.objects.all()
     held = TradingAccount.objects.filter(client__user_id=OuterRef("pk"))
-    traders = Exists(held.filter(group__in=reach)) | (Q(client__opened_by=user_id) & ~Exists(held))
+    traders = Q(client__in=_owners(reach)) | (Q(client__opened_by=user_id) & ~Exists(held))
     return User.objects.filter(Q(pk=user_id) | Q(is_staff=False) & traders)
 
 
@@ -58,7 +58,13 @@ def _within(reach: Reach, *, user_id: int, path: str) -> Any:
         return Q()
     held = TradingAccount.objects.filter(client=OuterRef(path))
     prefix = "" if path == "pk" else "client__"
-    return Exists(held.filter(group__in=reach)) | (Q(**{f"{prefix}opened_by": user_id}) & ~Exists(held))
+    own = Q(**{f"{prefix}opened_by": user_id}) & ~Exists(held)
+    return Q(**{f"{path}__in": _owners(reach)}) | own
+
+
+def _owners(reach: frozenset[int]) -> QuerySet[TradingAccount, Any]:
+    """Return whose accounts are in these groups: read once for a list, not once for each of its rows."""
+    return TradingAccount.objects.filter(group_id__in=reach).order_by().values("client_id")
 
 
 def client_of(user: User, client_id: Any) -> Client:
