@@ -141,7 +141,7 @@ class RtxModelAdmin(ModelAdmin):
         found: tuple[QuerySet[Any], bool] = super().get_search_results(request, queryset, search_term)
         return found
 
-    @display(description=ModelAdmin.action_checkbox.short_description)
+    @display(description=ModelAdmin.action_checkbox.short_description)  # type: ignore[untyped-decorator]
     def action_checkbox(self, obj: Model) -> SafeString:
         """Write the box that chooses a row: the same each time but for the key, so it is rendered once."""
         return format_html(_box(), obj.pk)

@@ -59,10 +59,10 @@ class BoundedChangeList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         """Read the page; of a condition that keeps few rows, by their keys."""
-        if self.queryset.query.where:
-            keys = tuple(self.queryset.order_by().values_list("pk", flat=True)[: COUNT_MAX + 1])
-            if len(keys) <= COUNT_MAX:
-                self.queryset = self.queryset.filter(pk__in=keys)
+        rows: QuerySet[Any] = self.queryset  # type: ignore[has-type]
+        if rows.query.where:
+            keys = tuple(rows.order_by().values_list("pk", flat=True)[: COUNT_MAX + 1])
+            self.queryset = rows if len(keys) > COUNT_MAX else rows.filter(pk__in=keys)
             vars(self.queryset)[KNOWN] = min(len(keys), COUNT_MAX)  # of this query alone: a copy has none
         super().get_results(request)
 
