@@ -21,7 +21,8 @@ def questions(page: Any, request: Any, *, terms: tuple[str, ...]) -> Iterator[Qu
     if page.model._default_manager.count() < SMALL:
         yield {"q": terms[0]}
         return
-    yield {"p": "3"}
+    if page.get_queryset(request)[: 3 * page.list_per_page].count() == 3 * page.list_per_page:
+        yield {"p": "3"}
     if page.get_search_fields(request):
         yield from ({"q": term} for term in terms)
     for entry in page.get_list_filter(request):

@@ -47,19 +47,17 @@ def users_within(reach: Reach, *, user_id: int) -> QuerySet[User]:
     """Return the users that a member of staff reaches: traders by their accounts, and themselves."""
     if reach is None:
         return User.objects.all()
-    held = TradingAccount.objects.filter(client__user_id=OuterRef("pk"))
-    traders = Q(client__in=_owners(reach)) | (Q(client__opened_by=user_id) & ~Exists(held))
-    return User.objects.filter(Q(pk=user_id) | Q(is_staff=False) & traders)
+    traders = clients_within(reach, user_id=user_id).order_by().values("user_id")
+    return User.objects.filter(Q(pk=user_id) | Q(is_staff=False, pk__in=traders))
 
 
-def _within(reach: Reach, *, user_id: int, path: str) -> Any:
-    """Return the condition under which the client that `path` names is within reach."""
+def _within(reach: Reach, *, user_id: int, path: str) -> Q:
+    """Return the condition under which the client that `path` names is within reach: two sets of ids."""
     if reach is None:
         return Q()
-    held = TradingAccount.objects.filter(client=OuterRef(path))
-    prefix = "" if path == "pk" else "client__"
-    own = Q(**{f"{prefix}opened_by": user_id}) & ~Exists(held)
-    return Q(**{f"{path}__in": _owners(reach)}) | own
+    held = TradingAccount.objects.filter(client=OuterRef("pk"))
+    opened = Client.objects.filter(~Exists(held), opened_by=user_id).order_by().values("pk")
+    return Q(**{f"{path}__in": _owners(reach)}) | Q(**{f"{path}__in": opened})
 
 
 def _owners(reach: frozenset[int]) -> QuerySet[TradingAccount, Any]:
