@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.db.models import Sum
 from hypothesis import HealthCheck, Phase, given, settings
 
-from apps.accounts.models import AccountState, LedgerLine
+from apps.accounts.models import AccountState, LedgerLine, User
 from apps.audit.services import approvals
 from apps.groups.models import TradingGroup
 from apps.groups.selectors import terms_book
@@ -24,6 +24,7 @@ from apps.trading.services import executor, reversals
 from rtx.kernel import clock
 from rtx.kernel.money import ZERO, booked, plain, text
 from tests.factories import walks
+from tests.factories.house import staff
 from tests.factories.rows import Holder, make_group, make_holder, make_symbols
 from tests.factories.walks import Walk, new_account, steps
 
@@ -33,11 +34,12 @@ D = Decimal
 class StoredWalk(Walk):
     """A walk whose commands go through the executor; its book is what the database holds."""
 
-    def __init__(self, group: TradingGroup, holder: Holder) -> None:
+    def __init__(self, group: TradingGroup, holder: Holder, dealers: tuple[User, User]) -> None:
         super().__init__(terms_book().groups[group.pk])
         self.account = new_account(self.group)
         self.account.id = holder.id
         self.now = clock.now()
+        self.maker, self.checker = (f"user:{dealer.pk}" for dealer in dealers)
         self.status: dict[int, OrderStatus] = {}
 
     def apply(self, command: c.Command) -> c.Outcome:
@@ -63,11 +65,12 @@ class StoredWalk(Walk):
                 kind=reversals.KIND,
                 content=content,
                 summary="a step",
-                actor=replace(command.actor, name="user:1", reason="a step"),
+                actor=replace(command.actor, name=self.maker, reason="a step"),
                 account_id=command.account_id,
             )
-        effect = approvals.consuming(asked, actor=command.actor)
-        return executor.run(replace(command, command_id=asked.pk), effects=(effect,))
+        checker = replace(command.actor, name=self.checker)
+        effect = approvals.consuming(asked, actor=checker)
+        return executor.run(replace(command, command_id=asked.pk, actor=checker), effects=(effect,))
 
 
 def _reverses(command: c.Command) -> bool:
@@ -86,6 +89,7 @@ def houses(db: None) -> list[TradingGroup]:
 @pytest.mark.parametrize("which", [0, 1])
 def test_the_database_adds_up_after_every_command(houses, which):
     group = houses[which]
+    dealers = staff("maker@house.example"), staff("checker@house.example")
 
     @settings(
         max_examples=40,
@@ -96,7 +100,7 @@ def test_the_database_adds_up_after_every_command(houses, which):
     @given(steps)
     def run(drawn: list[walks.Step]) -> None:
         holder = make_holder(group=group, balance="0")
-        walk = StoredWalk(group, holder)
+        walk = StoredWalk(group, holder, dealers)
         for _, outcome in walk.taken(drawn):
             _adds_up(walk, outcome, group.currency)
         with verification.snapshot() as cursor:
