@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.groups.domain.terms import AdminFee, Override, Rollover, resolve
@@ -281,6 +281,7 @@ def test_symbol_that_never_trades_is_charged_nothing():
     assert charged(Calendar(), TUESDAY) == 0
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     holidays=st.sets(st.integers(5, 60), max_size=15),
     multipliers=st.tuples(*[st.integers(0, 3)] * 7),
