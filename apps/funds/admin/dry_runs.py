@@ -1,12 +1,14 @@
 """Shows what a fund operation would do to its account before it is confirmed. Decides nothing."""
 
 from dataclasses import replace
+from math import ceil
 from typing import Any
 
 from apps.accounts.models import TradingAccount
 from apps.audit.models import Approval
 from apps.audit.services import approvals
 from apps.funds.domain.operations import Asked, said
+from apps.funds.domain.policy import share_of
 from apps.funds.selectors.policies import room_of, waits_for_second_person
 from apps.trading.admin.dry_runs import shown
 from apps.trading.domain.commands import ChangeBalance, balance_command_id
@@ -49,6 +51,10 @@ def dry_run(account: TradingAccount, asked: Asked, *, actor: Actor, has_two: boo
     if room is not None:
         facts.append(("Posted today by one person", amount(room.alone_today, account.currency)))
         facts.append(("One person may post a day", amount(room.threshold, account.currency)))
+        elsewhere = share_of(room.elsewhere)
+        if elsewhere:
+            told = f"{ceil(elsewhere * 100)} % of what one person may"
+            facts.append(("Posted today in other currencies", told))
         if waits_for_second_person(account, asked, now=now):
             notes.append("This waits for a second person: nothing is booked until they approve it.")
     return replace(run, facts=facts, notes=notes)

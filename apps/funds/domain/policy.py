@@ -3,11 +3,14 @@ What a trading group's fund policy asks for: a second person above a threshold, 
 Pure.
 
 The day is the calendar day in UTC, whatever the time zone of client or staff. What counts against the
-threshold is the absolute amount, so that neither splitting nor a mix of kinds and signs helps.
+threshold is the absolute amount, so that neither splitting nor a mix of kinds and signs helps; and every
+currency counts as a share of its own threshold, so that splitting over currencies does not help either.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 
 from apps.accounts.domain.ledger import BalanceKind
 from rtx.kernel.errors import Conflict, Invalid
@@ -46,12 +49,36 @@ class Policy:
     approval_hours: int = 24
 
 
-def needs_second_person(*, threshold: Decimal | None, alone_today: Decimal, amount: Decimal) -> bool:
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What one person alone posted for a client in one currency today, and the threshold there."""
+
+    currency: str
+    threshold: Decimal
+    alone_today: Decimal
+
+
+def needs_second_person(
+    *, threshold: Decimal | None, alone_today: Decimal, amount: Decimal, elsewhere: Iterable[Used] = ()
+) -> bool:
     """
-    Tell whether an operation waits for a second person: with it, what the client's accounts in this currency
-    saw today on one person's word alone would exceed the threshold.
+    Tell whether an operation waits for a second person: with it, what the client's accounts saw today on one
+    person's word alone would exceed the whole. Each currency counts as a share of its threshold.
     """
-    return threshold is not None and alone_today + abs(amount) > threshold
+    if threshold is None:
+        return False
+    return share_of([Used("", threshold, alone_today + abs(amount)), *elsewhere]) > 1
+
+
+def share_of(day: Iterable[Used]) -> Fraction:
+    """Return how much of what one person may post was posted: exact, 1 is all of it."""
+    share = Fraction(0)
+    for used in day:
+        if used.threshold:
+            share += Fraction(used.alone_today) / Fraction(used.threshold)
+        elif used.alone_today:
+            share += 2  # a threshold of zero lets nothing pass
+    return share
 
 
 def check_request(*, policy: Policy, kind: BalanceKind, amount: Decimal) -> None:

@@ -9,7 +9,7 @@ from django.db.models import F, Q
 
 from apps.accounts.models import TradingAccount
 from apps.funds.domain.operations import Asked
-from apps.funds.domain.policy import Policy, needs_second_person
+from apps.funds.domain.policy import Policy, Used, needs_second_person
 from apps.funds.models import FundPolicy
 
 
@@ -35,32 +35,36 @@ def house_threshold() -> Decimal | None:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What one person alone may post for a client in a currency today, and what was posted so already."""
+    """
+    What one person alone may post for a client in a currency today, and what was posted so already: in it,
+    and in the client's other currencies that have a threshold.
+    """
 
     threshold: Decimal
     alone_today: Decimal
+    elsewhere: tuple[Used, ...] = ()
 
 
 def room_of(account: TradingAccount, *, now: datetime) -> Room | None:
     """
-    Return what limits one person today; None: nothing. The database's own rule asks the same functions: the
-    strictest policy of the groups of all accounts of the client in this currency, and of those they left in
-    the last seven days, the house's standing in for a group without one; the absolute amounts of all balance
-    operations of the client in this currency that no second person approved.
+    Return what limits one person today; None: nothing. The database's own rule asks the same function: for
+    each currency of the client the strictest policy of the groups of all accounts in it, and of those they left
+    in the last seven days, the house's standing in for a group without one; the absolute amounts of all balance
+    operations of the client in it that no second person approved.
     """
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT l.threshold, funds_alone_on_day(l.client, l.currency, %s, l.since) "
-            "FROM funds_limit(%s, %s) l",
-            [now, account.pk, now],
-        )
-        found = cursor.fetchone()
-    return None if found is None else Room(*found)
+        cursor.execute("SELECT currency, threshold, alone FROM funds_day(%s, %s)", [account.pk, now])
+        day = {row[0]: Used(*row) for row in cursor.fetchall()}
+    here = day.pop(account.currency, None)
+    return None if here is None else Room(here.threshold, here.alone_today, tuple(day.values()))
 
 
 def waits_for_second_person(account: TradingAccount, asked: Asked, *, now: datetime) -> bool:
     """Tell whether posting this now would need a second person. Advice: the database decides."""
     room = room_of(account, now=now)
     return room is not None and needs_second_person(
-        threshold=room.threshold, alone_today=room.alone_today, amount=asked.amount
+        threshold=room.threshold,
+        alone_today=room.alone_today,
+        amount=asked.amount,
+        elsewhere=room.elsewhere,
     )

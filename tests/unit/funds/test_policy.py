@@ -12,6 +12,7 @@ from apps.funds.domain.policy import (
     BelowMinimum,
     Policy,
     RequestsClosed,
+    Used,
     check_request,
     is_looser,
     needs_second_person,
@@ -37,6 +38,26 @@ def test_one_person_is_enough_up_to_the_threshold(threshold, alone, amount, need
     limit = None if threshold is None else D(threshold)
 
     assert needs_second_person(threshold=limit, alone_today=D(alone), amount=D(amount)) is needed
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "amount", "needed"),
+    [
+        ([("EUR", "300", "100")], "600", False),  # 1/3 + 2/3, exactly the whole
+        ([("EUR", "300", "100")], "600.01", True),
+        ([("EUR", "300", "200"), ("JPY", "6", "1")], "150", False),  # 2/3 + 1/6 + 1/6: no quotient is rounded
+        ([("EUR", "300", "200"), ("JPY", "6", "1")], "150.000000000001", True),
+        ([("EUR", "0", "0")], "900", False),
+        ([("EUR", "0", "1")], "0.01", True),
+    ],
+)
+def test_every_currency_counts_as_a_share_of_its_threshold(elsewhere, amount, needed):
+    used = [Used(name, D(threshold), D(alone)) for name, threshold, alone in elsewhere]
+
+    limit = D(900)
+    told = needs_second_person(threshold=limit, alone_today=D(0), amount=D(amount), elsewhere=used)
+
+    assert told is needed
 
 
 @given(st.lists(st.decimals("-500", "500", places=2).filter(bool), min_size=1, max_size=30))
