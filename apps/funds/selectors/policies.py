@@ -48,9 +48,9 @@ class Room:
 def room_of(account: TradingAccount, *, now: datetime) -> Room | None:
     """
     Return what limits one person today; None: nothing. The database's own rule asks the same function: for
-    each currency of the client the strictest policy of the groups of all accounts in it, and of those they left
-    in the last seven days, the house's standing in for a group without one; the absolute amounts of all balance
-    operations of the client in it that no second person approved.
+    each currency of the client the strictest policy of the groups of all accounts in it, and of those they
+    left in the last seven days, the house's standing in for a group without one; the absolute amounts of all
+    balance operations of the client in it that no second person approved.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT currency, threshold, alone FROM funds_day(%s, %s)", [account.pk, now])
