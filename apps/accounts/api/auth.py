@@ -73,7 +73,11 @@ class LoginView(OpenAuthView):
         auth=[],
         request=openapi.body(LoginIn),
         responses=openapi.responses(
-            200, openapi.of(TokenPairOut), 400, openapi.error(401, "invalid_credentials")
+            200,
+            openapi.of(TokenPairOut),
+            400,
+            openapi.error(401, "invalid_credentials"),
+            openapi.error(403, "address_not_allowed"),
         ),
     )
     def post(self, request: Request) -> Response:
@@ -135,13 +139,14 @@ class PasswordView(AuthView):
             None,
             openapi.error(400, "invalid", "malformed_json", "weak_password"),
             openapi.error(401, "not_authenticated", "invalid_token", "invalid_credentials"),
+            openapi.error(403, "second_factor_required", "address_not_allowed"),
         ),
     )
     def post(self, request: Request) -> Response:
         """Set a new password; every token of the user ends, also this one."""
         given = PasswordIn.validated(request.data)
         users.change_password(
-            user_id=caller(request).pk, current=given.current, new=given.new, request=request._request
+            caller=caller(request), current=given.current, new=given.new, request=request._request
         )
         return Response(status=204)
 

@@ -48,13 +48,6 @@ REQUIRED_KEY = OpenApiParameter(
 Reach = frozenset[int] | None
 
 
-class SecondFactorRequired(Forbidden):
-    """The token was got without a second factor."""
-
-    code = "second_factor_required"
-    title = "Second factor required"
-
-
 class ReauthenticationRequired(NotAuthenticated):
     """The token's sign-in is too long ago for what moves money or positions."""
 
@@ -222,14 +215,10 @@ class StaffView(APIView):
         """
         super().initial(request, *args, **kwargs)
         proved_at_s = caller(request).claims.proved_at_s
-        if not proved_at_s:
-            raise SecondFactorRequired(
-                "Sign in at /api/admin/auth/login with the code of your second factor."
-            )
         user = User.objects.filter(pk=caller(request).pk, is_active=True, is_staff=True).first()
         if user is None:
             raise Forbidden("This is for staff.")
-        sign_in.require_address(user=user, ip=request.META.get("REMOTE_ADDR", ""))
+        sign_in.require_proof(user=user, proved_at_s=proved_at_s, request=request._request)
         self.staff = Staff(user, reachable_groups(user), Actor.of(request))
         method = "GET" if request.method == "HEAD" else request.method  # answered by `get`
         right = self.rights.get(method or "")

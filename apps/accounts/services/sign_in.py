@@ -46,6 +46,13 @@ class AddressNotAllowed(Forbidden):
     title = "Address not allowed"
 
 
+class SecondFactorRequired(Forbidden):
+    """The token comes from the trader's login: it proves a password, not the person."""
+
+    code = "second_factor_required"
+    title = "Second factor required"
+
+
 def check_password(*, request: HttpRequest, email: str, password: str, staff_only: bool = False) -> User:
     """
     Return whose e-mail and password these are. An unknown address costs as much work as a known one.
@@ -81,28 +88,61 @@ def check_code(*, request: HttpRequest, user: User, code: str) -> second_factors
         raise
 
 
-def require_address(*, user: User, ip: str) -> None:
+def check_present_password(*, request: HttpRequest, user: User, password: str) -> None:
     """
-    Go on only from where this member of staff may come from.
+    Let somebody who is signed in prove the password; a wrong one is a failed sign-in like any other.
+
+    :raises InvalidCredentials: it is wrong.
+    :raises TooManyRequests: too many failures for this address from this place.
+    """
+    _require_unlocked(request, user.email)
+    if not user.check_password(password):
+        _count_failure(request, user.email)
+        _require_unlocked(request, user.email)
+        raise InvalidCredentials("The present password is wrong.")
+
+
+def require_address(*, user: User, request: HttpRequest) -> None:
+    """
+    Go on only from where this member of staff may come from; who is turned away is in the staff log.
 
     :raises AddressNotAllowed: they may not come from there.
     """
-    if not networks.lets_in(user_id=user.pk, ip=ip):
+    if not networks.lets_in(user_id=user.pk, ip=request.META.get("REMOTE_ADDR", "")):
+        sign_in_log.note_failure(email=user.email, request=request, detail="address not allowed")
         raise AddressNotAllowed("Staff may not sign in from this address.")
+
+
+def require_proof(*, user: User, proved_at_s: int, request: HttpRequest) -> None:
+    """
+    Go on only with a token that a member of staff got by a second factor, and from where they may come from.
+
+    :raises SecondFactorRequired: the token is one of the trader's interface.
+    :raises AddressNotAllowed: they may not come from there.
+    """
+    if not proved_at_s:
+        raise SecondFactorRequired("Sign in at /api/admin/auth/login with the code of your second factor.")
+    require_address(user=user, request=request)
 
 
 def log_in(*, request: HttpRequest, email: str, password: str) -> tokens.TokenPair:
     """
-    Start a login to the trader's interface.
+    Start a login to the trader's interface. That of staff is in the staff log, and opens nothing of theirs.
 
     :raises InvalidCredentials: wrong, unknown or disabled.
+    :raises AddressNotAllowed: a member of staff may not come from there.
     :raises TooManyRequests: too many failures for this address from this place.
     """
     user = check_password(request=request, email=email, password=password)
-    if not user.is_staff:  # a member of staff has proved only half of what a whole sign-in takes
+    if user.is_staff:  # they have proved only half of what a whole sign-in takes: no failure is forgotten
+        require_address(user=user, request=request)
+    else:
         _clear_failures(request, user)
-    User.objects.filter(pk=user.pk).update(last_login=clock.now())
-    return tokens.issue(user_id=user.pk)
+    with transaction.atomic():
+        User.objects.filter(pk=user.pk).update(last_login=clock.now())
+        if user.is_staff:
+            sign_in_log.note("sign_in", user=user, request=request, by="rest", proved_by=["password"])
+        return tokens.issue(user_id=user.pk)
 
 
 def log_in_staff(*, request: HttpRequest, email: str, password: str, otp: str | None) -> tokens.TokenPair:
@@ -117,7 +157,7 @@ def log_in_staff(*, request: HttpRequest, email: str, password: str, otp: str | 
     :raises TooManyRequests: too many failures.
     """
     user = check_password(request=request, email=email, password=password, staff_only=True)
-    require_address(user=user, ip=request.META.get("REMOTE_ADDR", ""))
+    require_address(user=user, request=request)
     if not second_factors.is_enrolled(user.pk):
         raise NotEnrolled("Sign in to the admin once and set up a second factor.")
     if not otp:

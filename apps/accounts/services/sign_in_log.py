@@ -29,8 +29,8 @@ def note(operation: str, *, user: User, request: Any, by: str = "page", **after:
         actions.record(actor=actor, operation=f"accounts.{operation}", target=user, after={"by": by, **after})
 
 
-def note_failure(*, email: str, request: Any) -> None:
-    """Write that somebody failed to sign in as a member of staff."""
+def note_failure(*, email: str, request: Any, detail: str = "wrong password or code") -> None:
+    """Write that somebody failed to sign in, or to go on, as a member of staff."""
     user = User.objects.filter(email=email.strip().lower(), is_staff=True).first()
     if user is None:
         return
@@ -44,7 +44,7 @@ def note_failure(*, email: str, request: Any) -> None:
     actions.record_refusal(
         actor=actor,
         operation="accounts.sign_in",
-        detail="wrong password or code",
+        detail=detail,
         target_type=User._meta.label_lower,
         target_id=str(user.pk),
         target_label=str(user),

@@ -7,9 +7,9 @@ from django.db import transaction
 from django.http import HttpRequest
 
 from apps.accounts.models import User
-from apps.accounts.permissions import VIEW_PERSONAL_DATA, may_manage
-from apps.accounts.services import second_factors, sign_in_log, staff_sessions, tokens
-from apps.accounts.services.sign_in import InvalidCredentials
+from apps.accounts.permissions import RANKS, VIEW_PERSONAL_DATA, may_manage
+from apps.accounts.selectors.tokens import TokenUser
+from apps.accounts.services import second_factors, sign_in, sign_in_log, staff_sessions, tokens
 from rtx.kernel import clock
 from rtx.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 
@@ -44,18 +44,22 @@ def create_user(
         )
 
 
-def change_password(*, user_id: int, current: str, new: str, request: HttpRequest) -> None:
+def change_password(*, caller: TokenUser, current: str, new: str, request: HttpRequest) -> None:
     """
-    Replace a password by a new one, knowing the present one; every token and session of the user ends.
+    Replace a password by a new one, knowing the present one; every token and session of the user ends. Staff
+    do it as they do everything: with a second factor, from an allowed address.
 
+    :raises SecondFactorRequired, AddressNotAllowed: see `sign_in.require_proof`.
     :raises InvalidCredentials: the present password is wrong.
+    :raises TooManyRequests: it was wrong too often.
     :raises WeakPassword: the new one is too weak.
     """
-    user = User.objects.get(pk=user_id)
-    if not user.check_password(current):
-        raise InvalidCredentials("The present password is wrong.")
+    user = User.objects.get(pk=caller.pk)
+    if user.is_staff:
+        sign_in.require_proof(user=user, proved_at_s=caller.claims.proved_at_s, request=request)
+    sign_in.check_present_password(request=request, user=user, password=current)
     with transaction.atomic():
-        set_password(user_id=user_id, password=new)
+        set_password(user_id=user.pk, password=new)
         if user.is_staff:
             sign_in_log.note("change_own_password", user=user, request=request, by="rest")
 
@@ -116,9 +120,15 @@ def end_logins(*, user_id: int) -> None:
 
 
 def change_role(*, user_id: int, role: str) -> None:
-    """Give a member of staff another role; their sessions and tokens end."""
+    """
+    Give a member of staff another role; their sessions and tokens end. What was given to the person besides
+    (personal data, staff groups) is not kept by a lower role: it was given to somebody of the higher one.
+    """
     with transaction.atomic():
         user = locked(user_id)
+        if RANKS[role] < RANKS[user.role]:
+            user.user_permissions.remove(_personal_data())
+            user.groups.clear()
         user.role = role
         user.is_staff = role in STAFF_ROLES
         user.is_superuser = role == User.Role.SUPERADMIN
@@ -134,12 +144,10 @@ def set_personal_data(*, user_id: int, is_granted: bool, by_role: str) -> None:
     """
     with transaction.atomic():
         user = _managed(user_id, by_role)
-        app, codename = VIEW_PERSONAL_DATA.split(".")
-        right = Permission.objects.get(content_type__app_label=app, codename=codename)
         if is_granted:
-            user.user_permissions.add(right)
+            user.user_permissions.add(_personal_data())
         else:
-            user.user_permissions.remove(right)
+            user.user_permissions.remove(_personal_data())
 
 
 def reset_second_factors(*, user_id: int, by_role: str) -> None:
@@ -160,6 +168,11 @@ def enable(*, user_id: int) -> None:
         user = locked(user_id)
         user.is_active = True
         user.save(update_fields=["is_active"])
+
+
+def _personal_data() -> Permission:
+    app, codename = VIEW_PERSONAL_DATA.split(".")
+    return Permission.objects.get(content_type__app_label=app, codename=codename)
 
 
 def _managed(user_id: int, by_role: str) -> User:

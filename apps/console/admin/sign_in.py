@@ -56,7 +56,7 @@ class StaffAccountAdapter(DefaultAccountAdapter):
     def pre_login(self, request: HttpRequest, user: Any, **kwargs: Any) -> Any:
         """Turn away who comes from an address that is not allowed."""
         try:
-            sign_in.require_address(user=user, ip=request.META.get("REMOTE_ADDR", ""))
+            sign_in.require_address(user=user, request=request)
         except sign_in.AddressNotAllowed as error:
             clear_login(request)
             messages.error(request, error.detail)

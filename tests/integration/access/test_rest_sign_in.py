@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.test import APIRequestFactory
@@ -14,6 +15,7 @@ from apps.accounts.api.staff import StaffView
 from apps.accounts.models import AllowedNetwork, User
 from apps.accounts.selectors import tokens as selectors
 from apps.accounts.services import tokens, users
+from apps.audit.models import StaffAction
 from rtx.kernel import clock
 from tests.factories.house import PASSWORD, House, staff
 from tests.factories.rows import Trader
@@ -63,6 +65,54 @@ def test_the_traders_login_gives_staff_nothing_of_the_admin(dealer: User) -> Non
     access = Trader().call("POST", "/api/auth/login", body).json()["access"]
 
     assert told(Trader(access).call("GET", EXPOSURE)) == (403, "second_factor_required")
+
+
+def set_password(access: str, *, current: str = PASSWORD, ip: str = "127.0.0.1") -> Any:
+    body = json.dumps({"current": current, "new": "another battery 18"})
+    http = Trader(access)
+    http.http.defaults["REMOTE_ADDR"] = ip
+    return http.call("POST", "/api/auth/password", body)
+
+
+def test_a_password_alone_changes_no_password_of_staff(dealer: User) -> None:
+    body = json.dumps({"email": dealer.email, "password": PASSWORD})
+    access = Trader().call("POST", "/api/auth/login", body).json()["access"]
+    entry = StaffAction.objects.get()
+
+    assert told(set_password(access)) == (403, "second_factor_required")
+    assert User.objects.get(pk=dealer.pk).check_password(PASSWORD)
+    assert (entry.operation, entry.after) == ("accounts.sign_in", {"by": "rest", "proved_by": ["password"]})
+    assert set_password(token_of(dealer)).status_code == 204
+
+
+def test_a_wrong_present_password_is_a_failed_sign_in(dealer: User, settings: Any) -> None:
+    settings.AXES_FAILURE_LIMIT = 2
+    access = token_of(dealer)
+    statuses = [set_password(access, current="wrong").status_code for _ in range(2)]
+
+    assert statuses == [401, 429]
+    assert set_password(access).status_code == 429
+    assert StaffAction.objects.filter(operation="accounts.sign_in", outcome="refused").count() == 2
+
+
+def test_an_address_that_is_not_allowed_is_refused_everywhere_and_told(dealer: User) -> None:
+    AllowedNetwork.objects.create(network="203.0.113.0/24", note="office")
+    access, body = token_of(dealer), json.dumps({"email": dealer.email, "password": PASSWORD})
+    answers = [
+        Trader().call("POST", "/api/auth/login", body),
+        log_in(dealer.email, otp=code()),
+        set_password(access),
+        Trader(access).call("GET", EXPOSURE),
+    ]
+    Client().post("/admin/login/", {"login": dealer.email, "password": PASSWORD})
+
+    rows = StaffAction.objects.order_by("pk")
+    assert {told(answer) for answer in answers} == {(403, "address_not_allowed")}
+    assert [row.after["by"] for row in rows] == ["rest"] * 4 + ["page"]
+    assert {(row.detail, row.outcome, row.ip) for row in rows} == {
+        ("address not allowed", "refused", "127.0.0.1")
+    }
+    assert set_password(access, ip="203.0.113.9").status_code == 204
 
 
 def test_staff_without_a_second_factor_get_no_token(house: House) -> None:
