@@ -93,6 +93,16 @@ class Operation:
     unlogged: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """A result whose entry in the staff log says more than that it is done: what was before, what waits."""
+
+    said: str
+    before: Mapping[str, Any] = field(default_factory=dict)
+    is_waiting: bool = False
+
+
+Result = Told | str | None
 Preview = Callable[[Any, Any, Operation], DryRun | None]
 
 
@@ -108,9 +118,10 @@ def operator_action(
     runs_commands: bool = False,
     preview: Preview | None = None,
     needs_recent_login: bool = False,
-) -> Callable[[Callable[..., str | None]], Callable[..., HttpResponse]]:
+) -> Callable[[Callable[..., Result]], Callable[..., HttpResponse]]:
     """
     Turn `method(self, row, operation) -> sentence` into an action of a list and of a detail page.
+    What only waits for a second person, or has a state before to tell of, returns `Told`.
 
     An action whose `form` asks for more than a reason belongs to the detail page: its form shows one row.
     `preview(self, row, operation)` tells what the method would do; it is then done only once that was seen.
@@ -119,7 +130,7 @@ def operator_action(
     What moves money or positions `needs_recent_login`: who signed in long ago proves that it is still them.
     """
 
-    def decorate(method: Callable[..., str | None]) -> Callable[..., HttpResponse]:
+    def decorate(method: Callable[..., Result]) -> Callable[..., HttpResponse]:
         @wraps(method)
         def run(
             model_admin: Any, request: HttpRequest, queryset: Any = None, *, object_id: str | None = None
@@ -220,7 +231,7 @@ def _perform(
     model_admin: Any,
     request: HttpRequest,
     rows: list[Any],
-    method: Callable[..., str | None],
+    method: Callable[..., Result],
     operation: Operation,
     *,
     runs_commands: bool,
@@ -236,17 +247,24 @@ def _perform(
         }
         try:
             if runs_commands:
-                said = method(model_admin, row, operation)
+                told = _told(method(model_admin, row, operation))
             else:
                 with transaction.atomic():
-                    said = method(model_admin, row, operation)
-                    staff_log.record(**entry, after=_asked(operation), detail=said or "done")
+                    told = _told(method(model_admin, row, operation))
+                    outcome = {"outcome": staff_log.REQUESTED} if told.is_waiting else {}
+                    staff_log.record(
+                        **entry, **outcome, before=told.before, after=_asked(operation), detail=told.said
+                    )
         except RtxError as error:
             messages.error(request, f"{name}: {error.detail}")
             if not error.is_logged:
                 staff_log.record_refusal(**entry, after=_asked(operation), detail=error.detail)
         else:
-            messages.success(request, f"{name}: {said or 'done'}")
+            messages.success(request, f"{name}: {told.said}")
+
+
+def _told(result: Result) -> Told:
+    return result if isinstance(result, Told) else Told(said=result or "done")
 
 
 def _try(model_admin: Any, rows: list[Any], preview: Preview, operation: Operation) -> dict[str, DryRun]:

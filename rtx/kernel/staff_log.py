@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
 MASKED = "****"
+REQUESTED = "requested"  # the outcome of what waits for a second person
 REASON_FIELD = "change_reason"
 Told = dict[str, Any]
 

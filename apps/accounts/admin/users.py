@@ -26,7 +26,7 @@ from apps.accounts.selectors import clients as found
 from apps.accounts.services import role_changes, users
 from rtx.kernel.actor import Actor
 from rtx.kernel.admin import ConfiguredModelAdmin, ReadOnlyModelAdmin, as_id
-from rtx.kernel.admin_actions import Operation, operator_action
+from rtx.kernel.admin_actions import Operation, Told, operator_action
 from rtx.kernel.admin_display import EMPTY, MASK, badge, instant, link, link_to
 
 WAITS = "The role waits for a super administrator (Approvals)."
@@ -208,6 +208,7 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
             )
             if made.role != obj.role:
                 messages.warning(request, WAITS)
+                form.cleaned_data["role"] = made.role  # what the staff log tells: the role that they have
             obj.pk = made.pk
             obj.refresh_from_db()
             return
@@ -227,24 +228,28 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
         "super administrator.",
         needs_recent_login=True,
     )
-    def change_role(self, user: User, operation: Operation) -> str:
+    def change_role(self, user: User, operation: Operation) -> Told:
         """Give a member of staff another role."""
         role = operation.values["role"]
         waiting = role_changes.change(user_id=user.pk, role=role, actor=operation.actor)
-        return f"{user.role} before, {role} now" if waiting is None else WAITS
+        said = f"{user.role} before, {role} now" if waiting is None else WAITS
+        return Told(said=said, before={"role": user.role}, is_waiting=waiting is not None)
 
     @operator_action(
         "Show personal data to them",
         permission="accounts.add_user",
         icon="visibility",
         warning="They will see names, addresses and documents of the clients within their reach.",
+        needs_recent_login=True,
     )
     def grant_personal_data(self, user: User, operation: Operation) -> str:
         """Give one member of staff the right to personal data."""
         users.set_personal_data(user_id=user.pk, is_granted=True, by_role=_role_of(operation))
         return "may see personal data"
 
-    @operator_action("Hide personal data", permission="accounts.add_user", icon="visibility_off")
+    @operator_action(
+        "Hide personal data", permission="accounts.add_user", icon="visibility_off", needs_recent_login=True
+    )
     def withdraw_personal_data(self, user: User, operation: Operation) -> str:
         """Take the right to personal data away again."""
         users.set_personal_data(user_id=user.pk, is_granted=False, by_role=_role_of(operation))

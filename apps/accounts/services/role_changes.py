@@ -12,6 +12,7 @@ from apps.accounts.permissions import RANKS, may_manage
 from apps.accounts.services import users
 from apps.audit.models import Approval
 from apps.audit.services import actions, approvals
+from rtx.kernel import clock
 from rtx.kernel.actor import Actor
 from rtx.kernel.errors import Conflict, Forbidden, Invalid
 
@@ -125,7 +126,8 @@ def _check(user: User, role: str, *, by_role: str, actor: Actor) -> None:
 
 def _ask(user: User, role: str, actor: Actor) -> Approval:
     about = {"user": user.pk, "before": user.role, "role": role}
-    waiting = Approval.objects.filter(kind=KIND, status=Approval.Status.PENDING)
+    pending = Approval.objects.filter(kind=KIND, status=Approval.Status.PENDING)
+    waiting = pending.filter(expires_at__gt=clock.now())  # what is over is closed within a minute
     if any(approvals.content_of(found)["user"] == user.pk for found in waiting):
         raise RoleChangeWaits("Another change of their role waits already. Decide it, or take it back.")
     return approvals.request(

@@ -53,7 +53,7 @@ class SamePerson(Forbidden):
 
 
 class NotIndependent(Forbidden):
-    """One of the two lately made, or changed the password, factors, role or reach of, the other."""
+    """One of the two lately set the other's access up, or one third person that of both."""
 
     code = "second_person_not_independent"
     title = "An independent second person is needed"
@@ -327,8 +327,8 @@ def _check_maker(found: Approval, actor: Actor) -> None:
         raise MakerNotEntitled("Whoever asked for it may not ask for it any more; let somebody else ask.")
     if actor.user_id is None or not independence.are_independent(found.maker_id, actor.user_id):
         raise NotIndependent(
-            "One of you two lately set the other's access up (password, second factor, role or reach): "
-            "somebody else must decide."
+            "One of you two lately set the other's access up (password, second factor, role or reach), or "
+            "one other person the password or second factors of you both: somebody else must decide."
         )
 
 

@@ -62,6 +62,19 @@ def test_a_password_and_rows_chosen_in_a_list(boss: User, house: House) -> None:
     assert (ReachGrant.objects.count(), User.objects.get(pk=other.pk).password) == (1, before)
 
 
+@pytest.mark.parametrize(
+    "action", ["change_role", "grant_personal_data", "withdraw_personal_data", "reset_second_factors"]
+)
+def test_rights_of_a_person(boss: User, action: str) -> None:
+    other = staff("other@example.com", role="support")
+    page = reverse(f"admin:accounts_user_{action}", args=[other.pk])
+    sent = {"operator_confirmed": "1", "reason": "new desk", "request_key": "0" * 32, "role": "auditor"}
+    answer = signed_in(boss, proved_s_ago=OLD_S).post(page, sent)
+
+    assert answer["Location"].startswith("/admin/prove/")
+    assert not StaffAction.objects.exists()
+
+
 def test_a_user_over_rest(boss: User) -> None:
     other = staff("other@example.com", role="support")
     old = Trader(token_of(boss, proved_s_ago=3600))

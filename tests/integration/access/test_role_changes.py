@@ -1,12 +1,16 @@
 """Roles of staff: changed with a reason; dealers are made by an administrator and a super administrator."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.urls import reverse
 
 from apps.accounts.models import StaffSession, User
+from apps.accounts.services import users
 from apps.audit.models import Approval, StaffAction
+from rtx.kernel import clock
 from tests.factories.house import House, staff
 from tests.factories.staff import signed_in
 
@@ -43,10 +47,12 @@ def test_a_dealer_is_made_by_two(house: House, manager: User, boss: User) -> Non
     asked = role_of(helper), StaffSession.objects.get(user=helper).ended_at
     decide(boss)
 
+    wanted = StaffAction.objects.get(operation="accounts.change_role", user_id=manager.pk)
     told = StaffAction.objects.get(operation="accounts.change_role", user_id=boss.pk)
     done = Approval.objects.get()
     assert asked == ("support", None)
     assert (role_of(helper), done.status, done.reason) == ("dealer", "executed", "she passed her exam")
+    assert (wanted.outcome, wanted.before) == ("requested", {"role": "support"})
     assert (told.before, told.after, told.reason) == ({"role": "support"}, {"role": "dealer"}, "I know her")
     assert StaffSession.objects.get(user=helper).ended_at is not None
 
@@ -107,3 +113,28 @@ def test_a_new_dealer_begins_as_auditor(role: str, first: str, manager: User, bo
     assert not without_reason
     assert (made.role, waiting, role_of(made)) == (first, int(role == "dealer"), role)
     assert (told.reason, told.target_id) == ("for the night desk", str(made.pk))
+    assert told.after["role"] == first
+
+
+@pytest.mark.parametrize(("role", "keeps"), [("support", False), ("admin", True)])
+def test_a_lower_role_keeps_nothing_that_was_given_besides(
+    role: str, keeps: bool, dealer: User, boss: User
+) -> None:
+    desk = Group.objects.create(name="night desk")
+    dealer.groups.add(desk)
+    users.set_personal_data(user_id=dealer.pk, is_granted=True, by_role="superadmin")
+    give(boss, dealer, role)
+
+    dealer.refresh_from_db()
+    assert (role_of(dealer), desk.user_set.exists(), dealer.user_permissions.exists()) == (role, keeps, keeps)
+
+
+def test_a_request_that_is_over_holds_up_no_other(house: House, manager: User, time_machine: Any) -> None:
+    helper = staff("helper@example.com", role="support", groups=(house.usd,))
+    now = clock.now()
+    time_machine.move_to(now - timedelta(days=10))
+    give(manager, helper, "dealer")
+    time_machine.move_to(now)
+    give(manager, helper, "dealer")
+
+    assert Approval.objects.count() == 2

@@ -1,5 +1,6 @@
 """Ways around the second person by a puppet, a maker without their right, an account that moved."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +16,8 @@ from apps.audit.services import actions, approvals
 from rtx.kernel import clock
 from tests.factories.house import House, make_house, staff
 from tests.factories.problems import is_problem
-from tests.factories.staff import signed_in
+from tests.factories.rows import Trader
+from tests.factories.staff import signed_in, token_of
 from tests.integration.audit.test_four_eyes import Noting, acting, ask, on_the_page, over_rest, untouched
 from tests.integration.audit.test_four_eyes import _handler as _handler
 
@@ -58,11 +60,14 @@ def is_refused(user: User, asked: Approval) -> None:
     assert untouched(asked)
 
 
+PASSWORD = {"password1": "another horse battery 18", "password2": "another horse battery 18"}
+CONFIRMED = {"operator_confirmed": "1", "reason": "lost the telephone", "request_key": "0" * 32}
+
+
 def test_23_a_maker_whose_password_the_checker_set(house: House, checker: User) -> None:
     puppet = staff("puppet@example.com", role="support", groups=(house.usd,))
-    form = {"password1": "another horse battery 18", "password2": "another horse battery 18"}
     page = reverse("admin:auth_user_password_change", args=[puppet.pk])
-    assert signed_in(checker).post(page, form).status_code == 302
+    assert signed_in(checker).post(page, PASSWORD).status_code == 302
     Noting.needed = "funds.request_fundoperation"
 
     is_refused(checker, ask(puppet, house))
@@ -125,3 +130,42 @@ def test_28_a_group_that_the_account_has_left(house: House, maker: User) -> None
     on_the_page(signed_in(old), [asked])
     assert untouched(asked)
     assert over_rest(new, asked).status_code == 200
+
+
+def takes_over(boss: User, one: User, way: str) -> None:
+    """Make a third person able to sign in as another one, by page or REST."""
+    if way == "rest":
+        body = json.dumps({"new": "another horse battery 18", "reason": "forgot it"})
+        Trader(token_of(boss)).call("POST", f"/api/admin/user/{one.pk}/password", body)
+        return
+    page = "auth_user_password_change" if way == "page" else "accounts_user_reset_second_factors"
+    signed_in(boss).post(reverse(f"admin:{page}", args=[one.pk]), PASSWORD | CONFIRMED)
+
+
+@pytest.mark.parametrize(("first", "second"), [("page", "rest"), ("rest", "factors"), ("factors", "page")])
+def test_29_both_are_one_third_person(
+    asked: Approval, maker: User, checker: User, boss: User, first: str, second: str
+) -> None:
+    takes_over(boss, maker, first)
+    before = independence.are_independent(maker.pk, checker.pk)
+    takes_over(boss, checker, second)
+
+    assert before
+    is_refused(checker, asked)
+
+
+def test_30_a_third_person_who_opened_both_logins_is_none(
+    asked: Approval, maker: User, checker: User, boss: User
+) -> None:
+    for one in (maker, checker):
+        set_up(boss, one, "accounts.add_user")
+
+    assert over_rest(checker, asked).status_code == 200
+
+
+def test_31_a_checker_who_asked_for_the_makers_role(asked: Approval, maker: User, checker: User) -> None:
+    with transaction.atomic():
+        doing = {"operation": "accounts.change_role", "outcome": "requested"}
+        actions.record(actor=acting(checker), target=maker, **doing)
+
+    is_refused(checker, asked)
