@@ -11,6 +11,7 @@ INLINES    `model Inline` and the same letters as PAGES
 LOOKUPS    `model field` (autocomplete) and, per staff role, `x` or `-`
 ROUTES     `METHOD route` and, for all roles, the answer; `own/foreign` where reach decides
 STREAM     WebSocket operations, for all roles, `own/foreign`
+PARTS      parts of what the dashboard's socket pushes and, per staff role, `x` or `-`
 IDS        route -> whose rows its parameters name: {"api/orders/<int:order_id>": "trading.order"}, a column
            with "accounts.tradingaccount:login", a text as it is with "=EURUSD", several as a dict
 ASKED      "METHOD route" -> function (side) -> query or JSON body that gets past the first checks
@@ -109,6 +110,11 @@ def routes() -> dict[str, Line]:
 def stream() -> dict[str, Line]:
     """Return the WebSocket's operations."""
     return lines("STREAM", keys=1, roles=ROLES)
+
+
+def parts() -> dict[str, Line]:
+    """Return the parts of the dashboard."""
+    return lines("PARTS", keys=1, roles=STAFF_ROLES)
 
 
 def mapping(table: str) -> dict[str, Any]:

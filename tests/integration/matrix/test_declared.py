@@ -2,6 +2,7 @@
 
 import pytest
 
+from apps.console.services import live
 from tests.integration.matrix import declared, surface
 
 KINDS = {
@@ -11,6 +12,7 @@ KINDS = {
     "lookups": (declared.lookups, surface.lookups),
     "routes": (declared.routes, lambda: set(surface.routes())),
     "stream": (declared.stream, surface.operations),
+    "parts": (declared.parts, lambda: set(live.RIGHTS)),
 }
 
 

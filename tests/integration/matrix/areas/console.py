@@ -25,6 +25,18 @@ LOOKUPS = """
 auth.group permissions x          x     -      -       x
 """
 
+PARTS = """
+           superadmin admin dealer support auditor
+accounts   x          x     x      x       x
+exposure   x          x     x      x       x
+house      x          x     x      x       x
+orders     x          x     x      x       x
+risk       x          x     x      -       x
+approvals  x          x     x      -       x
+reviews    x          x     -      x       x
+requests   x          x     x      x       x
+"""
+
 ROUTES = """
                                                         superadmin admin   dealer  support auditor trader anonymous
 DELETE /                                                ok         ok      ok      ok      ok      login  ok
