@@ -111,9 +111,7 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
     def limit_to(self, rows: QuerySet[User], groups: frozenset[int], request: HttpRequest) -> QuerySet[User]:
         """Keep the traders within reach, the person's own record, and staff of roles below theirs."""
         own: Any = request.user
-        below = [role for role in User.Role.values if may_manage(own.role, role)]
-        within = found.users_within(groups, user_id=own.pk)
-        return rows.filter(Q(pk__in=within.values("pk")) | Q(is_staff=True, role__in=below))
+        return rows.filter(found.users_within(groups, person=own))
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         """Leave a trader's address out: it is personal data, and changes at the client."""

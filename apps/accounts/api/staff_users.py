@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 from django.db import transaction
+from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,8 +14,9 @@ from apps.accounts.api.client_outputs import UserOut, user_view
 from apps.accounts.api.staff import FORBIDDEN, StaffView
 from apps.accounts.api.staff_clients import LIMIT, REQUIRED_KEY, key_of
 from apps.accounts.models import User
+from apps.accounts.permissions import may_manage
 from apps.accounts.selectors import clients as found
-from apps.accounts.services import users
+from apps.accounts.services import role_changes, users
 from apps.audit.services import requests
 from rtx.kernel import openapi
 from rtx.kernel.errors import Forbidden, Invalid, NotFound
@@ -25,7 +27,15 @@ CHANGE_USER = "accounts.change_user"
 ROLE = OpenApiParameter("role", str, enum=User.Role.values, description="Only these.")
 
 
-class OneUserView(StaffView):
+class AnyUserView(StaffView):
+    """Base of the calls about users."""
+
+    def within(self) -> QuerySet[User]:
+        """Return the users within reach."""
+        return User.objects.filter(found.users_within(self.staff.reach, person=self.staff.user))
+
+
+class OneUserView(AnyUserView):
     """Base of the calls about one user."""
 
     def user(self, user_id: int) -> User:
@@ -34,7 +44,7 @@ class OneUserView(StaffView):
 
         :raises NotFound: unknown, or outside.
         """
-        rows = found.users_within(self.staff.reach, user_id=self.staff.user.pk).select_related("client")
+        rows = self.within().select_related("client")
         user = rows.filter(pk=user_id).first()
         if user is None:
             raise NotFound("There is no such user.", code="user_not_found")
@@ -42,15 +52,16 @@ class OneUserView(StaffView):
 
     def changeable(self, user_id: int) -> User:
         """
-        Return a user that the caller may change: staff are changed by super administrators alone.
+        Return a user that the caller may change: staff only of a role that is theirs to manage.
 
         :raises NotFound: unknown, or outside reach.
-        :raises Forbidden: the right is missing, or the user is staff.
+        :raises Forbidden: the right is missing, or the user is staff of the caller's rank or above.
         """
         user = self.user(user_id)
         self.staff.require(CHANGE_USER)
-        if user.is_staff and not self.staff.user.is_superuser:
-            raise Forbidden("Only a super administrator changes staff.")
+        own = self.staff.user
+        if user.is_staff and not may_manage("superadmin" if own.is_superuser else own.role, user.role):
+            raise Forbidden("This person is not for you to manage.")
         return user
 
 
@@ -60,7 +71,7 @@ def shown(user_id: int) -> dict[str, Any]:
     return user_view(user, getattr(getattr(user, "client", None), "pk", None))
 
 
-class UsersView(StaffView):
+class UsersView(AnyUserView):
     """Users within reach."""
 
     rights = {"GET": "accounts.view_user"}
@@ -72,7 +83,7 @@ class UsersView(StaffView):
     )
     def get(self, request: Request) -> Response:
         """List users within reach, newest first; traders without their address."""
-        rows = found.users_within(self.staff.reach, user_id=self.staff.user.pk).select_related("client")
+        rows = self.within().select_related("client")
         role = request.query_params.get("role")
         if role is not None:
             if role not in User.Role.values:
@@ -104,17 +115,22 @@ class NewUserView(StaffView):
         ),
     )
     def post(self, request: Request) -> Response:
-        """Create a member of staff without a password: it is set by the call for passwords."""
-        if not self.staff.user.is_superuser:
-            raise Forbidden("Only a super administrator creates staff.")
+        """
+        Create a member of staff without a password: it is set by the call for passwords. What an
+        administrator may not give alone waits for a super administrator; until then it is an auditor.
+        """
         given, key = NewUserIn.validated(request.data), key_of(request)
 
         def act() -> dict[str, Any]:
-            user = users.create_user(
-                email=given.email, password=None, role=given.role, display_name=given.display_name
+            user = role_changes.open_staff(
+                email=given.email,
+                password=None,
+                role=given.role,
+                display_name=given.display_name,
+                actor=self.staff.acting(given.reason),
             )
             self.staff.record(
-                "accounts.add_user", target=user, reason=given.reason, after={"role": given.role}
+                "accounts.add_user", target=user, reason=given.reason, after={"role": user.role}
             )
             return shown(user.pk)
 

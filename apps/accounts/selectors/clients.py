@@ -12,6 +12,7 @@ from typing import Any
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.accounts.models import Client, KycDocument, KycReview, TradingAccount, User
+from apps.accounts.permissions import may_manage
 from rtx.kernel import encryption
 from rtx.kernel.admin import as_id, reachable_groups
 from rtx.kernel.errors import NotFound
@@ -43,12 +44,16 @@ def documents_within(reach: Reach, *, user_id: int) -> QuerySet[KycDocument]:
     return KycDocument.objects.filter(_within(reach, user_id=user_id, path="client_id"))
 
 
-def users_within(reach: Reach, *, user_id: int) -> QuerySet[User]:
-    """Return the users that a member of staff reaches: traders by their accounts, and themselves."""
+def users_within(reach: Reach, *, person: User) -> Q:
+    """
+    Return the condition of the users that a member of staff reaches: traders by their accounts, staff of the
+    roles that are theirs to manage, and themselves.
+    """
     if reach is None:
-        return User.objects.all()
-    traders = clients_within(reach, user_id=user_id).order_by().values("user_id")
-    return User.objects.filter(Q(pk=user_id) | Q(is_staff=False, pk__in=traders))
+        return Q()
+    traders = clients_within(reach, user_id=person.pk).order_by().values("user_id")
+    below = [role for role in User.Role.values if may_manage(person.role, role)]
+    return Q(pk=person.pk) | Q(is_staff=False, pk__in=traders) | Q(is_staff=True, role__in=below)
 
 
 def _within(reach: Reach, *, user_id: int, path: str) -> Q:

@@ -50,7 +50,7 @@ def change(*, user_id: int, role: str, actor: Actor) -> Approval | None:
         return _ask(user, role, actor)
 
 
-def open_staff(*, email: str, password: str, role: str, display_name: str, actor: Actor) -> User:
+def open_staff(*, email: str, password: str | None, role: str, display_name: str, actor: Actor) -> User:
     """
     Create a member of staff with a first password. A role that waits for a second person is asked for, and
     the person begins as auditor.

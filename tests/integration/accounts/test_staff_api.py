@@ -7,7 +7,7 @@ from django.test import Client as Http
 
 from apps.accounts.models import Client, KycReview, TradingAccount, User
 from apps.accounts.services import kyc
-from apps.audit.models import StaffAction
+from apps.audit.models import Approval, StaffAction
 from tests.factories.house import PASSWORD, House, make_house, staff
 from tests.factories.staff import token_of
 from tests.integration.accounts.test_client_pages import allow
@@ -215,25 +215,22 @@ def test_a_password_ends_every_login_and_stands_nowhere(house: House, call: Call
     assert "phrase" not in f"{entry.before}{entry.after}{entry.detail}"
 
 
-def test_staff_are_changed_by_super_administrators_alone(house: House, call: Caller, manager: User) -> None:
+def test_staff_are_made_and_changed_by_whom_the_pages_let(house: House, call: Caller, manager: User) -> None:
     boss = User.objects.create_superuser("boss@example.com", PASSWORD)
-    superior = Caller(boss)
+    superior, new = Caller(boss), {"email": "New@Example.com", "role": "dealer", **REASON}
 
-    created = superior(
-        "POST", "user/create", {"email": "New@Example.com", "role": "dealer", **REASON}, key="u1"
-    )
-    disabled = superior("DELETE", f"user/{created.json()['id']}", REASON)
-    itself = superior("DELETE", f"user/{boss.pk}", REASON)
+    created = superior("POST", "user/create", new, key="u1").json()
+    waiting = call("POST", "user/create", {**new, "email": "x@example.com"}, key="u2").json()
+    above = call("POST", "user/create", {**new, "email": "y@example.com", "role": "admin"}, key="u3")
+    lower = call("PUT", f"user/{created['id']}", {"display_name": "Desk", **REASON})
 
-    assert (created.json()["email"], created.json()["role"]) == ("new@example.com", "dealer")
-    assert (disabled.json()["is_active"], itself.status_code) == (False, 403)
+    assert (created["email"], created["role"], waiting["role"]) == ("new@example.com", "dealer", "auditor")
+    assert Approval.objects.get().maker_id == manager.pk  # a dealer of an administrator waits
+    assert (above.status_code, lower.json()["display_name"]) == (403, "Desk")
     assert call("PUT", f"user/{manager.pk}", {"display_name": "Boss", **REASON}).status_code == 403
-    assert (
-        call(
-            "POST", "user/create", {"email": "x@example.com", "role": "dealer", **REASON}, key="u2"
-        ).status_code
-        == 403
-    )
+    assert call("DELETE", f"user/{boss.pk}", REASON).status_code == 404  # nor is there anybody above
+    assert superior("DELETE", f"user/{created['id']}", REASON).json()["is_active"] is False
+    assert superior("DELETE", f"user/{boss.pk}", REASON).status_code == 403
 
 
 def test_traders_are_told_without_their_address(house: House, call: Caller, manager: User) -> None:

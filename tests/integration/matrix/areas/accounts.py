@@ -109,7 +109,7 @@ DELETE api/admin/user/<int:user_id>                              400        400/
 GET    api/admin/user/<int:user_id>                              ok         ok/404    ok/404    ok/404    ok/404    403    401
 PUT    api/admin/user/<int:user_id>                              400        400/404   403/404   400/404   403/404   403    401
 POST   api/admin/user/<int:user_id>/password                     400        400/404   403/404   400/404   403/404   403    401
-POST   api/admin/user/create                                     400        403       403       403       403       403    401
+POST   api/admin/user/create                                     400        400       403       403       403       403    401
 GET    api/admin/users                                           ok         ok        ok        ok        ok        403    401
 POST   api/auth/login                                            400        400       400       400       400       400    400
 POST   api/auth/logout                                           ok         ok        ok        ok        ok        ok     401
