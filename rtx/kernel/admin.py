@@ -194,7 +194,8 @@ class RtxModelAdmin(ModelAdmin):
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         """Write into the staff log which rows were deleted, in the transaction that deletes them."""
-        return [self._log(request, row, "delete") for row in queryset]
+        told = ({}, {}, staff_log.given_reason(request))  # type: tuple[dict[str, Any], dict[str, Any], str]
+        return [self._log(request, row, "delete", changes=told) for row in queryset]
 
     def _log(
         self,
@@ -311,6 +312,13 @@ class ConfiguredModelAdmin(RtxModelAdmin):
             recent_login.require(request)
 
     def _back_with(self, request: HttpRequest, error: Exception) -> HttpResponse:
+        if isinstance(error, RtxError):
+            staff_log.record_refusal(
+                actor=Actor.of(request, reason=staff_log.given_reason(request)),
+                operation=f"{self.opts.app_label}.change_{self.opts.model_name}",
+                detail=error.code,
+                target_type=self.opts.label_lower,
+            )
         messages.error(request, f"Nothing was saved. {_refusal_text(error)}")
         return HttpResponseRedirect(request.get_full_path())
 

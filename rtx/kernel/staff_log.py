@@ -15,6 +15,7 @@ from django.utils.module_loading import import_string
 MASKED = "****"
 REQUESTED = "requested"  # the outcome of what waits for a second person
 REASON_FIELD = "change_reason"
+REASON_MAX_CHARS = 200
 Told = dict[str, Any]
 
 
@@ -73,6 +74,11 @@ def noted_change(request: HttpRequest) -> tuple[Told, Told, str]:
     """Return what `note_change` kept: before, after, and the reason that was given."""
     found: tuple[Told, Told, str] = getattr(request, "rtx_change", ({}, {}, ""))
     return found
+
+
+def given_reason(request: HttpRequest) -> str:
+    """Return the reason that a page without a form of its own was sent with."""
+    return request.POST.get(REASON_FIELD, "").strip()[:REASON_MAX_CHARS]
 
 
 def _difference(form: Any, masked: Collection[str]) -> tuple[Told, Told]:

@@ -133,13 +133,16 @@ def open_client(operator: Person, email: str) -> None:
     """Open a client and take in a document, with which the check of their identity begins."""
     page = operator.page
     page.goto("/admin/accounts/client/add/")
-    operator.fill(first_name="Paula", last_name="Petersen", email=email, country="DE")
+    operator.fill(
+        first_name="Paula", last_name="Petersen", email=email, country="DE", change_reason="a new client"
+    )
     operator.press("Save")
     operator.says("was added successfully")
     operator.find(email)
     operator.open_action("add_document", menu="Identity")
     page.select_option("#id_kind", "passport")
     page.set_input_files("#id_file", {"name": "p.pdf", "mimeType": "application/pdf", "buffer": PASSPORT})
+    operator.fill(reason="sent by post")
     operator.press("Add document")
     operator.says("passport kept")
 

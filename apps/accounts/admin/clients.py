@@ -43,6 +43,7 @@ from rtx.kernel.actor import Actor
 from rtx.kernel.admin import ConfiguredModelAdmin, reachable_groups
 from rtx.kernel.admin_actions import CONFIRMED, Operation, OperatorForm, operator_action
 from rtx.kernel.admin_display import EMPTY, MASK, badge, instant, link, link_to
+from rtx.kernel.staff_log import REASON_FIELD
 
 CHANGE_CLIENT = "accounts.change_client"
 ADD_ACCOUNT = "accounts.add_tradingaccount"
@@ -96,6 +97,7 @@ class ClientAdmin(ExportedAdmin, ConfiguredModelAdmin):
                     "address",
                     "document_number",
                     "group",
+                    REASON_FIELD,
                 ]
             },
         ),
@@ -173,7 +175,7 @@ class ClientAdmin(ExportedAdmin, ConfiguredModelAdmin):
             return
         given = dict(form.cleaned_data)
         group, email, country = given.pop("group"), given.pop("email"), given.pop("country")
-        actor = Actor.of(request)
+        actor = Actor.of(request, reason=given.pop(REASON_FIELD))
         made = clients.register(
             email=email, password=None, person=PersonalData(**given), country=country, opened_by=actor.user_id
         )
@@ -261,7 +263,6 @@ class ClientAdmin(ExportedAdmin, ConfiguredModelAdmin):
     @operator_action(
         "Add document",
         permission=ADD_DOCUMENT,
-        asks_reason=False,
         icon="upload_file",
         form=DocumentForm,
         variant=ActionVariant.DEFAULT,

@@ -23,6 +23,7 @@ from rtx.kernel.admin import ConfiguredModelAdmin, OperatedModelAdmin
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import badge, browser, instant
 from rtx.kernel.errors import Forbidden, Invalid
+from rtx.kernel.staff_log import given_reason
 
 
 @admin.register(StaffSession)
@@ -111,7 +112,7 @@ class AllowedNetworkAdmin(AskingAdmin):
     search_fields = ["network", "user__email", "note"]
     search_help_text = "Network, e-mail or note"
     autocomplete_fields = ["user"]
-    fields = [("network", "user"), ("note", "until")]
+    fields = [("network", "user"), ("note", "until"), "change_reason"]
 
     def has_change_permission(self, request: HttpRequest, obj: AllowedNetwork | None = None) -> bool:
         """Keep the networks of all staff, and of one's rank and above, to super administrators."""
@@ -186,19 +187,20 @@ class ReachGrantAdmin(AskingAdmin):
     def save_model(self, request: HttpRequest, obj: ReachGrant, form: forms.ModelForm, change: bool) -> None:
         """Give the right together with the grant."""
         if change and {"user", "staff_group", "trading_group"} & set(form.changed_data):
-            reach.withdraw(ReachGrant.objects.get(pk=obj.pk), actor=Actor.of(request))
+            actor = Actor.of(request, reason=obj.reason)
+            reach.withdraw(ReachGrant.objects.get(pk=obj.pk), actor=actor)
             obj.pk = None
         reach.give(obj, actor=Actor.of(request, reason=obj.reason))
 
     def delete_model(self, request: HttpRequest, obj: ReachGrant) -> None:
         """Withdraw the right together with the grant."""
-        reach.withdraw(obj, actor=Actor.of(request))
+        reach.withdraw(obj, actor=Actor.of(request, reason=given_reason(request)))
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[ReachGrant]) -> None:
         """Withdraw the rights together with the grants."""
         for grant in queryset:
             if _may_grant(request, grant):
-                reach.withdraw(grant, actor=Actor.of(request))
+                reach.withdraw(grant, actor=Actor.of(request, reason=given_reason(request)))
 
     @admin.display(description="Who")
     def whom(self, grant: ReachGrant) -> str:

@@ -51,6 +51,7 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
     form = UserForm
     add_form = NewUserForm
     change_password_form = UserPasswordForm
+    change_user_password_template = "admin/user_password.html"
     list_display = [
         "address",
         "display_name",
@@ -88,7 +89,17 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
         )
     ]
     fieldsets = [
-        (None, {"fields": [("email", "display_name"), ("role_", "is_active", "is_staff"), "client_link"]}),
+        (
+            None,
+            {
+                "fields": [
+                    ("email", "display_name"),
+                    ("role_", "is_active", "is_staff"),
+                    "client_link",
+                    "change_reason",
+                ]
+            },
+        ),
         ("Rights", {"fields": ["is_superuser", "groups"]}),
         ("Security", {"fields": [("created", "seen"), ("password_changed", "token_version")]}),
     ]

@@ -25,12 +25,14 @@ from apps.accounts.services import kyc
 from rtx.kernel import openapi
 from rtx.kernel.errors import Invalid, NotFound
 from rtx.kernel.rest import CursorPagination, StrictJSONParser
+from rtx.kernel.staff_log import REASON_MAX_CHARS
 
 NO_REVIEW = openapi.error(404, "review_not_found")
 STEPS = openapi.error(409, "kyc_state", "review_taken", "no_document", "client_erased")
 STATES = ("waiting", "mine", "decided", "all")
 STATE = OpenApiParameter("state", str, enum=STATES, description="`waiting` when not given.")
 KIND = OpenApiParameter("kind", str, required=True, enum=KycDocument.Kind.values)
+REASON = OpenApiParameter("reason", str, description="Written into the staff log.")
 COUNTRY = OpenApiParameter("country", str, description="Issued by: ISO 3166 code.")
 EXPIRES = OpenApiParameter("expires_on", date)
 
@@ -160,7 +162,7 @@ class ClientDocumentsView(StaffView):
 
     @extend_schema(
         operation_id="admin_add_document",
-        parameters=[KIND, COUNTRY, EXPIRES],
+        parameters=[KIND, COUNTRY, EXPIRES, REASON],
         request=dict.fromkeys(EXTENSIONS, OpenApiTypes.BINARY),
         responses=openapi.responses(
             200,
@@ -190,9 +192,11 @@ class ClientDocumentsView(StaffView):
                 country=country,
                 expires_on=_day(query.get("expires_on")),
             )
-            self.staff.record("accounts.add_document", target=client, after={"kind": document.kind})
-        told = {name: getattr(document, name) for name in ("kind", "media_type", "size_bytes")}
-        return Response({"id": str(document.pk), **told})
+            reason = query.get("reason", "").strip()[:REASON_MAX_CHARS]
+            told = {"kind": document.kind}
+            self.staff.record("accounts.add_document", target=client, reason=reason, after=told)
+        kept = {name: getattr(document, name) for name in ("kind", "media_type", "size_bytes")}
+        return Response({"id": str(document.pk), **kept})
 
 
 def _body(request: Request) -> bytes:

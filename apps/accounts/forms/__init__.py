@@ -7,17 +7,19 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from unfold.forms import AdminOwnPasswordChangeForm, AdminPasswordChangeForm, UserCreationForm
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminSelectWidget
 
+from apps.accounts.forms.reasons import ReasonForm
 from apps.accounts.models import AllowedNetwork, ReachGrant, User
 from apps.accounts.permissions import may_manage
 from apps.accounts.selectors import networks
 from apps.accounts.services import users
 from rtx.kernel import clock
 from rtx.kernel.admin_actions import OperatorForm
+from rtx.kernel.staff_log import REASON_FIELD
 
 
-class UserForm(forms.ModelForm):
+class UserForm(ReasonForm, forms.ModelForm):
     """A user's record without role, password, token version and dates."""
 
     class Meta:
@@ -43,16 +45,8 @@ def roles_given_by(user: Any) -> list[tuple[str, str]]:
     return [(role.value, str(role.label)) for role in given]
 
 
-class NewUserForm(UserCreationForm):
+class NewUserForm(ReasonForm, UserCreationForm):
     """A new member of staff with a first password."""
-
-    change_reason = forms.CharField(
-        label="Reason",
-        min_length=3,
-        max_length=200,
-        widget=UnfoldAdminTextInputWidget,
-        help_text="Written into the staff log together with your name.",
-    )
 
     class Meta:
         model = User
@@ -63,7 +57,7 @@ class NewUserForm(UserCreationForm):
         self.fields.pop("usable_password", None)
 
 
-class UserPasswordForm(AdminPasswordChangeForm):
+class UserPasswordForm(ReasonForm, AdminPasswordChangeForm):
     """A new password for a user, saved by the service that also ends the user's logins."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -91,7 +85,7 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):
         return user
 
 
-class AllowedNetworkForm(forms.ModelForm):
+class AllowedNetworkForm(ReasonForm, forms.ModelForm):
     """Where staff may come from; who saves it must still be let in afterwards."""
 
     request: HttpRequest
@@ -153,6 +147,7 @@ class ReachGrantForm(forms.ModelForm):
     def clean(self) -> dict[str, Any]:
         """One holder, whom the person who gives it may manage."""
         data: dict[str, Any] = super().clean() or {}
+        data[REASON_FIELD] = data.get("reason", "")  # the grant's own reason is the log's too
         holder, staff_group = data.get("user"), data.get("staff_group")
         giver: Any = self.request.user
         if self.errors:

@@ -18,6 +18,7 @@ from unfold.widgets import (
 )
 
 from apps.accounts.domain import kyc
+from apps.accounts.forms.reasons import ReasonForm
 from apps.accounts.models import Client, KycDocument, User
 from apps.accounts.permissions import VIEW_PERSONAL_DATA
 from apps.groups.models import TradingGroup
@@ -88,7 +89,7 @@ class ClientForm(forms.ModelForm):
         return country_of(self.cleaned_data.get("country"))
 
 
-class NewClientForm(PersonFields, forms.ModelForm):
+class NewClientForm(ReasonForm, PersonFields, forms.ModelForm):
     """A new client with their user, and at once a first account if a group is chosen."""
 
     group = forms.ModelChoiceField(

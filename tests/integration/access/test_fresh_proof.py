@@ -34,7 +34,7 @@ def boss(house: House) -> User:
     [
         ("accounts_user_add", {"email": "new@example.com", "role": "admin", "change_reason": "new"}),
         ("accounts_reachgrant_add", {"reason": "holidays"}),
-        ("accounts_allowednetwork_add", {"network": "203.0.113.7", "note": "home"}),
+        ("accounts_allowednetwork_add", {"network": "203.0.113.7", "note": "home", "change_reason": "new"}),
     ],
 )
 def test_setting_somebody_up_on_a_page(boss: User, page: str, form: dict[str, str]) -> None:
@@ -55,7 +55,11 @@ def test_a_password_and_rows_chosen_in_a_list(boss: User, house: House) -> None:
     chosen = {"action": "delete_selected", "_selected_action": [str(grant.pk)], "post": "yes"}
     before = User.objects.get(pk=other.pk).password
 
-    password = {"password1": "another horse battery 18", "password2": "another horse battery 18"}
+    password = {
+        "password1": "another horse battery 18",
+        "password2": "another horse battery 18",
+        "change_reason": "forgotten",
+    }
     http.post(reverse("admin:auth_user_password_change", args=[other.pk]), password)
     http.post(reverse("admin:accounts_reachgrant_changelist"), chosen)
 

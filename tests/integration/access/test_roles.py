@@ -73,7 +73,13 @@ def test_roles_are_not_edited_in_the_admin_nor_given_as_sets(boss: User, dealer:
     page = reverse("admin:auth_group_change", args=[role.pk])
     http.post(page, {"name": "role:admin", "permissions": []})
     user = reverse("admin:accounts_user_change", args=[dealer.pk])
-    fields = {"email": dealer.email, "role": "dealer", "is_active": "on", "is_staff": "on"}
+    fields = {
+        "email": dealer.email,
+        "role": "dealer",
+        "is_active": "on",
+        "is_staff": "on",
+        "change_reason": "new",
+    }
     refused = http.post(user, {**fields, "groups": [role.pk]})
 
     assert role.permissions.exists()

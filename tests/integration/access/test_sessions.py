@@ -140,10 +140,10 @@ def test_a_session_from_an_address_that_is_no_longer_allowed_ends(dealer: User) 
 def test_nobody_locks_themselves_out(boss: User) -> None:
     http = signed_in(boss)
     add = reverse("admin:accounts_allowednetwork_add")
-    refused = http.post(add, {"network": "203.0.113.0/24", "note": "office"})
-    wrong = http.post(add, {"network": "somewhere", "note": "office"})
-    http.post(add, {"network": "127.0.0.1", "note": "here"})
-    http.post(add, {"network": "203.0.113.7/24", "note": "office"})
+    refused = http.post(add, {"network": "203.0.113.0/24", "note": "office", "change_reason": "new office"})
+    wrong = http.post(add, {"network": "somewhere", "note": "office", "change_reason": "new office"})
+    http.post(add, {"network": "127.0.0.1", "note": "here", "change_reason": "new office"})
+    http.post(add, {"network": "203.0.113.7/24", "note": "office", "change_reason": "new office"})
 
     assert "lock you out" in refused.content.decode()
     assert "An address or a network" in wrong.content.decode()
@@ -155,9 +155,10 @@ def test_nobody_locks_themselves_out(boss: User) -> None:
 
 
 def deletion(http: Client, row: AllowedNetwork, way: str) -> Any:
+    sent = {"post": "yes", "change_reason": "moved out"}
     if way == "page":
-        return http.post(reverse("admin:accounts_allowednetwork_delete", args=[row.pk]), {"post": "yes"})
-    chosen = {"action": "delete_selected", "_selected_action": [str(row.pk)], "post": "yes"}
+        return http.post(reverse("admin:accounts_allowednetwork_delete", args=[row.pk]), sent)
+    chosen = {"action": "delete_selected", "_selected_action": [str(row.pk)], **sent}
     return http.post(reverse("admin:accounts_allowednetwork_changelist"), chosen)
 
 
@@ -168,8 +169,11 @@ def test_nobody_deletes_what_lets_them_in(boss: User, way: str) -> None:
     office = AllowedNetwork.objects.create(network="203.0.113.0/24", note="office")
 
     deletion(http, here, way)
+    refused = StaffAction.objects.latest("pk")
+    assert (refused.operation, refused.outcome) == ("accounts.change_allowednetwork", "refused")
     assert AllowedNetwork.objects.count() == 2
     deletion(http, office, way)
+    assert StaffAction.objects.latest("pk").reason == "moved out"
     deletion(http, here, way)  # the last one: without any, everybody is let in
     assert AllowedNetwork.objects.count() == 0
 
@@ -184,12 +188,14 @@ def test_an_administrator_locks_out_nobody_of_their_rank(boss: User) -> None:
     kept = AllowedNetwork.objects.create(network="203.0.113.9/32", note="home", user=boss)
 
     for whom in (boss.pk, peer.pk, ""):
-        refused = http.post(add, {"network": "127.0.0.1", "note": "here", "user": whom}).content.decode()
+        refused = http.post(
+            add, {"network": "127.0.0.1", "note": "here", "change_reason": "new office", "user": whom}
+        ).content.decode()
         assert "Only a super administrator says" in refused
     for way in ("page", "list"):
         deletion(http, kept, way)
     for whom in (clerk.pk, admin.pk):
-        http.post(add, {"network": "127.0.0.1", "note": "here", "user": whom})
+        http.post(add, {"network": "127.0.0.1", "note": "here", "change_reason": "new office", "user": whom})
 
     users = AllowedNetwork.objects.order_by("user_id").values_list("user_id", flat=True)
     assert set(users) == {boss.pk, clerk.pk, admin.pk}

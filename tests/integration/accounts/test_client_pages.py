@@ -139,6 +139,7 @@ def test_a_client_is_opened_with_a_first_account(house: House, manager: User) ->
         "address": "",
         "document_number": "",
         "group": house.usd.pk,
+        "change_reason": "asked by phone",
     }
 
     answer = http.post(reverse("admin:accounts_client_add"), form)
@@ -149,13 +150,19 @@ def test_a_client_is_opened_with_a_first_account(house: House, manager: User) ->
     assert (made.country, made.first_name, made.opened_by_id) == ("DK", "Ida", manager.pk)
     assert (account.group_id, account.leverage) == (house.usd.pk, house.usd.leverage_max)
     logged = StaffAction.objects.filter(operation__in=["accounts.add_client", "accounts.open_account"])
-    assert logged.count() == 2
+    assert [entry.reason for entry in logged] == ["asked by phone"] * 2
     assert "Lund" not in "".join(f"{entry.before}{entry.after}{entry.target_label}" for entry in logged)
 
 
 def test_groups_out_of_reach_cannot_be_chosen(house: House, manager: User) -> None:
     http = signed_in(allow(manager, "add_tradingaccount"))
-    form = {"first_name": "Ida", "last_name": "Lund", "email": "ida@example.com", "group": house.eur.pk}
+    form = {
+        "first_name": "Ida",
+        "last_name": "Lund",
+        "email": "ida@example.com",
+        "group": house.eur.pk,
+        "change_reason": "asked by phone",
+    }
 
     added = http.post(reverse("admin:accounts_client_add"), form)
     opened = http.post(
@@ -168,7 +175,12 @@ def test_groups_out_of_reach_cannot_be_chosen(house: House, manager: User) -> No
 
 def test_a_client_without_accounts_is_seen_by_who_opened_them(house: House, manager: User) -> None:
     other = allow(staff("other@example.com", role=User.Role.ADMIN, groups=(house.usd,)), "view_client")
-    form = {"first_name": "Ida", "last_name": "Lund", "email": "ida@example.com"}
+    form = {
+        "first_name": "Ida",
+        "last_name": "Lund",
+        "email": "ida@example.com",
+        "change_reason": "asked by phone",
+    }
     signed_in(manager).post(reverse("admin:accounts_client_add"), form)
     made = Client.objects.get(user__email="ida@example.com")
 

@@ -258,6 +258,7 @@ def test_a_file_is_uploaded_on_the_clients_page(house: House, reviewer: User) ->
     )
     upload = SimpleUploadedFile("ahlberg-passport.pdf", PDF, content_type="text/html")
     form = {**CONFIRMED, "kind": "passport", "country": "se", "expires_on": "", "file": upload}
+    form["reason"] = "sent by post"
 
     done = signed_in(reviewer).post(address, form)
 
@@ -265,6 +266,7 @@ def test_a_file_is_uploaded_on_the_clients_page(house: House, reviewer: User) ->
     assert KycDocument.objects.get().country == "SE"
     entry = StaffAction.objects.get(operation="accounts.add_document")
     assert entry.after == {"kind": "passport", "country": "SE", "file": "****"}
+    assert entry.reason == "sent by post"
     assert "ahlberg" not in f"{entry.detail}{entry.target_label}".lower()
 
 

@@ -164,6 +164,8 @@ def test_who_tried_to_sign_in_is_masked_but_for_staff(role: str, house: House, c
         person.email.encode()
     )
     assert person.email.encode() in details[person.email]
+    asked = [rows(http, "axes_accessattempt", q=name) for name in ("anna@example.com", person.email)]
+    assert asked == [[], [found[person.email]]]
 
 
 def test_the_change_log_is_for_who_reaches_everything(house: House, dealer: User, admin_client: Any) -> None:
@@ -214,7 +216,14 @@ def test_a_new_password_ends_the_users_tokens(house: House, admin_client: Any) -
     version = User.objects.get(pk=user.pk).token_version
     url = reverse("admin:auth_user_password_change", args=[user.pk])
 
-    answer = admin_client.post(url, {"password1": "another battery 18", "password2": "another battery 18"})
+    answer = admin_client.post(
+        url,
+        {
+            "password1": "another battery 18",
+            "password2": "another battery 18",
+            "change_reason": "asked by phone",
+        },
+    )
 
     changed = User.objects.get(pk=user.pk)
     assert answer.status_code == 302
@@ -243,7 +252,16 @@ def test_a_disabled_user_loses_their_tokens(house: House, admin_client: Any) -> 
     tokens.issue(user_id=user.pk)
     url = reverse("admin:accounts_user_change", args=[user.pk])
 
-    answer = admin_client.post(url, {"email": user.email, "display_name": "", "role": "trader", "groups": []})
+    answer = admin_client.post(
+        url,
+        {
+            "email": user.email,
+            "display_name": "",
+            "role": "trader",
+            "groups": [],
+            "change_reason": "asked by phone",
+        },
+    )
 
     changed = User.objects.get(pk=user.pk)
     assert answer.status_code == 302
@@ -260,6 +278,7 @@ def test_nobody_but_a_superuser_makes_a_superuser(house: House, manager: User) -
         "is_active": "on",
         "is_staff": "on",
         "is_superuser": "on",
+        "change_reason": "asked by phone",
     }
 
     signed_in(manager).post(reverse("admin:accounts_user_change", args=[user.pk]), fields)

@@ -60,7 +60,11 @@ def is_refused(user: User, asked: Approval) -> None:
     assert untouched(asked)
 
 
-PASSWORD = {"password1": "another horse battery 18", "password2": "another horse battery 18"}
+PASSWORD = {
+    "password1": "another horse battery 18",
+    "password2": "another horse battery 18",
+    "change_reason": "forgotten",
+}
 CONFIRMED = {"operator_confirmed": "1", "reason": "lost the telephone", "request_key": "0" * 32}
 
 

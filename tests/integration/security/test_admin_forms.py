@@ -160,6 +160,7 @@ def user_fields(person: User, **given: str) -> dict[str, str]:
         "role": person.role,
         "is_active": "on",
         "is_staff": "on",
+        "change_reason": "to be seen",
         **given,
     }
 
