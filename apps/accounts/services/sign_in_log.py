@@ -5,15 +5,20 @@ Failures are told of addresses that belong to staff; who tried is not known, so 
 Other failures stay with axes. Holds no password, no code, and no address that was typed.
 """
 
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
 
 from apps.accounts.models import User
+from apps.audit.models import StaffAction
 from apps.audit.services import actions
+from rtx.kernel import clock
 from rtx.kernel.actor import Actor, ActorKind
 
 STRANGER = "sign_in"
+TOLD_MAX = 5  # of one kind about one person from one address
+TOLD_WITHIN = timedelta(minutes=10)
 
 
 def note(operation: str, *, user: User, request: Any, by: str = "page", **after: Any) -> None:
@@ -35,6 +40,8 @@ def note_failure(*, email: str, request: Any, detail: str = "wrong password or c
     if user is None:
         return
     meta = getattr(request, "META", {})
+    if _is_told_enough(user, meta.get("REMOTE_ADDR", "") or "", detail):
+        return
     actor = Actor(
         kind=ActorKind.SYSTEM,
         name=STRANGER,
@@ -50,3 +57,10 @@ def note_failure(*, email: str, request: Any, detail: str = "wrong password or c
         target_label=str(user),
         after={"by": "rest" if getattr(request, "path", "").startswith("/api/") else "page"},
     )
+
+
+def _is_told_enough(user: User, ip: str, detail: str) -> bool:
+    """Tell whether the log says it often enough: guessing must not fill what is never deleted."""
+    told = StaffAction.objects.filter(target_type=User._meta.label_lower, target_id=str(user.pk))
+    latest = told.filter(operation="accounts.sign_in", ip=ip, detail=detail, actor=f"system:{STRANGER}")
+    return latest.filter(at__gt=clock.now() - TOLD_WITHIN)[:TOLD_MAX].count() == TOLD_MAX

@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import Any, Protocol
 from uuid import UUID
 
+import structlog
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Model
@@ -25,6 +26,7 @@ from rtx.kernel import clock
 from rtx.kernel.actor import Actor
 from rtx.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 
+log = structlog.get_logger(__name__)
 Status = Approval.Status
 May = Callable[[str], bool]
 Effect = Callable[[list[tuple[Any, Any]]], None]
@@ -280,18 +282,26 @@ def _close(approval_id: UUID, actor: Actor, status: str, may: May | None) -> App
 
 
 def expire_due() -> int:
-    """Close what nobody decided in time; return how many."""
+    """Close what nobody decided in time; return how many. One that fails does not keep the others."""
     closed = 0
     due = Approval.objects.filter(status=Status.PENDING, expires_at__lte=clock.now())
     for found in due.order_by("expires_at"):
-        with transaction.atomic():
-            changed = Approval.objects.filter(pk=found.pk, status=Status.PENDING).update(
-                status=Status.EXPIRED, checked_at=clock.now()
-            )
-            if changed:
-                _tell_closed(found, Status.EXPIRED, Actor.system("approvals"))
-        closed += changed
+        try:
+            closed += _expire(found)
+        except Exception as error:  # noqa: BLE001 - whatever its handler raises
+            told = {"approval": str(found.pk), "kind": found.kind, "error": type(error).__name__}
+            log.error("approval_not_expired", **told)
     return closed
+
+
+def _expire(found: Approval) -> int:
+    with transaction.atomic():
+        changed = Approval.objects.filter(pk=found.pk, status=Status.PENDING).update(
+            status=Status.EXPIRED, checked_at=clock.now()
+        )
+        if changed:
+            _tell_closed(found, Status.EXPIRED, Actor.system("approvals"))
+    return changed
 
 
 def lock(approval_id: UUID) -> None:

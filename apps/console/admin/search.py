@@ -56,6 +56,7 @@ def conditions(term: str) -> Iterator[tuple[type[Model], Q]]:
     identifier = _uuid(term)
     if identifier is not None:
         yield Approval, Q(pk=identifier)
+        yield Client, Q(pk=identifier)
     hashes = {kind: encryption.search_hash(kind, term) for kind in HASHED}
     known = Q()
     for kind, hashed in hashes.items():

@@ -6,7 +6,7 @@ full, changed by nobody.
 from typing import Any
 from uuid import UUID
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import OuterRef, Q, QuerySet, Subquery
@@ -144,11 +144,17 @@ class StaffActionAdmin(ReadOnlyModelAdmin):
         """Write the chosen entries as a sheet that is safe to open; that it was done is logged too."""
         if not request.user.has_perm("audit.view_staffaction"):
             raise PermissionDenied
-        rows = list(queryset.order_by("-id").values_list(*EXPORTED)[:EXPORT_MAX])
+        rows = list(queryset.order_by("-id").values_list(*EXPORTED)[: EXPORT_MAX + 1])
+        is_cut = len(rows) > EXPORT_MAX
+        del rows[EXPORT_MAX:]
         with transaction.atomic():
             actions.record(
-                actor=Actor.of(request), operation="audit.export_staff_log", after={"entries": len(rows)}
+                actor=Actor.of(request),
+                operation="audit.export_staff_log",
+                after={"entries": len(rows), "is_cut": is_cut},
             )
+        if is_cut:
+            messages.warning(request, f"More entries match: the sheet has the latest {EXPORT_MAX:,} only.")
         answer = HttpResponse(sheets.written(EXPORTED, rows, form="csv"), content_type=sheets.CSV_TYPE)
         answer["Content-Disposition"] = f'attachment; filename="staff-log-{clock.now():%Y%m%d-%H%M%S}.csv"'
         return answer

@@ -1,5 +1,6 @@
 """Shows whom a change of a group's levels that waits for a second person would call or close now."""
 
+from decimal import Decimal
 from typing import Any
 
 from apps.accounts.models import User
@@ -13,7 +14,7 @@ from apps.risk.selectors.terms_impact import impact_of
 from rtx.kernel.actor import Actor
 from rtx.kernel.admin import reachable_groups
 from rtx.kernel.admin_display import amount
-from rtx.kernel.dry_runs import DryRun
+from rtx.kernel.dry_runs import DryRun, Ground
 
 HEADERS = ("Account", "Now", "Then", "Equity", "Margin", "Level %")
 
@@ -35,9 +36,17 @@ def stop_out_effect(approval: Approval, actor: Actor) -> DryRun:
         ],
         headers=HEADERS if impact.hits else (),
         rows=[_cells(hit) for hit in impact.hits],
+        ground=_ground(impact),
         notes=_notes(impact, confirmed=(content["called"], content["closed"])),
         refusal=_refusal(impact, group, content),
     )
+
+
+def _ground(impact: Impact) -> dict[str, Ground]:
+    """Who is called and closed: what the second person confirms is what they were shown."""
+    counts = {"Margin-called": impact.called, "Closed": impact.closed}
+    ground = {name: Ground(value=Decimal(count)) for name, count in counts.items()}
+    return ground | {f"Account {hit.login} ({hit.after})": Ground(value=Decimal(1)) for hit in impact.hits}
 
 
 def _cells(hit: Any) -> list[Any]:
@@ -58,7 +67,8 @@ def _notes(impact: Impact, *, confirmed: tuple[int, int]) -> list[str]:
     if not impact.hurts:
         return [f"At present prices this calls and closes nobody. {seen}", *impact.notes]
     hidden = impact.called + impact.closed - len(impact.hits)
-    more = [f"{hidden} more are not shown: outside your reach, or too many."] if hidden > 0 else []
+    is_told = any(note.endswith("not listed.") for note in impact.notes)
+    more = [f"{hidden} more are not listed."] if hidden > 0 and not is_told else []
     return [seen, *more, *impact.notes]
 
 

@@ -5,11 +5,12 @@ import logging
 from typing import Any
 
 import pytest
-from django.test import Client
+from django.test import Client, RequestFactory
 
 from apps.accounts.admin.clients import ClientAdmin
 from apps.accounts.api.auth import AddressThrottle
 from apps.accounts.models import User
+from apps.accounts.services.sign_in_log import TOLD_MAX, note_failure
 from apps.audit.models import StaffAction
 from tests.factories.house import PASSWORD, House
 from tests.factories.rows import Trader
@@ -80,6 +81,15 @@ def test_sessions_that_one_ends_and_a_password_that_one_changes(dealer: User) ->
         ("end_own_session", "done"),
         ("change_own_password", "done"),
     ]
+
+
+def test_guessing_fills_no_log(dealer: User) -> None:
+    for address in (ADDRESS, "203.0.113.10"):
+        request = RequestFactory(REMOTE_ADDR=address).post("/admin/login/")
+        for _ in range(TOLD_MAX + 2):
+            note_failure(email=dealer.email, request=request)
+
+    assert [row[3] for row in told()] == [ADDRESS] * 5 + ["203.0.113.10"] * 5
 
 
 def test_who_is_no_staff_is_not_told(house: House) -> None:

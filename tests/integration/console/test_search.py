@@ -43,6 +43,12 @@ def test_a_number_finds_account_client_order_and_position(house: House, admin_cl
     assert ("Position", page("trading_position", position.pk)) in found(admin_client, f"#{position.pk}")
 
 
+def test_a_client_is_found_by_their_id(house: House, admin_client: Any) -> None:
+    client = house.anna.client_id
+
+    assert found(admin_client, client) == [("Client", page("accounts_client", client))]
+
+
 def test_staff_are_found_by_their_email(house: House, admin_client: Any) -> None:
     dealer = staff("dealer@example.com", groups=(house.usd,))
 

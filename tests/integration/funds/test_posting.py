@@ -27,6 +27,24 @@ def steps(operation: FundOperation) -> list[str]:
     return list(operation.steps.values_list("kind", flat=True))
 
 
+def test_an_approval_that_cannot_be_closed_keeps_no_other(policy, holder, maker, time_machine, monkeypatch):
+    broken, kept = (ask(holder, maker, "5000") for _ in range(2))
+    closed = posting.PostingHandler.closed
+
+    def close(self, approval, **said):
+        if approval.pk == broken.approval_id:
+            raise RuntimeError("broken")
+        closed(self, approval, **said)
+
+    monkeypatch.setattr(posting.PostingHandler, "closed", close)
+    time_machine.shift(timedelta(days=2))
+
+    assert approvals.expire_due() == 1
+    kept.refresh_from_db()
+    assert kept.status == "canceled"
+    assert Approval.objects.get(pk=broken.approval_id).status == "pending"
+
+
 @pytest.mark.parametrize(
     ("kind", "amount", "after", "credit"),
     [

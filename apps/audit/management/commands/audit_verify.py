@@ -27,10 +27,13 @@ class Command(BaseCommand):
             metavar="FILE|DIR",
             help="checkpoints that left the house (default: RTX_AUDIT_EXPORT_DIR, if it is there)",
         )
+        parser.add_argument("--dry-run", action="store_true", help="changes nothing: this command only reads")
         parser.add_argument("--log", choices=sorted(logs.sealed_logs()), help="only this log")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Verify each log with a progress bar over its entries."""
+        if options["dry_run"]:
+            self.stdout.write("Verifying only reads: a dry run is the same.")
         witnesses = _witnesses(options["checkpoint"])
         findings = []
         for head in checkpoints.heads():
