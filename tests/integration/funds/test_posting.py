@@ -37,7 +37,7 @@ def test_an_approval_that_cannot_be_closed_keeps_no_other(policy, holder, maker,
         closed(self, approval, **said)
 
     monkeypatch.setattr(posting.PostingHandler, "closed", close)
-    time_machine.shift(timedelta(days=2))
+    time_machine.move_to(clock.now() + timedelta(days=2))
 
     assert approvals.expire_due() == 1
     kept.refresh_from_db()
