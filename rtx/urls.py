@@ -13,6 +13,7 @@ urlpatterns = [
     path("api/", include("apps.market.urls")),
     path("api/", include("apps.trading.urls")),
     path("api/", include("apps.funds.urls")),
+    path("api/", include("apps.crm.urls")),
     path("api/admin/risk/", include("apps.risk.urls")),
 ]
 

@@ -8,3 +8,34 @@ class CRMConfig(AppConfig):
 
     name = "apps.crm"
     label = "crm"
+    verbose_name = "CRM"
+
+    def ready(self) -> None:
+        """Keep every version of connections and mappings, without secrets and what a connection learns."""
+        from auditlog.registry import auditlog
+
+        from apps.crm.models import Connection, FieldMapping
+
+        learned = [
+            *(
+                "client_secret_sealed",
+                "webhook_secret_sealed",
+                "api_url",
+                "external_id",
+                "daily_max",
+                "daily_left",
+            ),
+            *(
+                "calls",
+                "not_before",
+                "failures",
+                "open_until",
+                "pull_cursor",
+                "pulled_at",
+                "watch",
+                "last_ok_at",
+            ),
+            *("last_error_code", "last_error", "last_error_at"),
+        ]
+        auditlog.register(Connection, exclude_fields=learned)
+        auditlog.register(FieldMapping)

@@ -325,6 +325,18 @@ AUDIT_EXPORT_DIR = env.str("RTX_AUDIT_EXPORT_DIR", default="")
 DEALING_DEVIATION_POINTS = env.int("RTX_DEALING_DEVIATION_POINTS", default=20)
 REVERSAL_LIFETIME_S = env.int("RTX_REVERSAL_LIFETIME_S", default=900)
 
+# CRM: each provider's hosts. Empty: the one that the provider names when access is given.
+CRM_HUBSPOT_URL = env.str("CRM_HUBSPOT_URL", default="https://api.hubapi.com")
+CRM_HUBSPOT_OAUTH_URL = env.str("CRM_HUBSPOT_OAUTH_URL", default="https://app.hubspot.com")
+CRM_SALESFORCE_URL = env.str("CRM_SALESFORCE_URL", default="")
+CRM_SALESFORCE_OAUTH_URL = env.str("CRM_SALESFORCE_OAUTH_URL", default="https://login.salesforce.com")
+CRM_ZOHO_URL = env.str("CRM_ZOHO_URL", default="")
+CRM_ZOHO_OAUTH_URL = env.str("CRM_ZOHO_OAUTH_URL", default="")
+# Where this site is reached from outside, as providers call and redirect back to it.
+PUBLIC_URL = env.str("RTX_PUBLIC_URL", default="")
+# Outgoing calls never go inside the house; a development machine may let them reach itself.
+OUTGOING_ALLOWS_LOOPBACK = env.bool("RTX_OUTGOING_ALLOWS_LOOPBACK", default=False)
+
 # Risk: the margin monitor parts the accounts (by id) into so many shards.
 RISK_SHARDS = env.int("RTX_RISK_SHARDS", default=1)
 

@@ -15,6 +15,7 @@ AUDIT_SIGNING_KEY = env.str(
     "RTX_AUDIT_SIGNING_KEY", default="dev:ZGV2LW9ubHkta2V5LWRldi1vbmx5LWtleS1kZXYtb24="
 )
 SESSIONS_ALWAYS_OPEN = env.bool("RTX_SESSIONS_ALWAYS_OPEN", default=True)
+OUTGOING_ALLOWS_LOOPBACK = env.bool("RTX_OUTGOING_ALLOWS_LOOPBACK", default=True)
 DEMO = True
 WHITENOISE_USE_FINDERS = True  # no collectstatic in development
 STATIC_ROOT = None  # type: ignore[assignment]

@@ -1,0 +1,1 @@
+"""The outside of crm: one interface (`provider`), one way to call (`session`), one adapter per provider."""

@@ -1,0 +1,1 @@
+"""Pure rules of crm: fields, transformations, mapping and merging, signatures, limits."""

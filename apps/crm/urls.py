@@ -1,0 +1,5 @@
+"""Routes of crm, below `/api/`: staff's, and the webhooks of providers."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

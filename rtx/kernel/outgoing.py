@@ -1,0 +1,137 @@
+"""
+Calls to the outside world that cannot be led inside: the one way in which RTX opens an HTTP connection to an
+address that a person or a provider named. Knows no provider and no secret.
+
+An address is looked up once, every answer is checked, and the connection goes to the very address that was
+checked: a name that changes between the look and the call (DNS rebinding) gains nothing. Redirects are not
+followed and environment proxies are not used.
+"""
+
+import ipaddress
+import socket
+from collections.abc import Iterable
+from typing import Any
+
+import httpcore
+import httpx
+from django.conf import settings
+
+from rtx.kernel.errors import Invalid
+
+TIMEOUT = httpx.Timeout(20.0, connect=5.0)
+LIMITS = httpx.Limits(max_connections=8, max_keepalive_connections=4, keepalive_expiry=20.0)
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class AddressRefused(Invalid):
+    """An address that RTX does not call: not https, or inside the house."""
+
+    code = "address_refused"
+
+
+def is_public(address: Address) -> bool:
+    """Tell whether an address belongs to the public internet (metadata services and tunnels do not)."""
+    inner: Address = getattr(address, "ipv4_mapped", None) or address
+    sixtofour = getattr(inner, "sixtofour", None)
+    teredo = getattr(inner, "teredo", None)
+    if sixtofour is not None or teredo is not None:
+        return False
+    return inner.is_global and not inner.is_multicast
+
+
+def _may_call(address: Address) -> bool:
+    inner: Address = getattr(address, "ipv4_mapped", None) or address
+    return is_public(address) or (settings.OUTGOING_ALLOWS_LOOPBACK and inner.is_loopback)
+
+
+def check_url(url: str) -> httpx.URL:
+    """
+    Return the parsed address when it has an allowed form; its host is looked up only when it is called.
+
+    :raises AddressRefused: not https (plain http only towards loopback where that is allowed), or it names a
+        user, or no host.
+    """
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise AddressRefused("The address cannot be read.") from error
+    is_plain_allowed = parsed.scheme == "http" and settings.OUTGOING_ALLOWS_LOOPBACK
+    if not parsed.host or parsed.userinfo or not (parsed.scheme == "https" or is_plain_allowed):
+        raise AddressRefused("Only https addresses without a user name are called.")
+    return parsed
+
+
+def addresses(host: str, port: int) -> list[Address]:
+    """
+    Look a host up; every address it has must be callable.
+
+    :raises AddressRefused: one of them is inside the house.
+    :raises OSError: the name is unknown.
+    """
+    found: list[Address] = []
+    for *_, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        address = ipaddress.ip_address(str(place[0]).partition("%")[0])
+        if address not in found:
+            found.append(address)
+    if not found or not all(_may_call(address) for address in found):
+        raise AddressRefused(f"{host} lies inside the house: it is not called.")
+    return found
+
+
+class _CheckedBackend(httpcore.SyncBackend):
+    """Opens connections only to addresses that were checked; the name is used for TLS alone."""
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Look up, check, and connect to the first address that answers."""
+        try:
+            known = addresses(host, port)
+        except OSError as error:
+            raise httpcore.ConnectError(f"{host} is not known") from error
+        for place, address in enumerate(known):
+            try:
+                return super().connect_tcp(str(address), port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if place == len(known) - 1:
+                    raise
+        raise httpcore.ConnectError(f"{host} does not answer")
+
+    def connect_unix_socket(
+        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
+    ) -> httpcore.NetworkStream:
+        """Refuse: nothing outside is a file."""
+        raise httpcore.ConnectError("no files")
+
+
+class _CheckedTransport(httpx.HTTPTransport):
+    def __init__(self) -> None:
+        super().__init__(trust_env=False, limits=LIMITS, retries=0)
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=httpx.create_ssl_context(trust_env=False),
+            max_connections=LIMITS.max_connections,
+            max_keepalive_connections=LIMITS.max_keepalive_connections,
+            keepalive_expiry=LIMITS.keepalive_expiry,
+            network_backend=_CheckedBackend(),
+        )
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Refuse forms of address that are never called, then send."""
+        check_url(str(request.url))
+        return super().handle_request(request)
+
+
+def client(*, timeout: httpx.Timeout = TIMEOUT) -> httpx.Client:
+    """
+    Return an HTTP client for addresses outside; close it after use.
+
+    A call raises `AddressRefused` for an address inside the house, httpx's errors for all else.
+    """
+    return httpx.Client(
+        transport=_CheckedTransport(), timeout=timeout, follow_redirects=False, trust_env=False
+    )
