@@ -289,6 +289,10 @@ class Provider(Protocol):
         """Read a verified delivery. Raises `CallRefused` (`webhook_malformed`) when it cannot be read."""
         ...
 
+    def acknowledgement(self, content_type: str) -> tuple[bytes, str]:
+        """Return body and content type of the answer to a delivery that was stored; (b"", "") for 204."""
+        ...
+
     def watch(self, *, notify_url: str, watched: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         """Open or renew the channel of notifications where one is needed; return what to remember."""
         ...
