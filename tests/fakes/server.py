@@ -13,6 +13,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -59,11 +60,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.stopping.wait(self.server.latency_ms / 1000)
         fake = next((one for one in self.server.fakes if one.knows(request)), self.server.fakes[0])
         reply, fault = fake.answer(request)
-        self._send(reply, fault)
+        self._send(fake, reply, fault)
 
     do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = do_HEAD = _serve  # noqa: N815
 
-    def _send(self, reply: Reply | None, fault: Fault | None) -> None:
+    def _send(self, fake: Fake, reply: Reply | None, fault: Fault | None) -> None:
         kind = fault.kind if fault is not None else ""
         if fault is not None and kind == "timeout":
             self.server.stopping.wait(fault.hold_s)
@@ -72,6 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         content = b'{"results": [{"id": "1", ' if kind == "malformed" else reply.content
         self.send_response_only(200 if kind == "malformed" else reply.status)
+        self.send_header("Date", formatdate(fake.clock(), usegmt=True))
         for name, value in reply.headers.items():
             self.send_header(name, value)
         if content:

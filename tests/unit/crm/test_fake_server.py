@@ -1,4 +1,4 @@
-"""The server behind the fakes: routes, limits, latency, faults. What it tells of calls is what benches trust."""
+"""The server behind the fakes: routes, limits, latency, faults. Benches trust what it tells of calls."""
 
 from collections.abc import Iterator
 
