@@ -75,6 +75,12 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 5.0,
         "options": {"expires": 5},
     },
+    "crm-process-webhooks": {
+        "task": "apps.crm.tasks.process_webhooks",
+        "schedule": 5.0,
+        "options": {"expires": 5},
+    },
+    "crm-renew-watches": {"task": "apps.crm.tasks.renew_watches", "schedule": 1800.0},
     "risk-watch-seals": {
         "task": "apps.risk.tasks.watch_seals",
         "schedule": 10.0,

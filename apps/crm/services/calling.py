@@ -4,13 +4,42 @@ whoever comes first), the limits, the circuit breaker, repeating, the log of cal
 customer; writes no content and no secret anywhere.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
-from apps.crm.adapters.provider import CallRefused, LimitReached, Provider, Unavailable
+import httpx
+import orjson
+import stamina
+from django.conf import settings
+from django.db import connection as database
+
+from apps.crm.adapters import registry
+from apps.crm.adapters.provider import (
+    AccessRevoked,
+    Answer,
+    CallRefused,
+    LimitReached,
+    Limits,
+    Provider,
+    ProviderError,
+    Settings,
+    Unavailable,
+)
 from apps.crm.models import Connection, SyncRun
+from apps.crm.services import exchanges, rates, tokens
+from apps.crm.services.exchanges import Asked, Ended
+from rtx.kernel import outgoing
+from rtx.kernel.errors import RtxError
 
 SLEEP_MAX_S = 12.0  # who must wait longer gives the worker back
+ANSWER_MAX = 20 * 1024 * 1024
+ANSWER_S = 30.0  # for the whole answer, however slowly it drips
+ATTEMPTS = 4
+UNREPEATABLE = frozenset({"create"})  # made twice it would be there twice
+pause = time.sleep
 
 
 class NotConnected(CallRefused):
@@ -33,7 +62,7 @@ class BreakerOpen(Unavailable):
 
 def quiet(connection: Connection) -> Provider:
     """Return the provider for what needs no session: `batch_max`, `scopes`, `verify`, authorization."""
-    raise NotImplementedError
+    return registry.make(connection.provider, settings=adapter_settings(connection))
 
 
 @contextmanager
@@ -44,8 +73,8 @@ def opened(
     Give the connection's provider, ready to call; close its HTTP connections afterwards.
 
     Call it outside of any transaction: every call commits on its own (limits, token, log of calls). `run`
-    gets its `calls` counted and its log marked. `is_test`: a connection that is paused may
-    be called too. Use one `opened` per thread; parallel workers share the limits through the database.
+    gets its `calls` counted and its log marked. `is_test`: a connection that is paused may be called too, and
+    an open breaker is passed. Use one `opened` per thread; parallel workers share limits in the database.
 
     :raises NotConnected: not connected or paused.
     :raises Held: (from a call) wait `retry_after_s`; nothing was sent.
@@ -53,5 +82,222 @@ def opened(
     :raises AccessRevoked: (from a call) the connection is now REVOKED and shown so; give up.
     :raises ProviderError: (from a call) whatever else went wrong, after repeating what may be repeated.
     """
-    raise NotImplementedError
-    yield
+    connection = Connection.objects.get(pk=connection.pk)
+    status = Connection.Status
+    is_there = connection.status != status.REMOVED
+    if not (connection.is_usable or (is_test and is_there)):
+        raise NotConnected(f"{connection.get_provider_display()} is not connected.")
+    with outgoing.client() as client:
+        session = CallSession(connection, run, client, is_test=is_test)
+        provider = registry.make(connection.provider, settings=adapter_settings(connection), session=session)
+        session.provider = provider
+        yield provider
+
+
+def adapter_settings(connection: Connection) -> Settings:
+    """Return what an adapter knows of a connection; a host that is configured goes before the learned one."""
+    fixed = getattr(settings, f"CRM_{connection.provider.upper()}_URL")
+    return Settings(
+        client_id=connection.client_id,
+        client_secret=connection.client_secret,
+        api_url=fixed or connection.api_url,
+        region=connection.region,
+        customer_object=connection.customer_object,
+        account_object=connection.account_object,
+        external_id=connection.external_id,
+        webhook_secret=connection.webhook_secret,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One call as an adapter asked for it."""
+
+    method: str
+    path: str
+    params: Mapping[str, str] | None
+    content: bytes | None
+    headers: Mapping[str, str]
+    expected: Sequence[int]
+    asked: Asked
+
+
+class CallSession:
+    """The `Session` of one open connection; used by one thread."""
+
+    provider: Provider
+
+    def __init__(
+        self, connection: Connection, run: SyncRun | None, client: httpx.Client, *, is_test: bool
+    ) -> None:
+        self._connection, self._run, self._client, self._is_test = connection, run, client, is_test
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        operation: str,
+        object_name: str = "",
+        records: int = 0,
+        is_write: bool = False,
+        params: Mapping[str, str] | None = None,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+        expected: Sequence[int] = (),
+    ) -> Answer:
+        """
+        Send one authenticated request and return the answer (see `adapters.provider.Session`).
+
+        :raises ProviderError: it failed for good, or for now.
+        """
+        if database.in_atomic_block:
+            raise RuntimeError("a provider is called outside of transactions")
+        request = _Request(
+            method=method,
+            path=path,
+            params=params,
+            content=None if json is None else orjson.dumps(json),
+            headers={} if headers is None else headers,
+            expected=expected,
+            asked=Asked(operation, object_name, records, is_write),
+        )
+        for attempt in stamina.retry_context(
+            on=lambda error: _may_repeat(error, request),
+            attempts=1 if self._is_test else ATTEMPTS,
+            timeout=90.0,
+            wait_initial=0.5,
+            wait_max=8.0,
+            wait_jitter=1.0,
+        ):
+            with attempt:
+                return self._authorized(request)
+        raise AssertionError("stamina ends with an answer or an error")
+
+    def _authorized(self, request: _Request) -> Answer:
+        """Send with a token; when it is refused (401), once more with a fresh one."""
+        held = tokens.access(self._connection, self.provider)
+        answer, error = self._sent(request, held)
+        if answer is not None and answer.status == 401 and error is not None:
+            held = tokens.access(self._connection, self.provider, stale=held.generation)
+            answer, error = self._sent(request, held)
+        if isinstance(error, AccessRevoked):
+            tokens.lost(connection_id=self._connection.pk, generation=held.generation)
+        if error is not None:
+            raise error
+        if answer is None:
+            raise AssertionError("a call ends with an answer or an error")
+        return answer
+
+    def _sent(self, request: _Request, held: tokens.Access) -> tuple[Answer | None, ProviderError | None]:
+        """Send once, within the limits; log how it ended."""
+        address = self._address(request.path, held)
+        slot = self._slot()
+        started = time.monotonic()
+        answer: Answer | None = None
+        error: ProviderError | None = None
+        limits = Limits()
+        try:
+            answer = self._exchanged(request, address, held)
+            limits = self.provider.limits(answer.headers)
+            if not (200 <= answer.status < 300 or answer.status in request.expected):
+                error = self.provider.failure(answer)
+        except ProviderError as failed:
+            error = failed
+        finally:
+            code = error.code if error is not None else "" if answer is not None else "internal"
+            rates.leave(
+                connection_id=self._connection.pk,
+                run=self._run,
+                slot=slot,
+                asked=request.asked,
+                ended=Ended(
+                    took_ms=int((time.monotonic() - started) * 1000),
+                    status=answer.status if answer is not None else None,
+                    error_code=code,
+                    request_id=exchanges.request_id(answer.headers) if answer is not None else "",
+                ),
+                limits=limits,
+                error=error,
+            )
+        return answer, error
+
+    def _slot(self) -> rates.Slot:
+        """
+        Wait for a slot, at most `SLEEP_MAX_S` in all.
+
+        :raises Held: it would take longer.
+        :raises BreakerOpen: the breaker holds.
+        """
+        slept = 0.0
+        while True:
+            entered = rates.enter(connection_id=self._connection.pk, is_test=self._is_test)
+            if isinstance(entered, rates.Slot):
+                return entered
+            if entered.is_breaker:
+                raise BreakerOpen("The provider is left alone for a while.", retry_after_s=entered.seconds)
+            if slept + entered.seconds > SLEEP_MAX_S:
+                raise Held("The limit of calls is used up.", retry_after_s=entered.seconds)
+            pause(entered.seconds)
+            slept += entered.seconds
+
+    def _address(self, path: str, held: tokens.Access) -> str:
+        fixed = getattr(settings, f"CRM_{self._connection.provider.upper()}_URL")
+        base = (fixed or held.api_url or self._connection.api_url).rstrip("/")
+        if not base:
+            raise CallRefused("The provider named no address for its API.", code="address_refused")
+        if not path.startswith("/") or path.startswith("//"):
+            raise CallRefused("A call goes to the provider's own API only.", code="address_refused")
+        return f"{base}{path}"
+
+    def _exchanged(self, request: _Request, address: str, held: tokens.Access) -> Answer:
+        """Send and read one answer; its size and time are bounded."""
+        sent = {
+            "Accept": "application/json",
+            "User-Agent": "RTX",
+            **({"Content-Type": "application/json"} if request.content is not None else {}),
+            **request.headers,
+            "Authorization": f"{self.provider.auth_scheme} {held.token}",
+        }
+        ends_at = time.monotonic() + ANSWER_S
+        try:
+            with self._client.stream(
+                request.method, address, params=request.params, content=request.content, headers=sent
+            ) as answer:
+                body = bytearray()
+                for chunk in answer.iter_bytes():
+                    body += chunk
+                    if len(body) > ANSWER_MAX:
+                        raise CallRefused("The answer is too large.", code="answer_too_large")
+                    if time.monotonic() > ends_at:
+                        raise Unavailable("The answer took too long.", code="provider_timeout")
+        except RtxError as error:
+            raise CallRefused(error.detail, code=error.code) from None
+        except httpx.TimeoutException:
+            raise Unavailable("The provider did not answer in time.", code="provider_timeout") from None
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            raise Unavailable(f"The provider did not answer ({type(error).__name__}).") from None
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        return Answer(answer.status_code, headers, _decoded(bytes(body), answer.status_code))
+
+
+def _may_repeat(error: Exception, request: _Request) -> bool:
+    """Tell whether the same call may succeed soon, and does no harm when it was carried out already."""
+    if isinstance(error, Held | BreakerOpen) or not isinstance(error, ProviderError):
+        return False
+    if not error.is_retryable or error.code == "daily_limit":
+        return False
+    if (error.retry_after_s or 0) > SLEEP_MAX_S:
+        return False
+    return isinstance(error, LimitReached) or request.asked.operation not in UNREPEATABLE
+
+
+def _decoded(body: bytes, status: int) -> Any:
+    if not body.strip():
+        return None
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        if 200 <= status < 300:
+            raise Unavailable("The answer cannot be read.", code="provider_malformed") from None
+        return None

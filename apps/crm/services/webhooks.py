@@ -1,9 +1,48 @@
 """
 What providers send: checked on the raw bytes, stored sealed, answered; looked at later by a task. A delivery
-or an event that came before does nothing. Pulls named records through `pulling`, trusts no field of an event.
+or an event that came before does nothing. Trusts no field of an event: records that it names are read anew.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from http import HTTPStatus
+
+from django.conf import settings
+from django.db import connection as database
+from django.db import transaction
+from prometheus_client import Counter
+
+from apps.crm.adapters.provider import AccessRevoked, CallRefused, HookEvent, ProviderError
+from apps.crm.models import Connection, DeadLetter, Link, WebhookDelivery, WebhookEvent
+from apps.crm.services import calling, pulling
+from rtx.kernel import clock
+from rtx.kernel.errors import NotAuthenticated, NotFound
+
+BODY_MAX = 1024 * 1024
+ATTEMPTS_MAX = 8
+CLAIM = timedelta(minutes=3)  # a worker that died leaves its deliveries to the next one after that
+LIVE = (Connection.Status.ACTIVE, Connection.Status.PAUSED)
+PULLED = frozenset({"created", "changed", "merged"})
+INTAKE = Counter(
+    "rtx_crm_webhooks", "Webhook requests by provider and what became of them.", ["provider", "outcome"]
+)
+STORE = """
+    INSERT INTO crm_webhookdelivery
+        (connection_id, digest, body_sealed, content_type, status, attempts, due_at, events, repeated,
+         error_code, received_at)
+    VALUES (%s, %s, %s, %s, 'received', 0, %s, 0, 0, '', %s)
+    ON CONFLICT (connection_id, digest) DO NOTHING
+    RETURNING id
+"""
+
+
+class WebhookRefused(NotAuthenticated):
+    """A webhook without a valid proof: `webhook_signature`, or `webhook_stale` when it is too old."""
+
+    status = HTTPStatus.UNAUTHORIZED
+    code = "webhook_signature"
+    title = "Not believed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,11 +54,241 @@ class Taken:
     content_type: str
 
 
+def take(
+    *, provider: str, method: str, url: str, headers: Mapping[str, str], body: bytes, content_type: str
+) -> Taken:
+    """
+    Check and store one delivery; the same one again is answered alike and does nothing.
+
+    `headers`: names in lower case. `url`: as the provider called it.
+
+    :raises NotFound: no such provider, or it is not connected; both look the same.
+    :raises WebhookRefused: the proof is missing, wrong or too old.
+    """
+    row = Connection.objects.filter(provider=provider, status__in=LIVE).first()
+    if row is None:
+        INTAKE.labels("none", "unknown").inc()
+        raise NotFound("Nobody waits for this.", code="webhook_not_found")
+    adapter = calling.quiet(row)
+    try:
+        digest = adapter.verify(method=method, url=url, headers=headers, body=body, now_ms=clock.now_ms())
+    except CallRefused as error:
+        INTAKE.labels(provider, "refused").inc()
+        code = error.code if error.code.startswith("webhook_") else "webhook_signature"
+        raise WebhookRefused("The proof of this webhook is not valid.", code=code) from None
+    is_new = _stored(row, digest, body, content_type)
+    INTAKE.labels(provider, "stored" if is_new else "repeated").inc()
+    answer, answer_type = adapter.acknowledgement(content_type)
+    return Taken(is_new, answer, answer_type)
+
+
+def _stored(row: Connection, digest: str, body: bytes, content_type: str) -> bool:
+    now = clock.now()
+    held = WebhookDelivery(connection=row, digest=digest)
+    held.seal(body)
+    with database.cursor() as cursor:
+        cursor.execute(STORE, [row.pk, digest, bytes(held.body_sealed), content_type[:80], now, now])
+        return cursor.fetchone() is not None
+
+
 def retry(*, delivery_id: int) -> None:
     """Queue a delivery that was given up once more (its dead letter is the caller's)."""
-    raise NotImplementedError
+    WebhookDelivery.objects.filter(pk=delivery_id, status=WebhookDelivery.Status.FAILED).update(
+        status=WebhookDelivery.Status.RECEIVED, attempts=0, due_at=clock.now(), error_code=""
+    )
 
 
 def process_due(*, limit: int = 200) -> int:
     """Look at deliveries that wait (parallel workers share them); return how many were finished."""
-    raise NotImplementedError
+    finished = 0
+    for connection in Connection.objects.filter(status=Connection.Status.ACTIVE):
+        while limit > 0 and (held := _claimed(connection, min(limit, 50))):
+            limit -= len(held)
+            finished += _processed(connection, held)
+    return finished
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A delivery with its events."""
+
+    delivery: WebhookDelivery
+    events: list[HookEvent]
+
+
+def _claimed(connection: Connection, limit: int) -> list[WebhookDelivery]:
+    """Take deliveries for `CLAIM`; each try counts, so that one that kills its worker ends."""
+    now = clock.now()
+    with transaction.atomic():
+        rows = list(
+            WebhookDelivery.objects.select_for_update(skip_locked=True, no_key=True)
+            .filter(connection=connection, status=WebhookDelivery.Status.RECEIVED, due_at__lte=now)
+            .order_by("due_at", "pk")[:limit]
+        )
+        for row in rows:
+            row.attempts += 1
+            row.due_at = now + CLAIM
+        WebhookDelivery.objects.bulk_update(rows, ["attempts", "due_at"])
+    for row in rows:
+        if row.attempts > ATTEMPTS_MAX:  # it ends its workers without a word
+            _given_up(row, "processing_failed", "Processing ended without a result.")
+    return [row for row in rows if row.attempts <= ATTEMPTS_MAX]
+
+
+def _processed(connection: Connection, held: list[WebhookDelivery]) -> int:
+    """Read the records that some deliveries name, once each, and note the events; return the finished."""
+    adapter = calling.quiet(connection)
+    read: list[_Read] = []
+    for delivery in held:
+        try:
+            events = adapter.events(delivery.body(), delivery.content_type)
+        except CallRefused as error:
+            _given_up(delivery, error.code, str(error))
+            continue
+        read.append(_Read(delivery, events))
+    outcomes = _outcomes(connection, [event for one in read for event in one.events])
+    try:
+        _taken_over(connection, [event for event in _each(read) if outcomes.get(event.key) == "taken"])
+    except ProviderError as error:
+        if len(read) > 1 and not error.is_retryable:  # one must not take the others down
+            return sum(_processed(connection, [one.delivery]) for one in read)
+        for one in read:
+            _put_off(one.delivery, error)
+        return 0
+    for one in read:
+        _noted(one, outcomes)
+    return len(read)
+
+
+def _each(read: list[_Read]) -> list[HookEvent]:
+    return list({event.key: event for one in read for event in one.events}.values())
+
+
+def _outcomes(connection: Connection, events: list[HookEvent]) -> dict[str, str]:
+    """Return what is done about each event (by key): taken, older, ignored; known ones are left out."""
+    keys = {event.key for event in events}
+    known = set(
+        WebhookEvent.objects.filter(connection=connection, key__in=keys).values_list("key", flat=True)
+    )
+    ids = {event.crm_id for event in events}
+    seen: dict[tuple[str, str], datetime | None] = {
+        (kind, crm_id): at
+        for kind, crm_id, at in Link.objects.filter(connection=connection, crm_id__in=ids).values_list(
+            "kind", "crm_id", "crm_changed_at"
+        )
+    }
+    followed = {connection.customer_object: "client", connection.account_object: "account"}
+    outcomes: dict[str, str] = {}
+    for event in events:
+        if event.key in known:
+            continue
+        kind = followed.get(event.object_name)
+        if kind is None or event.changed_by_us or not event.crm_id:
+            outcomes[event.key] = "ignored"
+            continue
+        at = seen.get((kind, event.crm_id))
+        is_older = at is not None and event.occurred_at is not None and event.occurred_at < at
+        outcomes[event.key] = "older" if is_older and event.what in PULLED else "taken"
+    return outcomes
+
+
+def _taken_over(connection: Connection, events: list[HookEvent]) -> None:
+    """Let `pulling` read the records that events name; nothing that they say of them is believed."""
+    if not events:
+        return
+    named: dict[str, dict[str, None]] = {}
+    for event in events:
+        named.setdefault(event.object_name, {})[event.crm_id] = None
+    with calling.opened(connection) as provider:
+        for object_name, crm_ids in named.items():
+            wanted = list(crm_ids)
+            for first in range(0, len(wanted), provider.batch_max):
+                pulling.pull_named(
+                    connection,
+                    provider,
+                    object_name=object_name,
+                    crm_ids=wanted[first : first + provider.batch_max],
+                    cause="webhook",
+                )
+
+
+def _noted(read: _Read, outcomes: Mapping[str, str]) -> None:
+    """Write the events and the end of a delivery in one transaction; an event is written once."""
+    now, delivery = clock.now(), read.delivery
+    fresh = {event.key: event for event in read.events if event.key in outcomes}
+    rows = [
+        WebhookEvent(
+            connection_id=delivery.connection_id,
+            delivery=delivery,
+            key=event.key[:128],
+            object_name=event.object_name[:80],
+            crm_id=event.crm_id[:64],
+            what=event.what,
+            occurred_at=event.occurred_at,
+            outcome=outcomes[event.key],
+            at=now,
+        )
+        for event in fresh.values()
+    ]
+    with transaction.atomic():
+        before = WebhookEvent.objects.filter(
+            connection_id=delivery.connection_id, key__in=list(fresh)
+        ).count()
+        WebhookEvent.objects.bulk_create(rows, ignore_conflicts=True)
+        WebhookDelivery.objects.filter(pk=delivery.pk).update(
+            status=WebhookDelivery.Status.DONE,
+            events=len(read.events),
+            repeated=len(read.events) - len(rows) + before,
+            error_code="",
+            processed_at=now,
+        )
+
+
+def _put_off(delivery: WebhookDelivery, error: ProviderError) -> None:
+    """Try a delivery later; after `ATTEMPTS_MAX` it is given up. Waiting for a limit is no try."""
+    if isinstance(error, calling.Held | calling.BreakerOpen | calling.NotConnected | AccessRevoked):
+        delivery.attempts -= 1
+    elif not error.is_retryable or delivery.attempts >= ATTEMPTS_MAX:
+        _given_up(delivery, error.code, str(error))
+        return
+    wait_s = max(error.retry_after_s or 0.0, float(min(600, 5 * 2**delivery.attempts)))
+    WebhookDelivery.objects.filter(pk=delivery.pk).update(
+        attempts=delivery.attempts, due_at=clock.now() + timedelta(seconds=wait_s), error_code=error.code[:40]
+    )
+
+
+def _given_up(delivery: WebhookDelivery, code: str, message: str) -> None:
+    now = clock.now()
+    with transaction.atomic():
+        WebhookDelivery.objects.filter(pk=delivery.pk).update(
+            status=WebhookDelivery.Status.FAILED, error_code=code[:40], processed_at=now
+        )
+        DeadLetter.objects.create(
+            connection_id=delivery.connection_id,
+            delivery=delivery,
+            direction=DeadLetter.Direction.WEBHOOK,
+            error_code=code[:40],
+            error=message[:300],
+            attempts=delivery.attempts,
+            created_at=now,
+        )
+
+
+def renew_watches() -> int:
+    """Open or renew the channels of notifications; return how many connections have one."""
+    if not settings.PUBLIC_URL:
+        return 0
+    renewed = 0
+    for connection in Connection.objects.filter(status=Connection.Status.ACTIVE):
+        try:
+            with calling.opened(connection) as provider:
+                kept = provider.watch(
+                    notify_url=f"{settings.PUBLIC_URL.rstrip('/')}/api/webhooks/crm/{connection.provider}",
+                    watched=connection.watch,
+                    now=clock.now(),
+                )
+        except ProviderError:
+            continue  # the call is in the log and on the connection's page; the next turn tries again
+        Connection.objects.filter(pk=connection.pk).update(watch=kept)
+        renewed += bool(kept)
+    return renewed

@@ -20,6 +20,7 @@ class RiskAlarm(models.Model):
         BREAKER_OPEN = "breaker_open", "A circuit breaker opened"
         KILL_SWITCH = "kill_switch", "A kill switch was engaged"
         LOG_INTEGRITY = "log_integrity", "The audit's seal is broken or late"
+        CRM_ACCESS = "crm_access", "A CRM took access back"
 
     class Severity(models.TextChoices):
         WARNING = "warning", "Warning"

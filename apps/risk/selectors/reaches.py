@@ -13,6 +13,7 @@ OF_NO_ACCOUNT = (
     "breaker_open",
     "kill_switch",
     "log_integrity",
+    "crm_access",
 )  # tell nothing about single accounts
 
 

@@ -1,0 +1,57 @@
+"""
+The circuit breaker of a connection: after so many failures in a row nobody calls for a while, then one call
+tries. Pure: instants are given.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+OPENS_AFTER = 5
+FIRST_PAUSE = timedelta(seconds=30)
+LONGEST_PAUSE = timedelta(minutes=10)
+PROBE_LEASE = timedelta(seconds=45)  # a probe whose worker died leaves the way to the next one after that
+State = Literal["closed", "open", "half-open"]
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """Failures in a row, and until when nobody calls."""
+
+    failures: int = 0
+    open_until: datetime | None = None
+
+    def state(self, now: datetime) -> State:
+        """Return closed (calls go through), open (none does) or half-open (the next one is the probe)."""
+        if self.open_until is None:
+            return "closed"
+        return "open" if now < self.open_until else "half-open"
+
+    def wait_s(self, now: datetime) -> float:
+        """Return how long no call may be made; 0: one may."""
+        if self.open_until is None:
+            return 0.0
+        return max(0.0, (self.open_until - now).total_seconds())
+
+    def entered(self, now: datetime) -> "Breaker":
+        """Let a call through: the probe keeps all others out until it is back."""
+        if self.state(now) == "half-open":
+            return Breaker(self.failures, now + PROBE_LEASE)
+        return self
+
+    def failed(self, now: datetime, *, is_probe: bool = False) -> "Breaker":
+        """
+        Count a failure; the fifth in a row opens, each failed probe doubles the pause. Calls that were on
+        their way when it opened change nothing.
+        """
+        if self.state(now) == "open" and not is_probe:
+            return self
+        failures = self.failures + 1
+        if failures < OPENS_AFTER:
+            return Breaker(failures, self.open_until)
+        doubled = min(failures - OPENS_AFTER, 10)
+        return Breaker(failures, now + min(LONGEST_PAUSE, FIRST_PAUSE * 2**doubled))
+
+    def succeeded(self) -> "Breaker":
+        """Close: the provider answers."""
+        return Breaker()
