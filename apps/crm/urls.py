@@ -2,9 +2,22 @@
 
 from django.urls import path
 
-from apps.crm.api import webhooks
+from apps.crm.api import staff, sync, webhooks
 
 urlpatterns = [
+    path("admin/crm/config", staff.NewConfigView.as_view()),
+    path("admin/crm/configs", staff.ConfigsView.as_view()),
+    path("admin/crm/config/<int:config_id>", staff.ConfigView.as_view()),
+    path("admin/crm/test/<int:config_id>", staff.TestView.as_view()),
+    path("admin/crm/oauth/start", staff.OAuthStartView.as_view()),
+    path("admin/crm/oauth/callback", staff.OAuthCallbackView.as_view(), name="crm_oauth_callback"),
+    path("admin/crm/sync/status", sync.StatusView.as_view()),
+    path("admin/crm/sync/trigger", sync.TriggerView.as_view()),
+    path("admin/crm/sync/history", sync.HistoryView.as_view()),
+    path("admin/crm/sync/<int:run_id>/cancel", sync.CancelView.as_view()),
+    path("admin/crm/mappings", sync.MappingsView.as_view()),
+    path("admin/crm/dead-letters", sync.DeadLettersView.as_view()),
+    path("admin/crm/dead-letter/<int:dead_letter_id>/replay", sync.ReplayView.as_view()),
     path("webhooks/crm/hubspot", webhooks.HubSpotView.as_view()),
     path("webhooks/crm/salesforce", webhooks.SalesforceView.as_view()),
     path("webhooks/crm/salesforce/<str:secret>", webhooks.SalesforceView.as_view()),

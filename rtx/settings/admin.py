@@ -110,6 +110,23 @@ NAVIGATION = [
         ],
     },
     {
+        "title": _("CRM"),
+        "separator": True,
+        "collapsible": True,
+        "items": [
+            _item("Connections", "hub", "crm_connection"),
+            _item("Customers in the CRM", "contacts", "crm_link"),
+            _item("Sync runs", "sync", "crm_syncrun"),
+            _item("Sync log", "list_alt", "crm_syncentry"),
+            _item("Conflicts", "call_split", "crm_conflict"),
+            _item("Dead letters", "mark_email_unread", "crm_deadletter"),
+            _item("Field mappings", "swap_horiz", "crm_fieldmapping"),
+            _item("Calls", "swap_calls", "crm_exchange"),
+            _item("Webhooks", "webhook", "crm_webhookdelivery"),
+            _item("Webhook events", "notes", "crm_webhookevent"),
+        ],
+    },
+    {
         "title": _("Terms"),
         "separator": True,
         "items": [
