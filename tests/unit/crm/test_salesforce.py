@@ -1,0 +1,444 @@
+"""Records through the Salesforce adapter, against the fake over real HTTP."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from apps.crm.adapters.provider import AccessRevoked, CallRefused, LimitReached, Unavailable, Upsert
+from apps.crm.adapters.salesforce import Salesforce
+from tests.fakes.fake import Fault, Limit
+from tests.fakes.salesforce import SalesforceFake
+from tests.fakes.server import serving
+from tests.unit.crm.salesforce_org import adapter, customer
+
+FIELDS = ["FirstName", "LastName", "Email"]
+
+
+@pytest.fixture
+def fake() -> SalesforceFake:
+    return SalesforceFake()
+
+
+@pytest.fixture
+def url(fake: SalesforceFake) -> Iterator[str]:
+    with serving(fake) as address:
+        yield address
+
+
+@pytest.fixture
+def http() -> Iterator[httpx.Client]:
+    with httpx.Client(timeout=5) as client:
+        yield client
+
+
+@pytest.fixture
+def salesforce(fake: SalesforceFake, url: str, http: httpx.Client) -> Salesforce:
+    return adapter(fake, url, http)
+
+
+def test_an_upsert_by_the_external_id_creates_once_and_updates_after(
+    salesforce: Salesforce, fake: SalesforceFake
+) -> None:
+    first = salesforce.upsert("Contact", [customer("id-1", "a@b.example", FirstName="Ann")])
+    again = salesforce.upsert("Contact", [customer("id-1", "a@b.example", FirstName="Anna")])
+
+    assert [one.is_created for one in (*first, *again)] == [True, False]
+    assert first[0].crm_id == again[0].crm_id
+    (row,) = fake.alive("Contact")
+    assert (row["RTX_Client_Id__c"], row["FirstName"], row["Email"]) == ("id-1", "Anna", "a@b.example")
+
+
+def test_two_hundred_new_records_are_one_write(salesforce: Salesforce, fake: SalesforceFake) -> None:
+    wanted = [customer(f"id-{number}", f"p{number}@b.example") for number in range(200)]
+
+    written = salesforce.upsert("Contact", wanted)
+
+    assert [one.external_id for one in written] == [one.external_id for one in wanted]
+    assert all(one.is_created and one.error is None for one in written)
+    assert fake.batches("collection_upsert") == [200]
+    with pytest.raises(ValueError, match="more records"):
+        salesforce.upsert("Contact", [*wanted, customer("id-200")])
+
+
+def test_known_and_new_records_of_one_call_keep_their_order(
+    salesforce: Salesforce, fake: SalesforceFake
+) -> None:
+    known = fake.add("Contact", LastName="Old", RTX_Client_Id__c="id-1")
+
+    written = salesforce.upsert(
+        "Contact", [customer("id-2"), customer("id-1", crm_id=known.id, LastName="New"), customer("id-3")]
+    )
+
+    assert [(one.external_id, one.is_created) for one in written] == [
+        ("id-2", True),
+        ("id-1", False),
+        ("id-3", True),
+    ]
+    assert written[1].crm_id == known.id
+    assert known.values["LastName"] == "New"
+
+
+def test_a_contact_with_the_same_email_is_joined_not_doubled(
+    salesforce: Salesforce, fake: SalesforceFake
+) -> None:
+    there = fake.add("Contact", LastName="Doe", Email="Ann@B.example")
+
+    (joined,) = salesforce.upsert("Contact", [customer("id-1", "ann@b.example", FirstName="Ann")])
+    (again,) = salesforce.upsert("Contact", [customer("id-1", "ann@b.example", FirstName="Ann")])
+
+    assert (joined.crm_id, joined.is_adopted, joined.is_created) == (there.id, True, False)
+    assert (again.crm_id, again.is_adopted) == (there.id, False)
+    assert [row["RTX_Client_Id__c"] for row in fake.alive("Contact")] == ["id-1"]
+
+
+def test_of_several_with_one_email_the_oldest_is_joined_and_no_one_elses(
+    salesforce: Salesforce, fake: SalesforceFake
+) -> None:
+    fake.clock.stop()
+    fake.add("Contact", LastName="Taken", Email="ann@b.example", RTX_Client_Id__c="id-9")
+    fake.clock.advance(5)
+    older = fake.add("Contact", LastName="Older", Email="ann@b.example")
+    fake.clock.advance(5)
+    fake.add("Contact", LastName="Newer", Email="ann@b.example")
+
+    (joined,) = salesforce.upsert("Contact", [customer("id-1", "ann@b.example")])
+
+    assert (joined.crm_id, joined.is_adopted) == (older.id, True)
+    assert len(fake.alive("Contact")) == 3
+
+
+def test_a_converted_lead_is_not_joined(fake: SalesforceFake, url: str, http: httpx.Client) -> None:
+    salesforce = adapter(fake, url, http, customer_object="Lead")
+    converted = fake.add("Lead", LastName="Doe", Company="X", Email="ann@b.example")
+    converted.values["IsConverted"] = True
+
+    (made,) = salesforce.upsert("Lead", [customer("id-1", "ann@b.example", Company="Private client")])
+    (refused,) = salesforce.upsert("Lead", [customer("id-2", crm_id=converted.id, Company="Y")])
+
+    assert made.is_created
+    assert refused.error is not None
+    assert refused.error.code == "lead_converted"
+
+
+def test_one_refused_record_leaves_the_others_and_its_value_is_not_told(
+    salesforce: Salesforce, fake: SalesforceFake
+) -> None:
+    secret = "not an address of ann"
+    written = salesforce.upsert(
+        "Contact", [customer("id-1"), customer("id-2", Email=secret), customer("id-3", FirstName="x" * 41)]
+    )
+
+    assert written[0].is_created
+    errors = [one.error for one in written[1:] if one.error is not None]
+    assert [(type(one), one.code) for one in errors] == [(CallRefused, "value_refused")] * 2
+    assert str(errors[0]) == "Salesforce does not take the e-mail address. Field: Email."
+    assert secret not in repr(errors)
+    assert len(fake.alive("Contact")) == 1
+
+
+def test_a_value_that_the_parser_refuses_fails_its_own_record_alone(
+    salesforce: Salesforce, fake: SalesforceFake
+) -> None:
+    written = salesforce.upsert(
+        "Contact",
+        [
+            customer("id-1", Balance__c="1100.17", Verified__c="true", Birthdate="1980-02-29"),
+            customer("id-2", Balance__c="a lot"),
+            customer("id-3", Verified__c="yes"),
+            customer("id-4", Last_Deal__c="2026-01-31T10:15:00.250Z"),
+        ],
+    )
+
+    assert [one.error is None for one in written] == [True, False, False, True]
+    assert str(written[1].error) == "The value does not fit the field's type. Field: Balance__c."
+    kept = fake.alive("Contact")
+    assert [row["RTX_Client_Id__c"] for row in kept] == ["id-1", "id-4"]
+    assert (kept[0]["Balance__c"], kept[0]["Verified__c"]) == (1100.17, True)
+
+
+def test_an_unknown_field_is_named_for_the_whole_call(salesforce: Salesforce, fake: SalesforceFake) -> None:
+    with pytest.raises(CallRefused) as refused:
+        salesforce.upsert("Contact", [customer("id-1", Unknown__c="x"), customer("id-2")])
+
+    assert refused.value.code == "field_unknown"
+    assert "Field: Unknown__c." in str(refused.value)
+    assert fake.alive("Contact") == []
+
+
+def test_a_deleted_record_is_told_as_gone(salesforce: Salesforce, fake: SalesforceFake) -> None:
+    kept = fake.add("Contact", LastName="Doe", RTX_Client_Id__c="id-1")
+    fake.remove("Contact", kept.id)
+
+    (gone, made) = salesforce.upsert("Contact", [customer("id-1", crm_id=kept.id), customer("id-2")])
+
+    assert gone.error is not None
+    assert (gone.error.code, gone.error.is_retryable, made.is_created) == ("record_gone", False, True)
+    assert salesforce.get("Contact", kept.id, FIELDS) is None
+    with pytest.raises(CallRefused, match="was deleted"):
+        salesforce.update("Contact", kept.id, {"LastName": "New"})
+
+
+def test_a_locked_record_may_be_tried_again(salesforce: Salesforce, fake: SalesforceFake) -> None:
+    locked = {"statusCode": "UNABLE_TO_LOCK_ROW", "message": "unable to obtain lock", "fields": []}
+    fake.fail(
+        Fault(status=200, body=[{"success": False, "errors": [locked]}]), path="composite/sobjects", times=1
+    )
+
+    (written,) = salesforce.upsert("Contact", [customer("id-1")])
+
+    assert isinstance(written.error, Unavailable)
+    assert written.error.code == "record_busy"
+
+
+def test_what_was_written_before_a_call_failed_is_told(salesforce: Salesforce, fake: SalesforceFake) -> None:
+    known = fake.add("Contact", LastName="Old", RTX_Client_Id__c="id-1")
+    fake.fail(Fault(status=503), path="RTX_Client_Id__c$")
+
+    written = salesforce.upsert("Contact", [customer("id-2"), customer("id-1", crm_id=known.id)])
+
+    assert isinstance(written[0].error, Unavailable)
+    assert (written[1].crm_id, written[1].error) == (known.id, None)
+
+
+def test_several_records_with_one_external_id_change_nothing(
+    salesforce: Salesforce, fake: SalesforceFake
+) -> None:
+    store = fake.organization.store("Contact")
+    store.fields["RTX_Client_Id__c"] = replace(store.fields["RTX_Client_Id__c"], is_unique=False)
+    for name in ("One", "Two"):
+        fake.add("Contact", LastName=name, RTX_Client_Id__c="id-1")
+
+    with pytest.raises(CallRefused) as refused:
+        salesforce.create("Contact", {"LastName": "New"}, external_id="id-1")
+
+    assert refused.value.code == "several_records"
+    assert fake.count("upsert", status=300) == 1
+    assert [row["LastName"] for row in fake.alive("Contact")] == ["One", "Two"]
+
+
+def test_create_makes_once_and_answers_the_same_when_repeated(
+    salesforce: Salesforce, fake: SalesforceFake
+) -> None:
+    made = salesforce.create("Contact", {"LastName": "Doe"}, external_id="a/b c?")
+    again = salesforce.create("Contact", {"LastName": "Doe"}, external_id="a/b c?")
+
+    assert (made.is_created, again.is_created, made.crm_id == again.crm_id) == (True, False, True)
+    assert fake.count("upsert", status=201) == fake.count("upsert", status=200) == 1
+    assert fake.alive("Contact")[0]["RTX_Client_Id__c"] == "a/b c?"
+
+
+def test_values_come_back_as_text_that_compares(salesforce: Salesforce, fake: SalesforceFake) -> None:
+    kept = fake.add(
+        "Contact",
+        LastName="Doe",
+        RTX_Client_Id__c="id-1",
+        Balance__c="1100.50",
+        Verified__c=True,
+        Last_Deal__c="2026-01-31T12:15:00+02:00",
+    )
+
+    record = salesforce.get(
+        "Contact", kept.id[:15], ["LastName", "Balance__c", "Verified__c", "Last_Deal__c", "Phone"]
+    )
+
+    assert record is not None
+    assert (record.crm_id, record.external_id, record.is_deleted) == (kept.id, "id-1", False)
+    assert record.fields == {
+        "LastName": "Doe",
+        "Balance__c": "1100.5",
+        "Verified__c": "true",
+        "Last_Deal__c": "2026-01-31T10:15:00Z",
+        "Phone": None,
+    }
+
+
+def test_many_records_are_one_call_without_those_that_are_gone(
+    salesforce: Salesforce, fake: SalesforceFake
+) -> None:
+    kept = [fake.add("Contact", LastName=f"P{number}") for number in range(3)]
+    fake.remove("Contact", kept[1].id)
+
+    records = salesforce.get_many("Contact", [one.id for one in kept], FIELDS)
+
+    assert [record.crm_id for record in records] == [kept[0].id, kept[2].id]
+    assert fake.count("collection_get") == 1
+    assert salesforce.get_many("Contact", [], FIELDS) == []
+
+
+def test_an_account_hangs_on_its_customer(salesforce: Salesforce, fake: SalesforceFake) -> None:
+    contact = fake.add("Contact", LastName="Doe", RTX_Client_Id__c="id-1")
+    account = Upsert(external_id="100001", fields={"Balance__c": "5"}, parent_crm_id=contact.id)
+
+    (written,) = salesforce.upsert("Trading_Account__c", [account])
+
+    assert written.is_created
+    (row,) = fake.alive("Trading_Account__c")
+    assert (row["RTX_Login__c"], row["RTX_Client__c"]) == ("100001", contact.id)
+
+
+def test_an_opportunity_learns_its_contact_once(fake: SalesforceFake, url: str, http: httpx.Client) -> None:
+    salesforce = adapter(fake, url, http, account_object="Opportunity")
+    contact = fake.add("Contact", LastName="Doe", RTX_Client_Id__c="id-1")
+    fields = {"Name": "100001", "StageName": "Closed Won", "CloseDate": "2026-11-21"}
+    account = Upsert(external_id="100001", fields=fields, parent_crm_id=contact.id)
+
+    (made,) = salesforce.upsert("Opportunity", [account])
+    (found,) = salesforce.upsert("Opportunity", [account])  # its link was lost: found by the login
+    (known,) = salesforce.upsert("Opportunity", [replace(account, crm_id=made.crm_id)])
+
+    assert [one.error for one in (made, found, known)] == [None, None, None]
+    assert [one.is_created for one in (made, found, known)] == [True, False, False]
+    assert [row["ContactId"] for row in fake.alive("Opportunity")] == [contact.id]
+
+
+def test_an_erased_record_leaves_nothing_personal_in_the_recycle_bin(
+    salesforce: Salesforce, fake: SalesforceFake
+) -> None:
+    kept = fake.add(
+        "Contact",
+        LastName="Doe",
+        FirstName="Ann",
+        Email="a@b.example",
+        RTX_Client_Id__c="id-1",
+        Balance__c="5",
+    )
+
+    salesforce.delete("Contact", kept.id)
+    salesforce.delete("Contact", kept.id)
+
+    assert kept.deleted_at is not None
+    left = {name: value for name, value in kept.values.items() if value is not None}
+    assert left == {"LastName": "Erased", "Balance__c": 5.0}
+
+
+def test_fields_are_described_as_a_person_chooses_them(salesforce: Salesforce) -> None:
+    fields = {info.name: info for info in salesforce.describe("Contact")}
+
+    assert fields["Email"].type == "email"
+    assert fields["Level__c"].choices == ("New", "Verified")
+    assert (fields["LastName"].is_required, fields["FirstName"].is_required) == (True, False)
+    assert (fields["OwnerId"].is_required, fields["Name"].is_read_only) == (False, True)
+    assert fields["RTX_Client_Id__c"].is_unique
+    assert "MailingAddress" not in fields
+    assert {fields[name].type for name in ("Balance__c", "Verified__c", "Birthdate", "Last_Deal__c")} == {
+        "number",
+        "boolean",
+        "date",
+        "datetime",
+    }
+
+
+def test_health_names_the_organization_and_its_limits(salesforce: Salesforce, fake: SalesforceFake) -> None:
+    fake.limit = Limit(calls_max=15_000, window_s=86_400)
+
+    health = salesforce.health()
+
+    assert (health.account_name, health.external_id) == ("Example Ltd", "00D5g000004TESTEAU")
+    assert (health.daily_max, health.daily_left) == (15_000, 14_998)
+    assert health.warnings == ()
+
+
+def test_health_says_what_must_be_made_first(fake: SalesforceFake, url: str, http: httpx.Client) -> None:
+    fake.organization.lacks("Contact", "RTX_Client_Id__c")
+    fake.organization.lacks("Trading_Account__c", "RTX_Client__c")
+    store = fake.organization.store("Trading_Account__c")
+    store.fields["RTX_Login__c"] = replace(store.fields["RTX_Login__c"], is_unique=False)
+
+    warnings = adapter(fake, url, http, external_id="00D5g000004OTHREAA").health().warnings
+    unseen = adapter(fake, url, http, account_object="Missing__c").health().warnings
+
+    assert warnings == (
+        "Contact lacks the field RTX_Client_Id__c (text 64, unique, external id).",
+        "The field RTX_Login__c of Trading_Account__c must be an external id and unique.",
+        "Trading_Account__c lacks the lookup RTX_Client__c to Contact.",
+        "Another organization answers than the one that was connected before.",
+    )
+    assert unseen[-1] == "The object Missing__c is not there, or the user may not see it."
+
+
+def test_every_answer_tells_the_calls_of_the_day(
+    salesforce: Salesforce, fake: SalesforceFake, http: httpx.Client, url: str
+) -> None:
+    fake.limit = Limit(calls_max=100, window_s=86_400)
+    salesforce.describe("Contact")
+
+    limits = salesforce.limits(salesforce.session.headers[-1])  # type: ignore[attr-defined]
+
+    assert (limits.daily_max, limits.daily_left, limits.window_max) == (100, 99, None)
+    assert salesforce.limits({"sforce-limit-info": "api-usage=10018/100000"}).daily_left == 89_982
+    told = "api-usage=25/5000; per-app-api-usage=17/250(appName=sample-app)"
+    assert salesforce.limits({"sforce-limit-info": told}).daily_left == 4975
+    assert salesforce.limits({"sforce-limit-info": "per-app-api-usage=17/250(appName=x)"}).daily_max is None
+    assert salesforce.limits({"sforce-limit-info": "nonsense"}).daily_left is None
+
+
+def test_the_used_up_day_is_a_limit_although_it_comes_as_403(
+    salesforce: Salesforce, fake: SalesforceFake
+) -> None:
+    fake.limit = Limit(calls_max=1, window_s=86_400)
+    salesforce.describe("Contact")
+
+    with pytest.raises(LimitReached) as reached:
+        salesforce.describe("Contact")
+
+    assert (reached.value.code, reached.value.retry_after_s) == ("daily_limit", 900.0)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "code", "retry_after_s"),
+    [
+        (403, "ConcurrentRequests Limit exceeded.", LimitReached, "rate_limited", 5.0),
+        (401, "INVALID_SESSION_ID", AccessRevoked, "access_revoked", None),
+        (503, "SERVER_UNAVAILABLE", Unavailable, "provider_unavailable", 7.0),
+        (400, "QUERY_TIMEOUT", Unavailable, "provider_unavailable", 7.0),
+        (403, "API_DISABLED_FOR_ORG", CallRefused, "missing_rights", None),
+        (400, "SOMETHING_NEW", CallRefused, "call_refused", None),
+        (500, None, Unavailable, "provider_unavailable", 7.0),
+    ],
+)
+def test_refusals_become_errors_that_say_what_to_do(
+    salesforce: Salesforce,
+    fake: SalesforceFake,
+    status: int,
+    body: str | None,
+    kind: type[Exception],
+    code: str,
+    retry_after_s: float | None,
+) -> None:
+    is_busy = body is not None and " " in body
+    error = {"message": body, "errorCode": "REQUEST_LIMIT_EXCEEDED" if is_busy else body}
+    headers = {} if is_busy else {"Retry-After": "7"}
+    fake.fail(Fault(status=status, body=[error] if body else None, headers=headers))
+
+    with pytest.raises(kind) as failed:
+        salesforce.describe("Contact")
+
+    assert (failed.value.code, failed.value.retry_after_s) == (code, retry_after_s)  # type: ignore[attr-defined]
+
+
+def test_answers_that_cannot_be_read_are_their_fault(salesforce: Salesforce, fake: SalesforceFake) -> None:
+    fake.fail(Fault(kind="malformed"), times=2)
+    with pytest.raises(Unavailable) as unread:
+        salesforce.describe("Contact")
+    assert unread.value.code == "provider_malformed"
+    with pytest.raises(Unavailable):
+        salesforce.changes("Contact", {}, FIELDS)
+
+    fake.fail(Fault(status=200, body=[]), path="composite/sobjects")
+    with pytest.raises(Unavailable, match="does not fit"):
+        salesforce.upsert("Contact", [customer("id-1")])
+
+
+def test_names_and_ids_that_would_leave_their_place_are_refused(salesforce: Salesforce) -> None:
+    for object_name in ("Contact/../Account", "Contact WHERE Id != null", "", "Kontakt\u00e4"):
+        with pytest.raises(CallRefused) as refused:
+            salesforce.changes(object_name, {}, FIELDS)
+        assert refused.value.code == "field_name"
+    with pytest.raises(CallRefused):
+        salesforce.changes("Contact", {}, ["Id FROM Contact LIMIT 1"])
+    with pytest.raises(CallRefused):
+        salesforce.get("Contact", "003/../../limits", FIELDS)
+    with pytest.raises(CallRefused):
+        salesforce.changes("Contact", {"next": "/services/oauth2/revoke"}, FIELDS)
