@@ -1,7 +1,13 @@
-"""What was given up: kept, sent again or dropped by staff."""
+"""What was given up, as staff operate it: sent again or dropped."""
 
-from apps.crm.models import DeadLetter
+from django.db import transaction
+
+from apps.audit.services import actions
+from apps.crm.models import DeadLetter, Link
+from apps.crm.services import webhooks
+from rtx.kernel import clock
 from rtx.kernel.actor import Actor
+from rtx.kernel.errors import Conflict, NotFound
 
 
 def replay(*, dead_letter_id: int, actor: Actor) -> DeadLetter:
@@ -11,9 +17,37 @@ def replay(*, dead_letter_id: int, actor: Actor) -> DeadLetter:
     :raises NotFound: `dead_letter_not_found`.
     :raises Conflict: `dead_letter_resolved`.
     """
-    raise NotImplementedError
+    with transaction.atomic():
+        letter = _resolved(dead_letter_id, actor, DeadLetter.Status.REPLAYED, "crm.replay_dead_letter")
+        if letter.link_id:
+            now = clock.now()
+            links = Link.objects.filter(pk=letter.link_id, status=Link.Status.DEAD)
+            links.update(status=Link.Status.ACTIVE, attempts=0, due_at=now, claim=None, claimed_until=None)
+        elif letter.delivery_id:
+            webhooks.retry(delivery_id=letter.delivery_id)
+        return letter
 
 
 def drop(*, dead_letter_id: int, actor: Actor) -> DeadLetter:
-    """Leave what was given up as it is; the next change of the customer is sent again. As `replay`."""
-    raise NotImplementedError
+    """
+    Leave what was given up as it is; the next change of the customer is sent again. Logged.
+
+    :raises NotFound: `dead_letter_not_found`.
+    :raises Conflict: `dead_letter_resolved`.
+    """
+    with transaction.atomic():
+        return _resolved(dead_letter_id, actor, DeadLetter.Status.DROPPED, "crm.drop_dead_letter")
+
+
+def _resolved(dead_letter_id: int, actor: Actor, status: str, operation: str) -> DeadLetter:
+    letter = DeadLetter.objects.select_for_update().filter(pk=dead_letter_id).first()
+    if letter is None:
+        raise NotFound("There is no such dead letter.", code="dead_letter_not_found")
+    if letter.status != DeadLetter.Status.OPEN:
+        raise Conflict("This dead letter was dealt with before.", code="dead_letter_resolved")
+    letter.status, letter.resolved_by_id, letter.resolved_at = status, actor.user_id, clock.now()
+    letter.save(update_fields=["status", "resolved_by", "resolved_at"])
+    actions.record(
+        actor=actor, operation=operation, target=letter, before={"status": "open"}, after={"status": status}
+    )
+    return letter

@@ -1,12 +1,73 @@
 """
 Takes records of a CRM over: joins them to clients, compares three ways, changes clients, notes conflicts.
+
+A page is taken in one transaction, one page of a connection at a time. What is older than what was taken
+before is left alone; who is not known here too, or becomes a client where the connection says so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import UUID
 
-from apps.crm.adapters.provider import Provider
-from apps.crm.models import Connection
+from django.db import IntegrityError, transaction
+from django.db import connection as database
+from django.db.models import Max, Q
+
+from apps.accounts.models import Client
+from apps.accounts.services import clients
+from apps.accounts.services.clients import PersonalData
+from apps.audit.services import actions
+from apps.crm.adapters.provider import Provider, Record
+from apps.crm.domain.mapping import Pair, email_field
+from apps.crm.domain.texts import Unfit
+from apps.crm.domain.transforms import inward
+from apps.crm.models import Change, Conflict, Connection, FieldMapping, Link, SyncEntry, SyncRun
+from apps.crm.selectors.mappings import names_read, pairs_of
+from apps.crm.services import claims, merging, sync_log
+from rtx.kernel import clock, encryption
+from rtx.kernel.errors import RtxError
+
+CLIENT = FieldMapping.Kind.CLIENT
+PULL = SyncEntry.Direction.PULL
+LOCK = "SELECT pg_advisory_xact_lock(hashtext('crm_take'), %s)"
+KEPT = (
+    *("crm_id", "status", "wanted", "wanted_at", "due_at", "base_sealed", "crm_changed_at", "in_step_at"),
+    *("claim", "claimed_until"),
+)
+
+
+@dataclass(slots=True)
+class Taken:
+    """What a page did. `known`: records that are customers here; `pulled`: clients that were changed."""
+
+    known: int = 0
+    pulled: int = 0
+    conflicts: int = 0
+    failed: int = 0
+    gone: int = 0
+    made: int = 0
+    entries: list[SyncEntry] = field(default_factory=list)
+
+
+def take_page(
+    connection: Connection,
+    records: Sequence[Record],
+    *,
+    cause: str,
+    run: SyncRun | None = None,
+    then: Callable[[Taken], None] | None = None,
+) -> Taken:
+    """Take records over; `then` runs in the same transaction (cursors, counts)."""
+    with transaction.atomic():
+        with database.cursor() as cursor:
+            cursor.execute(LOCK, [connection.pk])
+        page = _Page(connection, cause, run)
+        page.take(records)
+        sync_log.write(page.taken.entries)
+        if then is not None:
+            then(page.taken)
+    return page.taken
 
 
 def pull_named(
@@ -16,7 +77,29 @@ def pull_named(
     Read records anew and take them over; those that are not there (any more) count as deleted. Return how
     many of them are customers here. For webhooks: an event names records, its fields are not trusted.
     """
-    raise NotImplementedError
+    if object_name != connection.customer_object:
+        return 0  # nothing of an account is read back
+    names, known = names_read(pairs_of(connection, CLIENT)), 0
+    wanted = list(dict.fromkeys(crm_ids))
+    for start in range(0, len(wanted), provider.batch_max):
+        asked = wanted[start : start + provider.batch_max]
+        records = provider.get_many(object_name, asked, names)
+        known += take_found(connection, records, asked=asked, cause=cause).known
+    return known
+
+
+def take_found(
+    connection: Connection,
+    records: Sequence[Record],
+    *,
+    asked: Sequence[str],
+    cause: str,
+    run: SyncRun | None = None,
+) -> Taken:
+    """Take over what was found of records that were asked for; the others are gone."""
+    found = {record.crm_id for record in records}
+    gone = [Record(crm_id, "", {}, None, is_deleted=True) for crm_id in asked if crm_id not in found]
+    return take_page(connection, [*records, *gone], cause=cause, run=run)
 
 
 def note_deleted(
@@ -28,4 +111,207 @@ def note_deleted(
     occurred_at: datetime | None = None,
 ) -> int:
     """Mark the links of records that were deleted in the CRM: they are not made anew unless staff ask."""
-    raise NotImplementedError
+    is_customer = object_name == connection.customer_object
+    kind = CLIENT if is_customer else FieldMapping.Kind.ACCOUNT
+    with transaction.atomic():
+        links = Link.objects.filter(connection=connection, kind=kind, crm_id__in=crm_ids)
+        entries = []
+        for link in claims.locked(links):
+            is_older = occurred_at and link.crm_changed_at and occurred_at < link.crm_changed_at
+            if not is_older and mark_gone(link):
+                link.save()
+                entries.append(_gone_entry(connection, link, cause, None))
+        sync_log.write(entries)
+        return len(entries)
+
+
+def mark_gone(link: Link) -> bool:
+    """Note that a record was deleted there; whether that is news. The row is changed and not saved."""
+    if link.status not in (Link.Status.ACTIVE, Link.Status.DEAD):
+        return False
+    link.status, link.base_sealed = Link.Status.GONE, b""
+    link.claim, link.claimed_until = None, None
+    return True
+
+
+def _gone_entry(connection: Connection, link: Link, cause: str, run: SyncRun | None) -> SyncEntry:
+    gone = SyncEntry.Action.GONE
+    return sync_log.entry(connection, direction=PULL, action=gone, cause=cause, link=link, run=run)
+
+
+class _Page:
+    def __init__(self, connection: Connection, cause: str, run: SyncRun | None) -> None:
+        self._connection, self._cause, self._run = connection, cause, run
+        self._pairs = pairs_of(connection, CLIENT)
+        self._email = email_field(self._pairs)
+        self.taken = Taken()
+
+    def take(self, records: Sequence[Record]) -> None:
+        latest = {record.crm_id: record for record in records}
+        owners = self._owners(list(latest.values()))
+        known = Q(crm_id__in=list(latest)) | Q(client_id__in=list(owners.values()))
+        links = claims.locked(Link.objects.filter(known, connection=self._connection, kind=CLIENT))
+        self._by_record = {link.crm_id: link for link in links if link.crm_id}
+        self._by_client = {link.client_id: link for link in links}
+        self._changed = self._changes(list(self._by_client) + list(owners.values()))
+        touched: dict[UUID, Link] = {}
+        conflicts: list[Conflict] = []
+        for record in latest.values():
+            link = self._link(record, owners.get(record.crm_id))
+            if link is None:
+                continue
+            self.taken.known += 1
+            conflicts += self._take(link, record)
+            touched[link.pk] = link
+        Link.objects.bulk_update(touched.values(), KEPT, batch_size=200)
+        Conflict.objects.bulk_create(conflicts, batch_size=500)
+
+    def _owners(self, records: Sequence[Record]) -> dict[str, UUID]:
+        """Return whose record each is: by RTX's id, else by the e-mail address."""
+        ids = {record.crm_id: key for record in records if (key := _uuid(record.external_id)) is not None}
+        there = set(Client.objects.filter(pk__in=set(ids.values())).values_list("pk", flat=True))
+        owners = {crm_id: key for crm_id, key in ids.items() if key in there}
+        hashes = {}
+        for record in records:
+            email = (record.fields.get(self._email) or "").strip() if self._email else ""
+            if record.crm_id not in owners and email and not record.is_deleted:
+                hashes[record.crm_id] = encryption.search_hash("email", email)
+        found = Client.objects.filter(email_hash__in=set(hashes.values()), data_key__isnull=False)
+        by_hash = dict(found.values_list("email_hash", "pk"))
+        return owners | {crm_id: by_hash[key] for crm_id, key in hashes.items() if key in by_hash}
+
+    def _changes(self, client_ids: Sequence[UUID]) -> dict[UUID, datetime]:
+        """Return when clients changed here, of changes that no link was asked for yet."""
+        rows = Change.objects.filter(client_id__in=client_ids, what=Change.What.CLIENT).order_by()
+        return dict(rows.values_list("client_id").annotate(Max("at")))
+
+    def _link(self, record: Record, owner: UUID | None) -> Link | None:
+        link = self._by_record.get(record.crm_id)
+        if link is not None:
+            return link
+        if record.is_deleted:
+            return None
+        if owner is None:
+            return self._made(record) if self._connection.creates_clients else None
+        link = self._by_client.get(owner)
+        if link is None:
+            link = self._added(owner)
+        elif link.crm_id and record.external_id != str(owner):
+            return None  # a second record of the same person: theirs to join
+        elif link.crm_id:
+            link.base_sealed, link.crm_changed_at = b"", None  # RTX's id moved on to another record
+        link.crm_id = record.crm_id
+        self._by_record[record.crm_id] = link
+        return link
+
+    def _added(self, owner: UUID) -> Link:
+        client = Client.objects.get(pk=owner)
+        claims.add(self._connection, [(owner, None)], changed_at=client.created_at)
+        mine = Link.objects.filter(connection=self._connection, kind=CLIENT, client_id=owner)
+        link = claims.locked(mine)[0]
+        self._by_client[owner] = link
+        return link
+
+    def _made(self, record: Record) -> Link | None:
+        """Make a client of a record that nobody here is; None: it lacks what a client needs."""
+        try:
+            given = _read_all(self._pairs, record)
+        except Unfit:
+            return None
+        email = given.pop("email", "").lower()
+        country = given.pop("country", "")
+        if not email or "@" not in email or not given.get("first_name") or not given.get("last_name"):
+            return None
+        try:
+            with transaction.atomic():
+                person = PersonalData(**given)  # type: ignore[arg-type]  # texts alone are pulled
+                client = clients.register(email=email, password=None, person=person, country=country)
+                actions.record(
+                    actor=merging.CRM,
+                    operation="crm.register_client",
+                    target=client,
+                    after={"fields": sorted(given), "connection": self._connection.provider},
+                )
+        except (RtxError, IntegrityError):
+            return None
+        self.taken.made += 1
+        link = self._added(client.pk)
+        link.crm_id = record.crm_id
+        self._by_record[record.crm_id] = link
+        self._note(link, SyncEntry.Action.CREATED, fields=sorted(given))
+        return link
+
+    def _take(self, link: Link, record: Record) -> list[Conflict]:
+        if link.status == Link.Status.ERASED or link.client.data_key is None:
+            return []
+        if record.is_deleted:
+            if mark_gone(link):
+                self.taken.gone += 1
+                self.taken.entries.append(_gone_entry(self._connection, link, self._cause, self._run))
+            return []
+        if record.changed_at and link.crm_changed_at and record.changed_at < link.crm_changed_at:
+            return []
+        if link.status == Link.Status.GONE:
+            link.status = Link.Status.ACTIVE  # it was taken out of the bin there
+        merged = merging.take(
+            link, link.client, self._pairs, record, changed_at=self._changed.get(link.client_id)
+        )
+        now = clock.now()
+        if record.external_id == str(link.client_id):
+            link.in_step_at = now
+        else:
+            link.in_step_at, merged.must_send = None, True
+        if merged.must_send:
+            link.wanted_at = now if link.wanted == link.sent else link.wanted_at
+            link.wanted, link.due_at = link.wanted + 1, now
+        self._tell(link, merged)
+        return merged.conflicts
+
+    def _tell(self, link: Link, merged: merging.Merged) -> None:
+        if merged.fields:
+            self.taken.pulled += 1
+            self._note(link, SyncEntry.Action.UPDATED, fields=merged.fields)
+        if merged.conflicts:
+            self.taken.conflicts += len(merged.conflicts)
+            names = [conflict.rtx_field for conflict in merged.conflicts]
+            self._note(link, SyncEntry.Action.CONFLICT, fields=names)
+        if merged.unfit:
+            self.taken.failed += 1
+            detail = "; ".join(f"{name} {why}" for name, why in sorted(merged.unfit.items()))
+            failed = SyncEntry.Action.FAILED
+            self._note(link, failed, fields=list(merged.unfit), error_code="value_unfit", detail=detail)
+
+    def _note(
+        self, link: Link, action: str, *, fields: Sequence[str], error_code: str = "", detail: str = ""
+    ) -> None:
+        self.taken.entries.append(
+            sync_log.entry(
+                self._connection,
+                direction=PULL,
+                action=action,
+                cause=self._cause,
+                link=link,
+                run=self._run,
+                fields=fields,
+                error_code=error_code,
+                detail=detail,
+            )
+        )
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def _read_all(pairs: Sequence[Pair], record: Record) -> dict[str, str]:
+    given = {}
+    for pair in pairs:
+        if pair.is_pulled or pair.rtx_field == "email":
+            value = inward(pair.transform, record.fields.get(pair.crm_field), pair.options)
+            if len(value) > merging.TEXT_MAX:
+                raise Unfit("is too long")
+            given[pair.rtx_field] = value
+    return given

@@ -1,30 +1,201 @@
 """
 Sends links that wait to their CRM, in full batches; results are written in one transaction per batch. A link
 that fails is tried again later, and becomes a dead letter in the end; the others go on.
+
+A batch is claimed, read, called and written. Whoever dies in between leaves a claim that runs out; the next
+one sends the same records again, found by RTX's id, which changes nothing more.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
 
-from apps.crm.adapters.provider import Provider
-from apps.crm.models import Connection, SyncRun
+from django.db.models import Exists, OuterRef, Q
+
+from apps.accounts.models import TradingAccount
+from apps.crm.adapters.provider import CallRefused, Provider, ProviderError, Upsert, Written
+from apps.crm.domain import mapping, merging
+from apps.crm.domain.fields import Value
+from apps.crm.domain.mapping import Pair
+from apps.crm.models import Connection, FieldMapping, Link, SyncRun
+from apps.crm.selectors.mappings import names_read, pairs_of
+from apps.crm.selectors.values import account_values, client_values
+from apps.crm.services import claims, erasing, pulling, results, sync_log
+from apps.crm.services.calling import NotConnected
+from apps.crm.services.merging import Base, base_of
+from apps.crm.services.results import Prepared, Pushed
+
+CLIENT = FieldMapping.Kind.CLIENT
+ACCOUNT = FieldMapping.Kind.ACCOUNT
 
 
-@dataclass(slots=True)
-class Pushed:
-    """What became of the links of some batches. `taken`: how many were claimed."""
-
-    taken: int = 0
-    created: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    conflicts: int = 0
-    failed: int = 0
-
-
-def push_due(connection: Connection, provider: Provider, *, run: SyncRun | None = None) -> Pushed:
+def push_due(
+    connection: Connection, provider: Provider, *, run: SyncRun | None = None, cause: str = "change"
+) -> Pushed:
     """
     Send one batch of links that are due (clients first, then accounts); nothing taken: nothing is due.
 
     :raises ProviderError: the CRM cannot be called now; the claims were given back.
     """
-    raise NotImplementedError
+    for kind in (CLIENT, ACCOUNT):
+        batch = claims.claim(_due(connection, kind), limit=provider.batch_max)
+        if batch:
+            return _Batch(connection, provider, kind, batch, run, cause).send()
+    return Pushed()
+
+
+def has_due(connection: Connection, kind: str | None = None) -> bool:
+    """Tell whether a link could be sent at once."""
+    kinds = [kind] if kind else [CLIENT, ACCOUNT]
+    return any(claims.free(_due(connection, each)).exists() for each in kinds)
+
+
+def count_due(connection: Connection, kind: str, *, up_to: int) -> int:
+    """Return how many links could be sent at once, counting no further than `up_to`."""
+    return claims.free(_due(connection, kind))[:up_to].count()
+
+
+def _due(connection: Connection, kind: str) -> Any:
+    due = Link.objects.filter(connection=connection, kind=kind, is_waiting=True)
+    if kind == ACCOUNT:
+        holders = Link.objects.filter(connection=connection, kind=CLIENT, client_id=OuterRef("client_id"))
+        there = Exists(holders.filter(status=Link.Status.ACTIVE).exclude(crm_id=""))
+        due = due.filter(there | Q(client__data_key__isnull=True))
+    return due
+
+
+@dataclass
+class _Batch:
+    connection: Connection
+    provider: Provider
+    kind: str
+    links: list[Link]
+    run: SyncRun | None
+    cause: str
+    pairs: list[Pair] = field(default_factory=list)
+    pushed: Pushed = field(default_factory=Pushed)
+
+    @property
+    def object_name(self) -> str:
+        """What a link of this batch is in the CRM."""
+        return self.connection.account_object if self.kind == ACCOUNT else self.connection.customer_object
+
+    def send(self) -> Pushed:
+        """Send the batch and write what became of it."""
+        self.pairs = pairs_of(self.connection, self.kind)
+        self.pushed.taken = len(self.links)
+        try:
+            self._send()
+        except ProviderError:
+            claims.give_back(self.links)
+            raise
+        return self.pushed
+
+    def _send(self) -> None:
+        erased = [link for link in self.links if link.client.data_key is None]
+        for link in erased:
+            erasing.erase_there(self.connection, self.provider, link, self.object_name, run=self.run)
+        living = [link for link in self.links if link not in erased]
+        prepared = self._prepared(living)
+        prepared = self._compared(prepared)
+        told = [one for one in prepared if not one.is_in_step]
+        written = self._upsert([one.upsert for one in told]) if told else []
+        outcome = dict(zip((one.link.pk for one in told), written, strict=True))
+        writer = results.Writer(self.connection, self.run, self.cause, self.pairs, self.pushed)
+        writer.write([(one, outcome.get(one.link.pk)) for one in prepared])
+
+    def _prepared(self, links: Sequence[Link]) -> list[Prepared]:
+        values = self._values(links)
+        parents = self._parents(links)
+        found = []
+        for link in links:
+            made = mapping.made(self.pairs, values[link.pk])
+            base: Base = base_of(link, link.client)
+            found.append(
+                Prepared(
+                    link=link,
+                    external_id=external_id(link),
+                    fields=merging.unsent(self.pairs, base, made.fields),
+                    unfit=dict(made.unfit),
+                    parent_crm_id=parents.get(link.client_id, ""),
+                )
+            )
+        return found
+
+    def _values(self, links: Sequence[Link]) -> dict[UUID, dict[str, Value]]:
+        names = {pair.rtx_field for pair in self.pairs}
+        if self.kind == ACCOUNT:
+            ids = [link.account_id for link in links if link.account_id]
+            rows = TradingAccount.objects.filter(pk__in=ids).select_related("group", "state")
+            of_accounts = account_values(list(rows), names)
+            return {link.pk: of_accounts[link.account_id] for link in links if link.account_id}
+        of_clients = client_values([link.client for link in links], names)
+        return {link.pk: of_clients[link.client_id] for link in links}
+
+    def _parents(self, links: Sequence[Link]) -> dict[UUID, str]:
+        if self.kind != ACCOUNT:
+            return {}
+        ids = {link.client_id for link in links}
+        holders = Link.objects.filter(connection=self.connection, kind=CLIENT, client_id__in=ids)
+        return dict(holders.values_list("client_id", "crm_id"))
+
+    def _compared(self, prepared: list[Prepared]) -> list[Prepared]:
+        """Look at records before a field is written that the CRM may have changed too."""
+        shared = {pair.crm_field for pair in self.pairs if pair.direction == "newest"}
+        doubtful = [one for one in prepared if one.link.crm_id and shared & set(one.fields)]
+        if not doubtful:
+            return prepared
+        ids = [one.link.crm_id for one in doubtful]
+        records = self.provider.get_many(self.object_name, ids, names_read(self.pairs))
+        cause = sync_log.cause_of(self.run, self.cause)
+        taken = pulling.take_found(self.connection, records, asked=ids, run=self.run, cause=cause)
+        self.pushed.pulled += taken.pulled
+        self.pushed.conflicts += taken.conflicts
+        keys = [one.link.pk for one in prepared]
+        fresh = {
+            link.pk: link for link in Link.objects.filter(pk__in=keys).select_related("client", "account")
+        }
+        claim, active = prepared[0].link.claim, Link.Status.ACTIVE
+        still = [fresh[key] for key in keys if fresh[key].claim == claim and fresh[key].status == active]
+        return self._prepared(still)
+
+    def _upsert(self, wanted: list[Upsert]) -> list[Written]:
+        """Send; a batch that is refused as a whole is halved, so that one record does not hold the others."""
+        try:
+            return self.provider.upsert(self.object_name, wanted)
+        except NotConnected:
+            raise
+        except CallRefused as error:
+            if len(wanted) == 1:
+                return [Written(wanted[0].external_id, error=error)]
+            middle = len(wanted) // 2
+            return self._halves(wanted[:middle], wanted[middle:])
+
+    def _halves(self, *halves: list[Upsert]) -> list[Written]:
+        found: list[list[Written]] = []
+        refused: list[CallRefused | None] = []
+        for half in halves:
+            try:
+                found.append(self.provider.upsert(self.object_name, half))
+                refused.append(None)
+            except NotConnected:
+                raise
+            except CallRefused as error:
+                found.append([Written(one.external_id, error=error) for one in half])
+                refused.append(error)
+        if all(refused):
+            return found[0] + found[1]  # it is not one record: the mapping, most likely
+        for place, half in enumerate(halves):
+            if refused[place] is not None and len(half) > 1:
+                found[place] = self._upsert_again(half)
+        return found[0] + found[1]
+
+    def _upsert_again(self, half: list[Upsert]) -> list[Written]:
+        middle = len(half) // 2
+        return self._halves(half[:middle], half[middle:])
+
+
+def external_id(link: Link) -> str:
+    """Return RTX's id of a customer or an account in every CRM."""
+    return str(link.account.login) if link.account is not None else str(link.client_id)

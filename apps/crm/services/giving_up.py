@@ -1,0 +1,42 @@
+"""Keeps what was tried as often as it may be, for staff to look at; closes what went through after all."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from apps.crm.adapters.provider import ProviderError
+from apps.crm.models import DeadLetter, Link, WebhookDelivery
+from rtx.kernel import clock
+
+OPEN = DeadLetter.Status.OPEN
+
+
+def give_up(link: Link, direction: str, error: ProviderError) -> None:
+    """Keep a link that was given up; one open letter per link and direction."""
+    told = {
+        "connection_id": link.connection_id,
+        "error_code": error.code[:40],
+        "error": str(error)[:300],
+        "attempts": link.attempts,
+        "created_at": clock.now(),
+    }
+    DeadLetter.objects.update_or_create(link=link, direction=direction, status=OPEN, defaults=told)
+
+
+def give_up_delivery(delivery: WebhookDelivery, *, error_code: str, error: str = "") -> None:
+    """Keep a webhook delivery that could not be processed."""
+    told = {
+        "connection_id": delivery.connection_id,
+        "error_code": error_code[:40],
+        "error": error[:300],
+        "attempts": delivery.attempts,
+        "created_at": clock.now(),
+    }
+    webhook = DeadLetter.Direction.WEBHOOK
+    DeadLetter.objects.update_or_create(delivery=delivery, direction=webhook, status=OPEN, defaults=told)
+
+
+def settle(link_ids: Sequence[Any]) -> None:
+    """Close the open letters of links that went through."""
+    DeadLetter.objects.filter(link__in=link_ids, status=OPEN).update(
+        status=DeadLetter.Status.REPLAYED, resolved_at=clock.now()
+    )

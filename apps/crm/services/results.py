@@ -1,0 +1,186 @@
+"""
+Writes what became of a batch: links, the sync log, the run's counts, dead letters, all in one transaction. A
+link whose claim was lost meanwhile belongs to somebody else and is left alone.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+
+from apps.crm.adapters.provider import CallRefused, ProviderError, Upsert, Written
+from apps.crm.domain import merging
+from apps.crm.domain.mapping import Pair
+from apps.crm.models import Connection, DeadLetter, Link, SyncEntry, SyncRun
+from apps.crm.services import claims, giving_up, sync_log
+from apps.crm.services.merging import base_of, keep_base
+from rtx.kernel import clock
+
+GONE_CODES = frozenset({"record_gone", "record_not_found", "not_found"})
+PUSH = SyncEntry.Direction.PUSH
+WRITTEN = (
+    *("crm_id", "status", "sent", "due_at", "attempts", "claim", "claimed_until", "base_sealed"),
+    *("in_step_at", "last_error_code", "last_error", "wanted_at"),
+)
+
+
+@dataclass(slots=True)
+class Pushed:
+    """What became of the links of some batches. `taken`: how many were claimed."""
+
+    taken: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    conflicts: int = 0
+    failed: int = 0
+    pulled: int = 0
+
+
+@dataclass(slots=True)
+class Prepared:
+    """One link with what the CRM is to be told. `fields`: what differs; `unfit`: what could not be said."""
+
+    link: Link
+    external_id: str
+    fields: dict[str, str | None]
+    unfit: dict[str, str]
+    parent_crm_id: str = ""
+
+    @property
+    def is_in_step(self) -> bool:
+        """Whether there is nothing to tell: the record is known there by RTX's id and has all values."""
+        return bool(self.link.crm_id) and self.link.in_step_at is not None and not self.fields
+
+    @property
+    def upsert(self) -> Upsert:
+        """What the provider is asked."""
+        return Upsert(self.external_id, self.fields, self.link.crm_id, self.parent_crm_id)
+
+
+class Writer:
+    """Writes the results of one batch."""
+
+    def __init__(
+        self, connection: Connection, run: SyncRun | None, cause: str, pairs: Sequence[Pair], pushed: Pushed
+    ) -> None:
+        self._connection, self._run, self._pairs, self._pushed = connection, run, pairs, pushed
+        self._cause = sync_log.cause_of(run, cause)
+        self._entries: list[SyncEntry] = []
+
+    def write(self, outcomes: Sequence[tuple[Prepared, Written | None]]) -> None:
+        """Write the batch; without an answer a link was in step already."""
+        if not outcomes:
+            return
+        keys = [one.link.pk for one, _ in outcomes]
+        with transaction.atomic():
+            held = Link.objects.filter(pk__in=keys, claim=outcomes[0][0].link.claim)
+            rows = {row.pk: row for row in claims.locked(held)}
+            taken = self._taken(keys, outcomes)
+            fine = []
+            for one, written in outcomes:
+                row = rows.get(one.link.pk)
+                if row is None:
+                    continue
+                if written is not None and not written.error and written.crm_id in taken:
+                    refused = CallRefused("another customer has this record", code="record_taken")
+                    written = Written(one.external_id, error=refused)
+                if written is not None and written.error is not None:
+                    self._fail(row, written.error)
+                else:
+                    self._succeed(row, one, written)
+                    fine.append(row.pk)
+            Link.objects.bulk_update(rows.values(), WRITTEN, batch_size=200)
+            giving_up.settle(fine)
+            sync_log.write(self._entries)
+            count_in(self._run, self._pushed)
+
+    def _taken(self, keys: Sequence[Any], outcomes: Sequence[tuple[Prepared, Written | None]]) -> set[str]:
+        ids = [written.crm_id for _, written in outcomes if written is not None and written.crm_id]
+        kind = outcomes[0][0].link.kind
+        others = Link.objects.filter(connection=self._connection, kind=kind, crm_id__in=ids)
+        twice = {crm_id for crm_id, count in Counter(ids).items() if count > 1}
+        return twice | set(others.exclude(pk__in=keys).values_list("crm_id", flat=True))
+
+    def _succeed(self, row: Link, one: Prepared, written: Written | None) -> None:
+        now = clock.now()
+        row.sent = one.link.wanted
+        row.attempts, row.claim, row.claimed_until, row.due_at = 0, None, None, now
+        row.wanted_at = now
+        row.last_error_code, row.last_error = "", ""
+        if one.unfit:
+            self._unfit(row, one.unfit)
+        if written is None:
+            self._pushed.unchanged += 1
+            return
+        is_new = row.crm_id != written.crm_id
+        base = {} if is_new else base_of(row, one.link.client)
+        row.crm_id, row.in_step_at = written.crm_id, now
+        if one.link.client.data_key is not None:
+            keep_base(row, one.link.client, dict(merging.told(self._pairs, base, one.fields)))
+        if written.is_created:
+            self._pushed.created += 1
+            action = SyncEntry.Action.CREATED
+        else:
+            self._pushed.updated += 1
+            action = SyncEntry.Action.ADOPTED if written.is_adopted else SyncEntry.Action.UPDATED
+        self._note(row, action, fields=list(one.fields))
+
+    def _unfit(self, row: Link, unfit: dict[str, str]) -> None:
+        row.last_error_code = "value_unfit"
+        row.last_error = "; ".join(f"{name} {why}" for name, why in sorted(unfit.items()))[:300]
+        self._pushed.failed += 1
+        self._note(
+            row,
+            SyncEntry.Action.FAILED,
+            fields=list(unfit),
+            error_code=row.last_error_code,
+            detail=row.last_error,
+        )
+
+    def _fail(self, row: Link, error: ProviderError) -> None:
+        if error.code in GONE_CODES and row.crm_id:
+            row.status, row.claim, row.claimed_until, row.base_sealed = Link.Status.GONE, None, None, b""
+            self._note(row, SyncEntry.Action.GONE)
+            return
+        self._pushed.failed += 1
+        fail(row, error, DeadLetter.Direction.PUSH)
+        self._note(row, SyncEntry.Action.FAILED, error_code=error.code, detail=str(error))
+
+    def _note(self, row: Link, action: str, **more: Any) -> None:
+        self._entries.append(
+            sync_log.entry(
+                self._connection,
+                direction=PUSH,
+                action=action,
+                cause=self._cause,
+                link=row,
+                run=self._run,
+                **more,
+            )
+        )
+
+
+def fail(row: Link, error: ProviderError, direction: str) -> None:
+    """Note a failed attempt: the link is due again later, or given up. The row is changed and not saved."""
+    now = clock.now()
+    row.attempts += 1
+    row.claim, row.claimed_until = None, None
+    row.last_error_code, row.last_error = error.code[:40], str(error)[:300]
+    row.due_at = now + merging.wait_after(row.attempts, share=random.random())  # noqa: S311 - jitter
+    if row.attempts >= merging.ATTEMPTS_MAX:
+        row.status = Link.Status.DEAD
+        giving_up.give_up(row, direction, error)
+
+
+def count_in(run: SyncRun | None, pushed: Pushed) -> None:
+    """Add what a batch did to its run."""
+    if run is not None:
+        names = ("created", "updated", "unchanged", "conflicts", "failed", "pulled")
+        more: Any = {name: F(name) + getattr(pushed, name) for name in names if getattr(pushed, name)}
+        if more:
+            SyncRun.objects.filter(pk=run.pk).update(**more)
