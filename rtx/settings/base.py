@@ -332,6 +332,8 @@ CRM_SALESFORCE_URL = env.str("CRM_SALESFORCE_URL", default="")
 CRM_SALESFORCE_OAUTH_URL = env.str("CRM_SALESFORCE_OAUTH_URL", default="https://login.salesforce.com")
 CRM_ZOHO_URL = env.str("CRM_ZOHO_URL", default="")
 CRM_ZOHO_OAUTH_URL = env.str("CRM_ZOHO_OAUTH_URL", default="")
+# So long a worker of the sync holds what it works at; when it dies, others go on after that.
+CRM_CLAIM_S = env.float("RTX_CRM_CLAIM_S", default=120.0)
 # Where this site is reached from outside, as providers call and redirect back to it.
 PUBLIC_URL = env.str("RTX_PUBLIC_URL", default="")
 # Outgoing calls never go inside the house; a development machine may let them reach itself.

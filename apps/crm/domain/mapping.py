@@ -99,7 +99,8 @@ def _option_problems(pair: Pair) -> list[str]:
             continue
         if option.kind == "number":
             least, most = (0, DECIMALS_MAX) if option.name == "decimals" else (1, TEXT_MAX)
-            if not str(given).isascii() or not str(given).isdigit() or not least <= int(given) <= most:
+            shown = str(given)
+            if not (shown.isascii() and shown.isdigit() and least <= int(shown) <= most):
                 found.append(f"{option.label}: a number from {least} to {most}.")
         elif not isinstance(given, str) or len(given) > 200:
             found.append(f"{option.label}: a text of at most 200 characters.")

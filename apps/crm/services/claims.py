@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet
 from apps.crm.models import Connection, FieldMapping, Link
 from rtx.kernel import clock
 
-Key = tuple[UUID, int | None]  # client, account
+Wanted = tuple[UUID, int | None, datetime]  # client, account, when it changed last
 
 
 def free(links: "QuerySet[Link]") -> "QuerySet[Link]":
@@ -51,7 +51,7 @@ def locked(links: Any) -> list[Link]:
     return list(links.select_for_update(of=("self",)).select_related("client", "account").order_by("pk"))
 
 
-def add(connection: Connection, keys: Iterable[Key], *, changed_at: datetime | None = None) -> None:
+def add(connection: Connection, wanted: Iterable[Wanted]) -> None:
     """Make the links that are missing; they wait to be sent."""
     now = clock.now()
     kinds = FieldMapping.Kind
@@ -63,9 +63,9 @@ def add(connection: Connection, keys: Iterable[Key], *, changed_at: datetime | N
             client_id=client_id,
             account_id=account_id,
             wanted_at=now,
-            changed_at=changed_at or now,
+            changed_at=changed_at,
             due_at=now,
         )
-        for client_id, account_id in keys
+        for client_id, account_id, changed_at in wanted
     ]
     Link.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from apps.crm.adapters.provider import ProviderError
-from apps.crm.models import DeadLetter, Link, WebhookDelivery
+from apps.crm.models import DeadLetter, Link
 from rtx.kernel import clock
 
 OPEN = DeadLetter.Status.OPEN
@@ -20,19 +20,6 @@ def give_up(link: Link, direction: str, error: ProviderError) -> None:
         "created_at": clock.now(),
     }
     DeadLetter.objects.update_or_create(link=link, direction=direction, status=OPEN, defaults=told)
-
-
-def give_up_delivery(delivery: WebhookDelivery, *, error_code: str, error: str = "") -> None:
-    """Keep a webhook delivery that could not be processed."""
-    told = {
-        "connection_id": delivery.connection_id,
-        "error_code": error_code[:40],
-        "error": error[:300],
-        "attempts": delivery.attempts,
-        "created_at": clock.now(),
-    }
-    webhook = DeadLetter.Direction.WEBHOOK
-    DeadLetter.objects.update_or_create(delivery=delivery, direction=webhook, status=OPEN, defaults=told)
 
 
 def settle(link_ids: Sequence[Any]) -> None:

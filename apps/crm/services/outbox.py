@@ -128,14 +128,13 @@ def _add_missing(connection: Connection, asked: _Asked) -> None:
     known = set(mine.filter(kind=CLIENT, client_id__in=asked.clients).values_list("client_id", flat=True))
     missing = [key for key in asked.clients if key not in known]
     living = Client.objects.filter(pk__in=missing, data_key__isnull=False).values_list("pk", flat=True)
-    for key in living:
-        claims.add(connection, [(key, None)], changed_at=asked.clients[key][0])
+    claims.add(connection, [(key, None, asked.clients[key][0]) for key in living])
     if not connection.account_object:
         return
     there = mine.filter(kind=ACCOUNT, account_id__in=asked.accounts).values_list("account_id", flat=True)
     rows = TradingAccount.objects.filter(pk__in=asked.accounts, client__data_key__isnull=False)
-    for account_id, client_id in rows.exclude(pk__in=list(there)).values_list("pk", "client_id"):
-        claims.add(connection, [(client_id, account_id)], changed_at=asked.accounts[account_id][0])
+    new = rows.exclude(pk__in=list(there)).values_list("pk", "client_id")
+    claims.add(connection, [(owner, key, asked.accounts[key][0]) for key, owner in new])
 
 
 def _update(

@@ -6,6 +6,7 @@ before is left alone; who is not known here too, or becomes a client where the c
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -39,13 +40,17 @@ KEPT = (
 
 @dataclass(slots=True)
 class Taken:
-    """What a page did. `known`: records that are customers here; `pulled`: clients that were changed."""
+    """
+    What a page did. `known`: records that are customers here; `pulled`: clients that were changed; `joined`:
+    records that now belong to a client of RTX; `made`: clients that are new here.
+    """
 
     known: int = 0
     pulled: int = 0
     conflicts: int = 0
     failed: int = 0
     gone: int = 0
+    joined: int = 0
     made: int = 0
     entries: list[SyncEntry] = field(default_factory=list)
 
@@ -70,6 +75,23 @@ def take_page(
     return page.taken
 
 
+class _Undone(Exception):
+    """What was looked at is not to be done."""
+
+
+def preview_page(connection: Connection, records: Sequence[Record]) -> Taken:
+    """Say what taking records over would do, and do nothing."""
+    found: list[Taken] = []
+
+    def then(taken: Taken) -> None:
+        found.append(taken)
+        raise _Undone
+
+    with suppress(_Undone):
+        take_page(connection, records, cause="preview", then=then)
+    return found[0]
+
+
 def pull_named(
     connection: Connection, provider: Provider, *, object_name: str, crm_ids: Sequence[str], cause: str
 ) -> int:
@@ -77,15 +99,30 @@ def pull_named(
     Read records anew and take them over; those that are not there (any more) count as deleted. Return how
     many of them are customers here. For webhooks: an event names records, its fields are not trusted.
     """
+    wanted, known = list(dict.fromkeys(crm_ids)), 0
     if object_name != connection.customer_object:
-        return 0  # nothing of an account is read back
-    names, known = names_read(pairs_of(connection, CLIENT)), 0
-    wanted = list(dict.fromkeys(crm_ids))
+        return _look_for(connection, provider, object_name, wanted, cause)
+    names = names_read(pairs_of(connection, CLIENT))
     for start in range(0, len(wanted), provider.batch_max):
         asked = wanted[start : start + provider.batch_max]
         records = provider.get_many(object_name, asked, names)
         known += take_found(connection, records, asked=asked, cause=cause).known
     return known
+
+
+def _look_for(
+    connection: Connection, provider: Provider, object_name: str, crm_ids: Sequence[str], cause: str
+) -> int:
+    """Nothing of an account is read back: only whether its record is still there."""
+    accounts = Link.objects.filter(connection=connection, kind=FieldMapping.Kind.ACCOUNT, crm_id__in=crm_ids)
+    mine = list(accounts.values_list("crm_id", flat=True))
+    names = [pair.crm_field for pair in pairs_of(connection, FieldMapping.Kind.ACCOUNT)][:1]
+    for start in range(0, len(mine), provider.batch_max):
+        asked = mine[start : start + provider.batch_max]
+        found = {record.crm_id for record in provider.get_many(object_name, asked, names)}
+        gone = [crm_id for crm_id in asked if crm_id not in found]
+        note_deleted(connection, object_name=object_name, crm_ids=gone, cause=cause)
+    return len(mine)
 
 
 def take_found(
@@ -206,10 +243,11 @@ class _Page:
 
     def _added(self, owner: UUID) -> Link:
         client = Client.objects.get(pk=owner)
-        claims.add(self._connection, [(owner, None)], changed_at=client.created_at)
+        claims.add(self._connection, [(owner, None, client.created_at)])
         mine = Link.objects.filter(connection=self._connection, kind=CLIENT, client_id=owner)
         link = claims.locked(mine)[0]
         self._by_client[owner] = link
+        self.taken.joined += 1
         return link
 
     def _made(self, record: Record) -> Link | None:
@@ -234,8 +272,9 @@ class _Page:
                 )
         except (RtxError, IntegrityError):
             return None
-        self.taken.made += 1
         link = self._added(client.pk)
+        self.taken.joined -= 1
+        self.taken.made += 1
         link.crm_id = record.crm_id
         self._by_record[record.crm_id] = link
         self._note(link, SyncEntry.Action.CREATED, fields=sorted(given))

@@ -6,11 +6,13 @@ A batch is claimed, read, called and written. Whoever dies in between leaves a c
 one sends the same records again, found by RTX's id, which changes nothing more.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+import structlog
 from django.db.models import Exists, OuterRef, Q
 
 from apps.accounts.models import TradingAccount
@@ -21,34 +23,82 @@ from apps.crm.domain.mapping import Pair
 from apps.crm.models import Connection, FieldMapping, Link, SyncRun
 from apps.crm.selectors.mappings import names_read, pairs_of
 from apps.crm.selectors.values import account_values, client_values
-from apps.crm.services import claims, erasing, pulling, results, sync_log
+from apps.crm.services import calling, claims, erasing, pulling, results, sync_log
 from apps.crm.services.calling import NotConnected
 from apps.crm.services.merging import Base, base_of
 from apps.crm.services.results import Prepared, Pushed
+from rtx.kernel import clock
 
 CLIENT = FieldMapping.Kind.CLIENT
 ACCOUNT = FieldMapping.Kind.ACCOUNT
 
+log = structlog.get_logger(__name__)
+
 
 def push_due(
-    connection: Connection, provider: Provider, *, run: SyncRun | None = None, cause: str = "change"
+    connection: Connection,
+    provider: Provider,
+    *,
+    run: SyncRun | None = None,
+    cause: str = "change",
+    kind: str | None = None,
 ) -> Pushed:
     """
-    Send one batch of links that are due (clients first, then accounts); nothing taken: nothing is due.
+    Send one batch of links that are due, of one kind, or clients before accounts; nothing taken: nothing is
+    due.
 
     :raises ProviderError: the CRM cannot be called now; the claims were given back.
     """
-    for kind in (CLIENT, ACCOUNT):
-        batch = claims.claim(_due(connection, kind), limit=provider.batch_max)
+    for each in [kind] if kind else [CLIENT, ACCOUNT]:
+        batch = claims.claim(_due(connection, each), limit=provider.batch_max)
         if batch:
-            return _Batch(connection, provider, kind, batch, run, cause).send()
+            return _Batch(connection, provider, each, batch, run, cause).send()
     return Pushed()
 
 
-def has_due(connection: Connection, kind: str | None = None) -> bool:
-    """Tell whether a link could be sent at once."""
-    kinds = [kind] if kind else [CLIENT, ACCOUNT]
-    return any(claims.free(_due(connection, each)).exists() for each in kinds)
+def waiting() -> list[int]:
+    """Return the connections that have links to send and can be called, but where a run sends them."""
+    found = []
+    for connection in Connection.objects.filter(status=Connection.Status.ACTIVE):
+        now = clock.now()
+        holds = [at for at in (connection.not_before, connection.open_until) if at is not None and at > now]
+        if not holds and not _is_run_sending(connection) and _has_due(connection):
+            found.append(connection.pk)
+    return found
+
+
+def push_all(*, connection_id: int, for_s: float) -> int:
+    """
+    Send what waits at a connection, batch by batch, for `for_s` seconds or up to the last; return how many
+    links were looked at. When the CRM cannot be called the rest waits; the connection's page says why.
+    """
+    until, taken = time.monotonic() + for_s, 0
+    connection = Connection.objects.filter(pk=connection_id).first()
+    if connection is None or not _has_due(connection):
+        return 0
+    try:
+        with calling.opened(connection) as provider:
+            while not _is_run_sending(connection):
+                pushed = push_due(connection, provider)
+                taken += pushed.taken
+                if not pushed.taken or time.monotonic() >= until:
+                    break
+    except ProviderError as error:
+        log.info("crm_push_held", connection=connection_id, error=error.code)
+    return taken
+
+
+def _has_due(connection: Connection) -> bool:
+    return any(claims.free(_due(connection, kind)).exists() for kind in (CLIENT, ACCOUNT))
+
+
+def _is_run_sending(connection: Connection) -> bool:
+    """Tell whether a run that lives sends what waits: two would only share the limit."""
+    now = clock.now()
+    sending = SyncRun.objects.filter(connection=connection, phase__in=["push", "accounts"])
+    return (
+        sending.filter(claimed_until__gt=now, status=SyncRun.Status.RUNNING).exclude(kind="preview").exists()
+    )
 
 
 def count_due(connection: Connection, kind: str, *, up_to: int) -> int:
