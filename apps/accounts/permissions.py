@@ -49,6 +49,7 @@ SUPPORT_VIEWS = (
     *_view("trading", "order deal position swapcharge rolloverday"),
     *_view("accounts", "kycdocument kycreview"),
     *_view("funds", "fundoperation fundstep"),
+    *_view("crm", "link syncentry"),
     *_view("axes", "accessattempt accesslog accessfailurelog"),
 )
 

@@ -12,7 +12,7 @@ from typing import Any
 from rtx.local.home import LocalError, write_private
 
 
-def describe(*, web_url: str, stream_url: str, logins: dict[str, Any]) -> dict[str, Any]:
+def describe(*, web_url: str, stream_url: str, crm_url: str, logins: dict[str, Any]) -> dict[str, Any]:
     """
     Put addresses and logins together.
 
@@ -22,6 +22,7 @@ def describe(*, web_url: str, stream_url: str, logins: dict[str, Any]) -> dict[s
         return {
             "web": web_url,
             "stream": stream_url,
+            "crm": crm_url,
             "operator": {
                 name: str(logins["operator"][name]) for name in ("email", "password", "totp_secret")
             },
@@ -38,14 +39,14 @@ def describe(*, web_url: str, stream_url: str, logins: dict[str, Any]) -> dict[s
         raise LocalError(f"the demo logins are incomplete: {error!r}") from error
 
 
-def write(path: Path, *, web_url: str, stream_url: str, logins_file: Path) -> dict[str, Any]:
+def write(path: Path, *, web_url: str, stream_url: str, crm_url: str, logins_file: Path) -> dict[str, Any]:
     """Write the file, readable by its owner only, and return what is in it."""
     if not logins_file.exists():
         raise LocalError(
             f"{logins_file} is missing: the passwords of the demo broker are lost; `make clean` starts afresh"
         )
     logins = json.loads(logins_file.read_text(encoding="utf-8"))
-    described = describe(web_url=web_url, stream_url=stream_url, logins=logins)
+    described = describe(web_url=web_url, stream_url=stream_url, crm_url=crm_url, logins=logins)
     write_private(path, json.dumps(described, indent=2) + "\n")
     return described
 
@@ -61,6 +62,7 @@ def announcement(described: dict[str, Any], *, path: Path) -> str:
         f"             code: .venv/bin/python -m rtx.local otp {operator['email']}",
         f"  REST       {described['web']}/api/  (browse: {described['web']}/api/docs)",
         f"  WebSocket  {described['stream']}",
+        f"  Fake CRM   {described['crm']}/  (connect it: Admin, CRM, Connections, Connect)",
     ]
     if described["traders"]:
         trader = described["traders"][0]

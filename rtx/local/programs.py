@@ -16,8 +16,9 @@ from pathlib import Path
 from rtx.local.ports import LOOPBACK
 from rtx.local.process import Process, Ready
 
-# In the order of starting. They stop in the opposite order.
-NAMES = ("web", "stream", "engine", "prompt", "worker", "beat")
+# In the order of starting. They stop in the opposite order. `crm` stands in for HubSpot, Salesforce and Zoho:
+# no deployment has it.
+NAMES = ("crm", "web", "stream", "engine", "prompt", "worker", "beat")
 
 # What must never wait (seals, sweeps, rollover) has workers of its own: an import or a check of all seals
 # keeps only the others busy.
@@ -75,10 +76,17 @@ def says(pattern: str) -> Ready:
     return check
 
 
-def programs(*, web_port: int, stream_port: int, folder: Path, sizes: Sizes) -> dict[str, Program]:
+def programs(
+    *, web_port: int, stream_port: int, crm_port: int, folder: Path, sizes: Sizes
+) -> dict[str, Program]:
     """Describe every process of RTX for these ports; `folder` takes the files that beat keeps."""
     python = [sys.executable, "-m"]
     all_of_them = [
+        Program(
+            name="crm",
+            command=[*python, "tests.fakes", "--port", str(crm_port)],
+            ready=answers(crm_port, "/"),
+        ),
         Program(
             name="web",
             command=[

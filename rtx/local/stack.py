@@ -37,6 +37,11 @@ from rtx.local.redis import Redis
 
 Server = TypeVar("Server")
 
+# On one machine each provider is the built-in fake, unless the environment names another.
+CRM_HOSTS = tuple(
+    f"CRM_{provider}{what}_URL" for provider in ("HUBSPOT", "SALESFORCE", "ZOHO") for what in ("", "_OAUTH")
+)
+
 
 class Stack:
     """A running RTX: database, Redis and any of the processes of `programs.NAMES`."""
@@ -59,8 +64,8 @@ class Stack:
         `home` keeps data, logs and secrets. `fast` gives up durability (tests, never a benchmark).
         `temporary` deletes `home` at the end. `env` is added to the environment of every process; a
         DATABASE_URL or REDIS_URL in it (or DATABASE_OWNER_URL, for migrations) is used instead of an
-        embedded server. `first_ports` says where to look for free ports ("web", "stream", "postgres",
-        "redis"; without it: anywhere).
+        embedded server. `first_ports` says where to look for free ports ("web", "stream", "crm",
+        "postgres", "redis"; without it: anywhere).
         """
         self.home = Home(home)
         self.sizes = sizes or Sizes()
@@ -79,6 +84,7 @@ class Stack:
         self._processes: dict[str, Process] = {}
         self.web_port = 0
         self.stream_port = 0
+        self.crm_port = 0
 
     # --- addresses and environment ----------------------------------------------------------------------
 
@@ -91,6 +97,11 @@ class Stack:
     def stream_url(self) -> str:
         """Return the address of the WebSocket."""
         return f"ws://{ports.LOOPBACK}:{self.stream_port}/ws"
+
+    @property
+    def crm_url(self) -> str:
+        """Return the address of the fake CRM systems."""
+        return f"http://{ports.LOOPBACK}:{self.crm_port}"
 
     @property
     def database_url(self) -> str:
@@ -119,6 +130,8 @@ class Stack:
             "DJANGO_SETTINGS_MODULE": "rtx.settings.dev",
             "RTX_AUDIT_EXPORT_DIR": str(self.home.audit),
             **self._application_secrets(),
+            **dict.fromkeys(CRM_HOSTS, self.crm_url),
+            "RTX_PUBLIC_URL": self.web_url,
             **os.environ,
             "PYTHONUNBUFFERED": "1",
             "RTX_STREAM_URL": self.stream_url,
@@ -189,6 +202,7 @@ class Stack:
     def _choose_ports(self) -> None:
         self.web_port = self._port("web", taken=frozenset())
         self.stream_port = self._port("stream", taken=frozenset({self.web_port}))
+        self.crm_port = self._port("crm", taken=frozenset({self.web_port, self.stream_port}))
 
     def _port(self, name: str, *, taken: frozenset[int]) -> int:
         first = self._first_ports.get(name)
@@ -202,7 +216,7 @@ class Stack:
     def _write_environment(self) -> None:
         """Write down how the processes reach their servers, so that `manage.py` can be used beside them."""
         names = {*self._application_secrets(), "DJANGO_SETTINGS_MODULE", "DATABASE_URL", "REDIS_URL"}
-        names.add("RTX_AUDIT_EXPORT_DIR")
+        names |= {"RTX_AUDIT_EXPORT_DIR", "RTX_PUBLIC_URL", *CRM_HOSTS}
         lines = [f"{name}={value}\n" for name, value in self.env.items() if name in names]
         write_private(self.home.run_env_file, "# Exists while RTX runs here.\n" + "".join(lines))
 
@@ -274,6 +288,7 @@ class Stack:
         known = programs(
             web_port=self.web_port,
             stream_port=self.stream_port,
+            crm_port=self.crm_port,
             folder=self.home.path,
             sizes=self.sizes,
         )

@@ -23,7 +23,7 @@ from rtx.local.programs import NAMES, Sizes
 from rtx.local.stack import Stack
 
 _WATCH_EVERY_S = 0.2
-_FIRST_PORTS = {"web": 8000, "stream": 8001, "postgres": 54320, "redis": 63790}
+_FIRST_PORTS = {"web": 8000, "stream": 8001, "crm": 8010, "postgres": 54320, "redis": 63790}
 
 
 def environment_of_run(environ: Mapping[str, str], env_file: Path) -> dict[str, str]:
@@ -39,7 +39,7 @@ def ports_of_run(environ: Mapping[str, str]) -> dict[str, int]:
     """
     Return where the search for free ports begins.
 
-    The variables are RTX_WEB_PORT, RTX_STREAM_PORT, RTX_POSTGRES_PORT and RTX_REDIS_PORT.
+    The variables are RTX_WEB_PORT, RTX_STREAM_PORT, RTX_CRM_PORT, RTX_POSTGRES_PORT and RTX_REDIS_PORT.
 
     :raises LocalError: a value is not a port.
     """
@@ -117,6 +117,7 @@ def run(*, home: Path, say: Say = print) -> None:
             stack.home.demo_file,
             web_url=stack.web_url,
             stream_url=stack.stream_url,
+            crm_url=stack.crm_url,
             logins_file=stack.home.logins_file,
         )
         say(demo.announcement(described, path=relative(stack.home.demo_file)))

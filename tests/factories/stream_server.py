@@ -252,7 +252,9 @@ class StreamProcessServer:
         database = connection.settings_dict
         address = f"{database['USER']}:{database['PASSWORD']}@{database['HOST']}:{database['PORT']}"
         self.port = ports.scratch()
-        stream = programs(web_port=0, stream_port=self.port, folder=REPOSITORY, sizes=Sizes())["stream"]
+        stream = programs(web_port=0, stream_port=self.port, crm_port=0, folder=REPOSITORY, sizes=Sizes())[
+            "stream"
+        ]
         self._command = stream.command
         if development:
             runserver = ("manage.py", "runserver", "--noreload", "--insecure", str(self.port))

@@ -19,7 +19,14 @@ from apps.accounts.domain.ledger import BalanceKind
 from apps.accounts.models import Client, ReachGrant, TradingAccount, User
 from apps.accounts.services import clients, kyc, reach, second_factors, trading_accounts, users
 from apps.accounts.services.clients import PersonalData
-from apps.console.services import demo_controls, demo_funds, demo_history, demo_orders, demo_people
+from apps.console.services import (
+    demo_controls,
+    demo_crm,
+    demo_funds,
+    demo_history,
+    demo_orders,
+    demo_people,
+)
 from apps.console.services.demo_market import DemoMarket
 from apps.groups.models import TradingGroup
 from apps.groups.services.demo import seed_demo_groups
@@ -102,6 +109,7 @@ def seed(*, say: Say, progress: Callable[[int], None]) -> Logins:
     demo_history.seed(market.simulated, now=clock.now())
     demo_controls.seed(groups)
     demo_funds.seed(groups, [holder.account for holder in holders[:SHOWN]])
+    demo_crm.seed()
     return logins
 
 

@@ -33,6 +33,7 @@ def folder(migrated_home: Path, tmp_path: Path) -> Iterator[Path]:
             tmp_path / ".rtx" / "demo.json",
             web_url=running.web_url,
             stream_url=running.stream_url,
+            crm_url=running.crm_url,
             logins_file=running.home.logins_file,
         )
         (tmp_path / "clients").symlink_to(REPOSITORY / "clients")

@@ -23,6 +23,7 @@ LOGINS: dict[str, Any] = {
 DESCRIBED = {
     "web": "http://127.0.0.1:8000",
     "stream": "ws://127.0.0.1:8001/ws",
+    "crm": "http://127.0.0.1:8010",
     "operator": {"email": "o@demo.example", "password": "p1", "totp_secret": "XYZ"},
     "traders": [{"email": "t@demo.example", "password": "p2", "accounts": [100001, 100002]}],
     "staff": [
@@ -33,7 +34,12 @@ DESCRIBED = {
 
 
 def test_addresses_and_logins_are_put_together() -> None:
-    described = demo.describe(web_url=DESCRIBED["web"], stream_url=DESCRIBED["stream"], logins=LOGINS)  # type: ignore[arg-type]
+    described = demo.describe(
+        web_url=DESCRIBED["web"],  # type: ignore[arg-type]
+        stream_url=DESCRIBED["stream"],  # type: ignore[arg-type]
+        crm_url=DESCRIBED["crm"],  # type: ignore[arg-type]
+        logins=LOGINS,
+    )
 
     assert described == DESCRIBED
 
@@ -43,7 +49,13 @@ def test_only_the_owner_can_read_the_file(tmp_path: Path) -> None:
     logins.write_text(json.dumps(LOGINS))
     path = tmp_path / "demo.json"
 
-    demo.write(path, web_url="http://127.0.0.1:8000", stream_url="ws://127.0.0.1:8001/ws", logins_file=logins)
+    demo.write(
+        path,
+        web_url="http://127.0.0.1:8000",
+        stream_url="ws://127.0.0.1:8001/ws",
+        crm_url="http://127.0.0.1:8010",
+        logins_file=logins,
+    )
 
     assert json.loads(path.read_text()) == DESCRIBED
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -54,9 +66,15 @@ def test_incomplete_logins_are_an_error_not_half_a_file(missing: str) -> None:
     logins = {name: value for name, value in LOGINS.items() if name != missing}
 
     with pytest.raises(LocalError, match=missing):
-        demo.describe(web_url="", stream_url="", logins=logins)
+        demo.describe(web_url="", stream_url="", crm_url="", logins=logins)
 
 
 def test_lost_logins_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(LocalError, match="make clean"):
-        demo.write(tmp_path / "demo.json", web_url="", stream_url="", logins_file=tmp_path / "absent.json")
+        demo.write(
+            tmp_path / "demo.json",
+            web_url="",
+            stream_url="",
+            crm_url="",
+            logins_file=tmp_path / "absent.json",
+        )

@@ -28,6 +28,7 @@ def test_ports_have_defaults_and_can_be_chosen() -> None:
     assert ports_of_run({"RTX_WEB_PORT": "9000"}) == {
         "web": 9000,
         "stream": 8001,
+        "crm": 8010,
         "postgres": 54320,
         "redis": 63790,
     }

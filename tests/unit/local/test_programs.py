@@ -19,7 +19,7 @@ def test_every_queue_has_workers_and_what_must_not_wait_has_its_own() -> None:
 
 
 def test_each_worker_has_a_name_of_its_own() -> None:
-    known = programs(web_port=1, stream_port=2, folder=Path(), sizes=Sizes())
+    known = programs(web_port=1, stream_port=2, crm_port=3, folder=Path(), sizes=Sizes())
 
     assert tuple(sorted(known)) == tuple(sorted(NAMES))
     assert {"prompt@%h", PROMPT_QUEUES} < set(known["prompt"].command)

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
-from apps.console.services import demo
+from apps.console.services import demo, demo_crm
 
 
 class Command(BaseCommand):
@@ -28,6 +28,7 @@ class Command(BaseCommand):
             raise CommandError("The demo broker is only seeded where settings.DEMO is on.")
         target: Path = options["logins_file"]
         if demo.is_seeded() and target.exists():
+            demo_crm.seed()  # what an older demo lacks
             self.stdout.write("The demo broker is there already.")
             return
         with tqdm(total=demo.CLIENTS + demo.WAVES, unit=" steps", desc="demo broker") as bar:
