@@ -70,12 +70,10 @@ class Command(BaseCommand):
                 bar.total = run.total or None
                 bar.set_postfix_str(run.phase or run.status)
                 bar.update(max(0, run.done - bar.n))
+        ended = run.get_status_display().lower()
         self.stdout.write(
-            f"{run.get_status_display().lower()}: {run.created} created, {run.updated} updated, "
-            f"{run.unchanged} unchanged, {run.pulled} pulled, {run.conflicts} conflicts, {run.failed} failed, "
-            f"{run.calls} calls"
+            f"{ended}: {run.created} created, {run.updated} updated, {run.unchanged} unchanged, "
+            f"{run.pulled} pulled, {run.conflicts} conflicts, {run.failed} failed, {run.calls} calls"
         )
         if run.status != SyncRun.Status.DONE:
-            raise CommandError(
-                f"The run {run.get_status_display().lower()}. {run.error_code} {run.error}".strip()
-            )
+            raise CommandError(f"The run {ended}. {run.error_code} {run.error}".strip())
