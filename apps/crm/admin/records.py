@@ -24,8 +24,7 @@ from apps.accounts.permissions import VIEW_PERSONAL_DATA
 from apps.accounts.selectors.clients import clients_within
 from apps.crm.models import Conflict, Link, SyncEntry
 from apps.crm.permissions import RUN
-from apps.crm.selectors import conflicts as seen
-from apps.crm.services import links
+from apps.crm.services import links, merging
 from rtx.kernel import recent_login, staff_log
 from rtx.kernel.actor import Actor
 from rtx.kernel.admin import OperatedModelAdmin, ReadOnlyModelAdmin, as_id
@@ -346,7 +345,8 @@ class ConflictAdmin(OperatedModelAdmin):
         with transaction.atomic():
             actor = Actor.of(request, reason=form.cleaned_data["reason"])
             staff_log.record(actor=actor, operation="crm.reveal_conflict", **staff_log.about(row, ""))
-        context["shown"] = seen.values_of(row)
+        values = merging.conflict_values(row, row.link.client)
+        context["shown"] = [("RTX", values.get("rtx") or EMPTY), ("CRM", values.get("crm") or EMPTY)]
         answer = TemplateResponse(request, "admin/client_revealed.html", context)
         answer["Cache-Control"] = "no-store"
         return answer

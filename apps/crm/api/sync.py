@@ -204,7 +204,13 @@ class MappingsView(StaffView):
     @extend_schema(
         operation_id="admin_crm_replace_mappings",
         request=openapi.body(MappingsIn),
-        responses=openapi.responses(200, openapi.of(MappingsOut), 400, FORBIDDEN, NO_CONFIG),
+        responses=openapi.responses(
+            200,
+            openapi.of(MappingsOut),
+            openapi.error(400, "invalid", "malformed_json", "mapping_invalid"),
+            FORBIDDEN,
+            NO_CONFIG,
+        ),
     )
     def put(self, request: Request) -> Response:
         """
