@@ -247,6 +247,13 @@ class Portal(Fake):
         known = self.store(request.params["object"]).properties.values()
         return Reply(200, {"results": [one.as_json() for one in known]})
 
+    @api("GET", "/crm/v3/properties/{object}/{name}")
+    def describe_one(self, request: Request) -> Reply:
+        """Return one property."""
+        self.needs(f"crm.schemas.{request.params['object']}.read")
+        known = self.store(request.params["object"]).properties.get(request.params["name"])
+        return Reply(200, known.as_json()) if known else self.not_found(request)
+
     @api("POST", "/crm/v3/properties/{object}")
     def create_property(self, request: Request) -> Reply:
         """Create a property."""
