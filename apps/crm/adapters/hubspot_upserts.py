@@ -85,14 +85,12 @@ class Upserts:
         body = answer.body if isinstance(answer.body, dict) else {}
         results = [row for row in body.get("results") or [] if isinstance(row, dict)]
         failures = [row for row in body.get("errors") or [] if isinstance(row, dict)]
-        by_key: dict[str, Mapping[str, Any]] = {}
-        for row in results:
-            by_key.update(dict.fromkeys(self._keys_of(row), row))
-        failed_by_key = {key: row for row in failures for key in _keys_of_error(row)}
+        by_key = {key: one for one in results for key in self._keys_of(one)}
+        failed = {key: one for one in failures for key in _keys_of_error(one)}
         left: list[Upsert] = []
         for one in batch:
-            row = by_key.get(one.external_id) or by_key.get(one.crm_id or " ")
-            error = failed_by_key.get(one.external_id) or failed_by_key.get(one.crm_id or " ")
+            row = _first(by_key, one)
+            error = _first(failed, one)
             if row is None and error is None and len(batch) == 1 and len(results) + len(failures) == 1:
                 row, error = next(iter(results), None), next(iter(failures), None)
             if row is not None and row.get("id"):
@@ -244,3 +242,7 @@ def _keys_of_error(row: Mapping[str, Any]) -> list[str]:
         given = context.get(name) if isinstance(context, dict) else None
         found += given if isinstance(given, list) else [given]
     return [str(one) for one in found if one]
+
+
+def _first(rows: Mapping[str, Mapping[str, Any]], one: Upsert) -> Mapping[str, Any] | None:
+    return rows.get(one.external_id) or rows.get(one.crm_id or " ")
