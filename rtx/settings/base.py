@@ -15,6 +15,7 @@ from rtx.settings.wiring import ACCOUNT_TABS as ACCOUNT_TABS
 from rtx.settings.wiring import CLOSING_CHECKS as CLOSING_CHECKS
 from rtx.settings.wiring import ENGINE_SERVICES as ENGINE_SERVICES
 from rtx.settings.wiring import REACH as REACH
+from rtx.settings.wiring import SEALED_SECRETS as SEALED_SECRETS
 from rtx.settings.wiring import TERMS_CHECKS as TERMS_CHECKS
 from rtx.settings.wiring import TRADING_GUARDS as TRADING_GUARDS
 

@@ -24,6 +24,9 @@ TRADING_GUARDS: list[str] = [
     "apps.risk.guards.LimitsGuard",
 ]
 
+# What upper apps keep sealed by the master key (name and function): sealed anew by `manage.py rewrap_keys`.
+SEALED_SECRETS: dict[str, str] = {"CRM connections": "apps.crm.services.sealing.rewrap"}
+
 # Tabs of the account's page, and what must not be left when an account ends or a client is erased.
 ACCOUNT_TABS: list[str] = [
     "apps.funds.admin.account_tabs.operations",

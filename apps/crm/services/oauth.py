@@ -97,27 +97,27 @@ def finish(*, actor: Actor, state: str, code: str, error: str, error_description
     return _activated(row, actor, grant)
 
 
-def give_back(*, connection: Connection) -> bool:
+def give_back(*, connection: Connection) -> None:
     """
-    Forget the tokens and tell the provider so; return whether it said yes. Without its answer they are
-    forgotten all the same.
+    Forget the tokens and, once that is committed, tell the provider so. Without its answer they are forgotten
+    all the same; how the call ended is in the log of calls.
     """
     held = OAuthToken.objects.filter(connection=connection).first()
     if held is None:
-        return True
+        return
     refresh_token = held.refresh_token or held.access_token
     OAuthToken.objects.filter(pk=held.pk).delete()
+    transaction.on_commit(lambda: _revoke(connection, refresh_token))
+
+
+def _revoke(connection: Connection, refresh_token: str) -> None:
     started = time.monotonic()
+    failure: ProviderError | None = None
     try:
         calling.quiet(connection).revoke(refresh_token)
-    except AccessRevoked:
-        failure = None  # it is gone already
     except ProviderError as error:
-        failure = error
-    else:
-        failure = None
+        failure = None if isinstance(error, AccessRevoked) else error  # then it is gone already
     _log(connection, "revoke", started, failure)
-    return failure is None
 
 
 def purge_states() -> int:

@@ -1,9 +1,11 @@
-"""`manage.py rewrap_keys`: after a new master key was put first, wrap every client's data key by it."""
+"""`manage.py rewrap_keys`: after a new master key was put first, seal by it what the old one sealed."""
 
 import sys
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
+from django.utils.module_loading import import_string
 from tqdm import tqdm
 
 from apps.accounts.services import clients, second_factors
@@ -24,3 +26,6 @@ class Command(BaseCommand):
         self.stdout.write(f"{changed} of {total} data keys were wrapped anew.")
         if secrets := second_factors.rewrap_secrets():
             self.stdout.write(f"{secrets} secrets of second factors were encrypted anew.")
+        for name, path in settings.SEALED_SECRETS.items():
+            if anew := import_string(path)():
+                self.stdout.write(f"{anew} rows of {name} were sealed anew.")
