@@ -11,7 +11,7 @@ from tests.fakes.fake import Reply, Request
 from tests.fakes.hubspot_portal import Portal, api
 from tests.fakes.hubspot_store import Kept, Refused, Store, iso, millis
 
-BATCH_MAX, SEARCH_PAGE_MAX, SEARCH_MAX, LIST_MAX = 100, 200, 10_000, 100
+BATCH_MAX, SEARCH_PAGE_MAX, LIST_MAX = 100, 200, 100
 OBJECT = "/crm/v3/objects/{object}"
 
 
@@ -97,7 +97,7 @@ class HubSpotFake(Portal):
         limit, after = int(asked.get("limit") or 10), int(asked.get("after") or 0)
         if limit > SEARCH_PAGE_MAX:
             raise Refused(400, "VALIDATION_ERROR", f"limit must be at most {SEARCH_PAGE_MAX}")
-        if after + limit > SEARCH_MAX:
+        if after + limit > self.search_max:
             raise Refused(400, "VALIDATION_ERROR", "The search exceeds the 10,000 results that can be paged.")
         found = self._found(store, asked)
         page = found[after : after + limit]

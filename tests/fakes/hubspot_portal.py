@@ -57,6 +57,7 @@ class Portal(Fake):
         self.multi_status = True
         self.missing_scopes: set[str] = set()
         self.search_limit: Limit | None = None
+        self.search_max = 10_000  # results that a search can be paged through
         self.events: list[dict[str, Any]] = []
         ids, self._event_ids = count(101), count(1)
         self.contacts = Store("contacts", standard("contacts"), ids)
