@@ -46,5 +46,11 @@ def configured(*, level: str, as_json: bool) -> dict[str, Any]:
         "formatters": {"events": formatter},
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "events"}},
         "root": {"handlers": ["console"], "level": level},
-        "loggers": {"django_structlog": {"level": "WARNING"}, "django.request": {"level": "ERROR"}},
+        "loggers": {
+            "django_structlog": {"level": "WARNING"},
+            "django.request": {"level": "ERROR"},
+            # They would write down every address that is called, with what is asked for.
+            "httpx": {"level": "WARNING"},
+            "httpcore": {"level": "WARNING"},
+        },
     }

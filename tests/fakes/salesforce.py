@@ -3,17 +3,19 @@ Salesforce as its reference describes it: sObject rows, external ids, collection
 `updated/` and `deleted/`, describe, limits. The organization around them is `tests.fakes.salesforce_portal`.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from tests.fakes import salesforce_query
 from tests.fakes.fake import Reply, Request
 from tests.fakes.salesforce_portal import Portal, api
 from tests.fakes.salesforce_store import Kept, Refused, Store, Unparsed, stamp_text
 
-COLLECTION_MAX, RETRIEVE_MAX = 200, 2000
+COLLECTION_MAX, RETRIEVE_MAX, COMPOSITE_MAX, QUERIES_MAX = 200, 2000, 25, 5
 DATA = "/services/data/{version}"
 OBJECT = DATA + "/sobjects/{object}"
 
@@ -138,6 +140,36 @@ class SalesforceFake(Portal):
                     raise
                 rows.append(None)
         return Reply(200, rows)
+
+    @api("POST", DATA + "/composite")
+    @api("POST", DATA + "/composite/")
+    def composite(self, request: Request) -> Reply:
+        """Carry out up to 25 requests, five of them queries, in one call."""
+        asked = request.json["compositeRequest"]
+        urls = [urlsplit(one["url"]) for one in asked]
+        if len(asked) > COMPOSITE_MAX or sum("/query" in url.path for url in urls) > QUERIES_MAX:
+            raise Refused("LIMIT_EXCEEDED", "Composite API limit exceeded")
+        answers = []
+        for one, url in zip(asked, urls, strict=True):
+            inner = Request(
+                method=one["method"],
+                path=url.path,
+                query=dict(parse_qsl(url.query, keep_blank_values=True)),
+                headers=request.headers,
+                body=json.dumps(one.get("body")).encode(),
+                target=one["url"],
+            )
+            function = self._find(inner)[2]
+            reply = function(self, inner) if function else self.not_found(inner)
+            answers.append(
+                {
+                    "body": reply.body,
+                    "httpHeaders": reply.headers,
+                    "httpStatusCode": reply.status,
+                    "referenceId": one["referenceId"],
+                }
+            )
+        return Reply(200, {"compositeResponse": answers})
 
     # Queries.
     @api("GET", DATA + "/query")

@@ -17,7 +17,7 @@ def outbound(
     records: Sequence[tuple[str, Mapping[str, str]]],
     *,
     object_name: str = "Contact",
-    organization_id: str = "00D5g000004TESTEAU",
+    organization_id: str = "00D5g000004TESTEA4",
 ) -> bytes:
     """Return an Outbound Message: notification ids with the fields of their records."""
     notifications = "".join(

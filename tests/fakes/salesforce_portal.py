@@ -54,7 +54,7 @@ class Portal(Fake):
 
     name: ClassVar[str] = "salesforce"
 
-    def __init__(self, *, organization_id: str = "00D5g000004TESTEAU") -> None:
+    def __init__(self, *, organization_id: str = "00D5g000004TESTEA4") -> None:
         super().__init__()
         self.organization_id = organization_id
         self.grants = Grants(self.clock, prefix="00Dsf", lifetime_s=7200, rotates=True)

@@ -18,7 +18,7 @@ SETTINGS = Settings(
     region="",
     customer_object="Contact",
     account_object="Trading_Account__c",
-    external_id="00D5g000004TESTEAU",
+    external_id="00D5g000004TESTEA4",
     webhook_secret=SECRET,
 )
 

@@ -58,6 +58,7 @@ def test_two_hundred_new_records_are_one_write(salesforce: Salesforce, fake: Sal
     assert [one.external_id for one in written] == [one.external_id for one in wanted]
     assert all(one.is_created and one.error is None for one in written)
     assert fake.batches("collection_upsert") == [200]
+    assert [call.name for call in fake.calls] == ["composite", "collection_upsert"]
     with pytest.raises(ValueError, match="more records"):
         salesforce.upsert("Contact", [*wanted, customer("id-200")])
 
@@ -107,6 +108,36 @@ def test_of_several_with_one_email_the_oldest_is_joined_and_no_one_elses(
 
     assert (joined.crm_id, joined.is_adopted) == (older.id, True)
     assert len(fake.alive("Contact")) == 3
+
+
+def test_who_is_there_is_asked_without_an_address_in_the_url(
+    salesforce: Salesforce, fake: SalesforceFake
+) -> None:
+    fake.page_max = 200
+    for _ in range(450):
+        fake.add("Contact", LastName="Doe", Email="shared@b.example")
+    targets: list[str] = []
+    fake.on_request = lambda request: targets.append(request.target)
+
+    (joined,) = salesforce.upsert("Contact", [customer("id-1", "shared@b.example")])
+
+    assert joined.is_adopted
+    assert fake.count("query_more") == 2
+    assert "shared" not in " ".join(targets)
+
+
+def test_a_query_that_is_refused_inside_a_call_is_an_error(
+    salesforce: Salesforce, fake: SalesforceFake
+) -> None:
+    fake.organization.lacks("Contact", "RTX_Client_Id__c")
+
+    with pytest.raises(CallRefused) as refused:
+        salesforce.upsert("Contact", [customer("id-1", "a@b.example")])
+
+    assert refused.value.code == "field_unknown"
+    assert "RTX_Client_Id__c" in str(refused.value)
+    assert fake.count("composite") == 1
+    assert fake.alive("Contact") == []
 
 
 def test_a_converted_lead_is_not_joined(fake: SalesforceFake, url: str, http: httpx.Client) -> None:
@@ -335,7 +366,7 @@ def test_health_names_the_organization_and_its_limits(salesforce: Salesforce, fa
 
     health = salesforce.health()
 
-    assert (health.account_name, health.external_id) == ("Example Ltd", "00D5g000004TESTEAU")
+    assert (health.account_name, health.external_id) == ("Example Ltd", "00D5g000004TESTEA4")
     assert (health.daily_max, health.daily_left) == (15_000, 14_998)
     assert health.warnings == ()
 
@@ -346,7 +377,7 @@ def test_health_says_what_must_be_made_first(fake: SalesforceFake, url: str, htt
     store = fake.organization.store("Trading_Account__c")
     store.fields["RTX_Login__c"] = replace(store.fields["RTX_Login__c"], is_unique=False)
 
-    warnings = adapter(fake, url, http, external_id="00D5g000004OTHREAA").health().warnings
+    warnings = adapter(fake, url, http, external_id="00D5g000004OTHREA4").health().warnings
     unseen = adapter(fake, url, http, account_object="Missing__c").health().warnings
 
     assert warnings == (
