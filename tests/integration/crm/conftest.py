@@ -12,6 +12,7 @@ from apps.crm.models import Connection
 from apps.crm.services import calling
 from rtx.kernel import clock
 from rtx.kernel.actor import Actor, ActorKind
+from tests.factories import crm as factory
 from tests.factories.house import staff
 from tests.fakes.server import serving
 from tests.fakes.toy import ToyFake
@@ -85,3 +86,23 @@ def connected(toy: ToyFake, make_connection: Callable[..., Connection]) -> Conne
     row = make_connection(status=Connection.Status.ACTIVE)
     give_access(row, toy)
     return row
+
+
+@pytest.fixture
+def crm(monkeypatch: pytest.MonkeyPatch) -> factory.MemoryCrm:
+    """Give every connection a CRM in memory: for what the sync itself decides."""
+    made = factory.MemoryCrm()
+
+    def opened(connection: Connection, run: object = None, **_more: object) -> object:
+        if not Connection.objects.filter(pk=connection.pk, status="active").exists():
+            raise calling.NotConnected("not connected")
+        return factory.given_to(made)
+
+    monkeypatch.setattr(calling, "opened", opened)
+    return made
+
+
+@pytest.fixture
+def connection(db: None) -> Connection:
+    """Return a connection with the usual mappings."""
+    return factory.make_connection()
