@@ -23,6 +23,7 @@ from rtx.kernel import openapi
 from rtx.kernel.rest import TooLarge
 
 WAKE_S = 0.5
+PATHS = frozenset({"PATH_INFO", "RAW_URI", "REQUEST_URI"})
 log = structlog.get_logger(__name__)
 
 
@@ -68,6 +69,8 @@ class WebhookView(APIView):
         if secret := kwargs.get("secret"):
             request.path = request.path.replace(secret, "-")
             request.path_info = request.path
+            for name in PATHS & request.META.keys():
+                request.META[name] = request.path
         return super().initialize_request(request, *args, **kwargs)
 
     @extend_schema(
