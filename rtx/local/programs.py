@@ -18,12 +18,16 @@ from rtx.local.process import Process, Ready
 
 # In the order of starting. They stop in the opposite order. `crm` stands in for HubSpot, Salesforce and Zoho:
 # no deployment has it.
-NAMES = ("crm", "web", "stream", "engine", "prompt", "worker", "beat")
+NAMES = ("crm", "web", "stream", "engine", "prompt", "worker", "sync", "beat")
 
 # What must never wait (seals, sweeps, rollover) has workers of its own: an import or a check of all seals
 # keeps only the others busy.
 PROMPT_QUEUES = "audit,risk,trading"
-QUEUES = "default,market,crm"
+QUEUES = "default,market"
+
+# What calls CRMs spends its time waiting for them: threads of one process, so that nothing else waits too.
+SYNC_QUEUES = "crm"
+SYNC_THREADS = 6
 
 WEBSOCKET_FRAME_MAX_BYTES = 65_536
 
@@ -119,8 +123,9 @@ def programs(
             command=[sys.executable, "manage.py", "run_engine"],
             ready=says(r"(?i)engine ready"),
         ),
-        _worker("prompt", queues=PROMPT_QUEUES, sizes=sizes),
-        _worker("worker", queues=QUEUES, sizes=sizes),
+        _worker("prompt", queues=PROMPT_QUEUES, size=sizes.task_workers),
+        _worker("worker", queues=QUEUES, size=sizes.task_workers),
+        _worker("sync", "--pool", "threads", queues=SYNC_QUEUES, size=SYNC_THREADS),
         Program(
             name="beat",
             command=[
@@ -134,12 +139,12 @@ def programs(
     return {program.name: program for program in all_of_them}
 
 
-def _worker(name: str, *, queues: str, sizes: Sizes) -> Program:
+def _worker(name: str, *more: str, queues: str, size: int) -> Program:
     return Program(
         name=name,
         command=[
             *(sys.executable, "-m", "celery", "-A", "rtx", "worker", "--hostname", f"{name}@%h"),
-            *("--loglevel", "INFO", "--queues", queues, "--concurrency", str(sizes.task_workers)),
+            *("--loglevel", "INFO", "--queues", queues, "--concurrency", str(size), *more),
             *("--without-gossip", "--without-mingle"),
         ],
         ready=says(rf"{name}@\S+ ready"),

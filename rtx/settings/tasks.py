@@ -75,7 +75,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 5.0,
         "options": {"expires": 5},
     },
-    "crm-dispatch": {"task": "apps.crm.tasks.dispatch", "schedule": 1.0, "options": {"expires": 2}},
+    "crm-dispatch": {"task": "apps.crm.tasks.dispatch", "schedule": 1.0, "options": {"expires": 1}},
     "crm-start-runs": {"task": "apps.crm.tasks.start_runs", "schedule": 5.0, "options": {"expires": 5}},
     "crm-take-up-runs": {"task": "apps.crm.tasks.take_up_runs", "schedule": 2.0, "options": {"expires": 2}},
     "crm-purge": {"task": "apps.crm.tasks.purge", "schedule": crontab(hour=2, minute=50)},

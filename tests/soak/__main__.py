@@ -97,7 +97,7 @@ async def _soak(opened: Broker, options: argparse.Namespace, seconds: float) -> 
     stopping.set()
     await asyncio.gather(*playing)
     say("trading has ended; the engine stops and the streams catch up")
-    await asyncio.to_thread(opened.stack.stop, "beat", "worker", "prompt", "engine")
+    await asyncio.to_thread(opened.stack.stop, "beat", "worker", "sync", "prompt", "engine")
     late = await _settled(players)
     for watcher in watchers:
         await watcher.close()

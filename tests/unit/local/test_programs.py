@@ -5,13 +5,13 @@ from pathlib import Path
 from django.conf import settings
 
 from rtx.local.home import REPOSITORY
-from rtx.local.programs import NAMES, PROMPT_QUEUES, QUEUES, Sizes, programs
+from rtx.local.programs import NAMES, PROMPT_QUEUES, QUEUES, SYNC_QUEUES, Sizes, programs
 
-DEPLOYMENTS = ("docker/compose.yml", "k8s/base/worker.yaml", "k8s/base/prompt.yaml")
+DEPLOYMENTS = ("docker/compose.yml", "k8s/base/worker.yaml", "k8s/base/prompt.yaml", "k8s/base/sync.yaml")
 
 
 def test_every_queue_has_workers_and_what_must_not_wait_has_its_own() -> None:
-    taken = [*QUEUES.split(","), *PROMPT_QUEUES.split(",")]
+    taken = [*QUEUES.split(","), *PROMPT_QUEUES.split(","), *SYNC_QUEUES.split(",")]
 
     assert sorted(taken) == sorted(settings.CELERY_TASK_QUEUES_NAMES)
     assert {"audit", "risk", "trading"} == set(PROMPT_QUEUES.split(","))
@@ -24,13 +24,15 @@ def test_each_worker_has_a_name_of_its_own() -> None:
     assert tuple(sorted(known)) == tuple(sorted(NAMES))
     assert {"prompt@%h", PROMPT_QUEUES} < set(known["prompt"].command)
     assert {"worker@%h", QUEUES} < set(known["worker"].command)
+    assert {"sync@%h", SYNC_QUEUES, "threads"} < set(known["sync"].command)
 
 
 def test_the_deployments_part_the_queues_alike() -> None:
     texts = [(REPOSITORY / name).read_text() for name in DEPLOYMENTS]
 
-    assert [f'"{QUEUES}"' in text for text in texts] == [True, True, False]
-    assert [f'"{PROMPT_QUEUES}"' in text for text in texts] == [True, False, True]
+    assert [f'"{QUEUES}"' in text for text in texts] == [True, True, False, False]
+    assert [f'"{PROMPT_QUEUES}"' in text for text in texts] == [True, False, True, False]
+    assert [f'"{SYNC_QUEUES}"' in text for text in texts] == [True, False, False, True]
 
 
 def test_no_turn_of_a_frequent_task_outlives_the_next() -> None:
