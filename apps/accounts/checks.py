@@ -167,6 +167,24 @@ def second_factors_are_strict() -> list[CheckMessage]:
     return []
 
 
+def calls_stay_outside() -> list[CheckMessage]:
+    """E016: a call to a provider must not be led inside the house; E017: nor travel unencrypted."""
+    found: list[CheckMessage] = []
+    if settings.OUTGOING_ALLOWS_LOOPBACK:
+        found.append(Error("RTX_OUTGOING_ALLOWS_LOOPBACK must be off.", id="rtx.E016"))
+    named = {
+        name: getattr(settings, f"CRM_{name}_URL")
+        for provider in ("HUBSPOT", "SALESFORCE", "ZOHO")
+        for name in (provider, f"{provider}_OAUTH")
+    }
+    plain = sorted(name for name, url in named.items() if url and urlsplit(url).scheme != "https")
+    if plain:
+        found.append(Error(f"CRM_{plain[0]}_URL must be https.", id="rtx.E017"))
+    if settings.PUBLIC_URL and urlsplit(settings.PUBLIC_URL).scheme != "https":
+        found.append(Error("RTX_PUBLIC_URL must be https.", id="rtx.E017"))
+    return found
+
+
 CHECKS = (
     debug_is_off,
     hosts_are_named,
@@ -184,6 +202,7 @@ CHECKS = (
     second_factors_are_strict,
     audit_key_is_valid,
     checkpoints_leave_the_house,
+    calls_stay_outside,
 )
 
 

@@ -36,6 +36,14 @@ SAFE: dict[str, Any] = {
     "AUDIT_SIGNING_KEY": f"a1:{KEY}",
     "AUDIT_PUBLIC_KEYS": [],
     "AUDIT_EXPORT_DIR": "/audit",
+    "OUTGOING_ALLOWS_LOOPBACK": False,
+    "PUBLIC_URL": "https://desk.broker.example",
+    "CRM_HUBSPOT_URL": "https://api.hubapi.com",
+    "CRM_HUBSPOT_OAUTH_URL": "https://app.hubspot.com",
+    "CRM_SALESFORCE_URL": "",
+    "CRM_SALESFORCE_OAUTH_URL": "https://login.salesforce.com",
+    "CRM_ZOHO_URL": "",
+    "CRM_ZOHO_OAUTH_URL": "",
 }
 
 
@@ -78,6 +86,10 @@ def test_safe_settings_pass(monkeypatch: pytest.MonkeyPatch) -> None:
         ("E009", "DATABASES", {"default": {"USER": "rtx_owner"}}),
         ("E009", "DATABASES", {"default": {}}),
         ("E010", "SESSION_COOKIE_SECURE", False),
+        ("E016", "OUTGOING_ALLOWS_LOOPBACK", True),
+        ("E017", "CRM_HUBSPOT_URL", "http://api.hubapi.com"),
+        ("E017", "CRM_ZOHO_OAUTH_URL", "http://127.0.0.1:8010"),
+        ("E017", "PUBLIC_URL", "http://desk.broker.example"),
         ("E010", "CSRF_COOKIE_SECURE", False),
         ("E011", "REDIS_URL", "redis://cache.example:6379/0"),
         ("E012", "SESSIONS_ALWAYS_OPEN", True),
