@@ -144,10 +144,22 @@ def _piece(piece: str) -> str:
     return f"(?P<{piece[1:-1]}>[^/]+)" if piece.startswith("{") else re.escape(piece)
 
 
+class Numbers:
+    """Counts up; unlike itertools.count it can be kept in a file."""
+
+    def __init__(self, start: int = 1) -> None:
+        self._next = start
+
+    def __next__(self) -> int:
+        self._next += 1
+        return self._next - 1
+
+
 class Fake:
     """What the provider's fakes have in common. `calls` is the log of all that came in."""
 
     name: ClassVar[str] = ""
+    kept: ClassVar[tuple[str, ...]] = ()  # attributes that survive a restart of the demo
 
     def __init__(self) -> None:
         self.clock = Clock()

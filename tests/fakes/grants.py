@@ -7,10 +7,9 @@ import base64
 import hashlib
 import html
 from dataclasses import dataclass
-from itertools import count
 from urllib.parse import urlencode
 
-from tests.fakes.fake import Clock, Reply, Request
+from tests.fakes.fake import Clock, Numbers, Reply, Request
 
 
 @dataclass
@@ -47,7 +46,7 @@ class Grants:
         self.refresh_tokens: dict[str, Refresh] = {}
         self.access_tokens: dict[str, float] = {}  # -> when it expires
         self.refreshed = 0
-        self._numbers = count(1)
+        self._numbers = Numbers()
 
     def agree(self, query: dict[str, str]) -> str:
         """A person agreed to an authorization with these parameters; return where the browser goes."""

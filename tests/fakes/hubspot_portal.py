@@ -9,10 +9,10 @@ import hmac
 import json
 import uuid
 from collections.abc import Callable
-from itertools import count
 from typing import Any, Self
+from urllib.parse import urlsplit
 
-from tests.fakes.fake import Fake, Limit, Reply, Request, route
+from tests.fakes.fake import Fake, Limit, Numbers, Reply, Request, route
 from tests.fakes.grants import GrantRefused, Grants
 from tests.fakes.hubspot_store import SINGULAR, Kept, Property, Refused, Store, standard
 
@@ -45,10 +45,12 @@ def api(method: str, path: str) -> Callable[[Handler], Handler]:
 class Portal(Fake):
     """
     One portal. `multi_status`: whether a batch with a bad record answers 207 and keeps the rest, or refuses
-    the whole batch; both are seen. `missing_scopes`: scopes that the app was not given.
+    the whole batch; both are seen. `missing_scopes`: scopes that the app was not given. `calls_back`: whoever
+    connects is subscribed to events: address (on the host of the callback) and the secret that signs.
     """
 
     name = "hubspot"
+    kept = ("clock", "grants", "contacts", "deals", "event_ids", "subscriber")
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,10 +61,12 @@ class Portal(Fake):
         self.search_limit: Limit | None = None
         self.search_max = 10_000  # results that a search can be paged through
         self.events: list[dict[str, Any]] = []
-        ids, self._event_ids = count(101), count(1)
+        ids, self.event_ids = Numbers(101), Numbers()
         self.contacts = Store("contacts", standard("contacts"), ids)
         self.deals = Store("deals", standard("deals"), ids)
         self.searched: list[float] = []
+        self.calls_back = False
+        self.subscriber: tuple[str, str] | None = None
 
     # HubSpot's own words.
     def error(self, status: int, category: str, message: str, errors: list[Any] | None = None) -> Reply:
@@ -146,7 +150,7 @@ class Portal(Fake):
     ) -> None:
         """Note an event for the webhooks, newest last."""
         event: dict[str, Any] = {
-            "eventId": next(self._event_ids),
+            "eventId": next(self.event_ids),
             "subscriptionId": 1000 + len(what),
             "portalId": self.portal_id,
             "appId": self.app_id,
@@ -206,6 +210,10 @@ class Portal(Fake):
             reply = self.error(400, "VALIDATION_ERROR", "missing or unknown authorization")
             reply.body |= {"error": str(refused), "error_description": "missing or unknown authorization"}
             return reply
+        back = urlsplit(request.form.get("redirect_uri", ""))
+        if self.calls_back and back.netloc:
+            address = f"{back.scheme}://{back.netloc}/api/webhooks/crm/hubspot"
+            self.subscriber = (address, request.form.get("client_secret", ""))
         refresh = given["refresh_token"] or request.form.get("refresh_token", "")
         body = {
             "token_type": "bearer",

@@ -6,8 +6,9 @@ Knows no request (`tests.fakes.hubspot` does).
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import count
 from typing import Any
+
+from tests.fakes.fake import Numbers
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 MODIFIED = {"contacts": "lastmodifieddate", "deals": "hs_lastmodifieddate"}
@@ -114,7 +115,7 @@ def millis(text: str) -> int:
 class Store:
     """The records of one object. Ids come from one counter of the fake."""
 
-    def __init__(self, name: str, properties: list[Property], ids: "count[int]") -> None:
+    def __init__(self, name: str, properties: list[Property], ids: Numbers) -> None:
         self.name, self.ids = name, ids
         self.modified = MODIFIED[name]
         self.properties = {one.name: one for one in properties}

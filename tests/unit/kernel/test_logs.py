@@ -84,3 +84,12 @@ def test_addresses_that_are_called_are_not_logged_at_any_level(level: str) -> No
         "httpx": "WARNING",
         "httpcore": "WARNING",
     }
+
+
+def test_addresses_of_outgoing_calls_are_not_logged() -> None:
+    loggers = logs.configured(level="INFO", as_json=True)["loggers"]
+
+    assert {name: loggers[name]["level"] for name in ("httpx", "httpcore")} == {
+        "httpx": "WARNING",
+        "httpcore": "WARNING",
+    }
