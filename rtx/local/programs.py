@@ -88,7 +88,10 @@ def programs(
     all_of_them = [
         Program(
             name="crm",
-            command=[*python, "tests.fakes", "--port", str(crm_port)],
+            command=[
+                *python,
+                *("tests.fakes", "--port", str(crm_port), "--keep", str(folder / "crm.state")),
+            ],
             ready=answers(crm_port, "/"),
         ),
         Program(
