@@ -34,14 +34,14 @@ _MEANINGS = {
     "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY": ("missing_rights", "The user may not use that record."),
     "INSUFFICIENT_ACCESS_OR_READONLY": ("missing_rights", "The connected user lacks a right for this."),
     "INVALID_EMAIL_ADDRESS": ("value_refused", "Salesforce does not take the e-mail address."),
-    "INVALID_FIELD": ("field_unknown", "A mapped field does not exist, or the user may not see it."),
+    "INVALID_FIELD": ("field_missing", "A mapped field does not exist, or the user may not see it."),
     "INVALID_FIELD_FOR_INSERT_UPDATE": ("field_read_only", "A mapped field cannot be written."),
     "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST": ("value_refused", "The value is none of the list's."),
-    "INVALID_TYPE": ("object_unknown", "The object does not exist, or the user may not see it."),
+    "INVALID_TYPE": ("object_missing", "The object does not exist, or the user may not see it."),
     "INVALID_TYPE_ON_FIELD_IN_RECORD": ("value_refused", "The value does not fit the field's type."),
     "JSON_PARSER_ERROR": ("value_refused", "The value does not fit the field's type."),
     "NUMBER_OUTSIDE_VALID_RANGE": ("value_refused", "The number is too long for the field."),
-    "REQUIRED_FIELD_MISSING": ("field_missing", "A field that Salesforce requires has no value."),
+    "REQUIRED_FIELD_MISSING": ("value_missing", "A field that Salesforce requires has no value."),
     "STRING_TOO_LONG": ("value_refused", "The text is too long for the field."),
 }
 
@@ -61,7 +61,7 @@ def failure(answer: Answer) -> ProviderError:
     if answer.status == 429:
         return LimitReached("Too many calls.", retry_after_s=_retry_after(answer.headers) or BUSY_PAUSE_S)
     if answer.status == 401:
-        return AccessRevoked("Salesforce does not take the access token.")
+        return AccessRevoked("Salesforce does not take the access token.", code="not_authorized")
     if answer.status >= 500 or code in _BUSY:
         return Unavailable(
             f"Salesforce answered {answer.status}.", retry_after_s=_retry_after(answer.headers)
@@ -69,7 +69,8 @@ def failure(answer: Answer) -> ProviderError:
     if answer.status == 300:
         return CallRefused("Several records have the same RTX id.", code="several_records")
     if answer.status == 404 and code not in _MEANINGS:
-        return CallRefused("There is no such record or object (any more).", code="not_found")
+        # Whoever asks for one record takes this answer itself: here it is about an object or a field.
+        return CallRefused("The object or its id field does not exist.", code="object_missing")
     return _meaning(code, _fields(answer.body), answer.status)
 
 

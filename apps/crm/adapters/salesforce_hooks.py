@@ -208,8 +208,10 @@ def _changed(header: Mapping[str, Any]) -> Iterator[HookEvent]:
     number, transaction = header.get("sequenceNumber", 1), header.get("transactionKey")
     if not isinstance(ids, list) or not isinstance(change, str) or not isinstance(transaction, str):
         raise _malformed()
+    if not isinstance(number, int) or not 0 <= number < 10**9:
+        raise _malformed()
     what = _WHAT.get(change.removeprefix("GAP_"))
-    if what is None or not 1 <= len(transaction) <= 64 or not isinstance(number, int):
+    if what is None or not 1 <= len(transaction) <= 64:
         return  # an overflow or a snapshot names no record: the next run finds what changed
     for one in ids:
         if isinstance(one, str) and one.endswith("*"):

@@ -16,6 +16,7 @@ ADVICE: Mapping[str, str] = {
     "not_authorized": "The provider refuses the token although it is fresh. Press Connect again.",
     "missing_scopes": "Allow the OAuth app the missing scopes at the provider, then Connect again.",
     "object_missing": "The object does not exist or RTX may not see it. Correct its name or rights.",
+    "missing_rights": "Give the connected user the right to use the API, this object and its fields.",
     "field_read_only": "Map another field, or turn the direction round.",
     "field_missing": "Create the field at the provider (text, unique), or correct the mapping.",
     "connection_incomplete": "Enter client id and client secret of the OAuth app.",

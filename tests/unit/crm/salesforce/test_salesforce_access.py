@@ -14,7 +14,7 @@ from apps.crm.adapters.salesforce import Salesforce
 from tests.fakes.fake import Fault
 from tests.fakes.salesforce import SalesforceFake
 from tests.fakes.server import serving
-from tests.unit.crm.salesforce_org import SETTINGS
+from tests.unit.crm.salesforce.conftest import SETTINGS
 
 BACK = "https://rtx.example/api/admin/crm/oauth/callback"
 VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"

@@ -1,18 +1,15 @@
 """What changed in Salesforce since a cursor: nothing is missed, pages go on after a crash, deletions come."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
-import httpx
 import pytest
 
-from apps.crm.adapters.provider import CallRefused, Cursor, Record
+from apps.crm.adapters.provider import CallRefused, Cursor, Record, Unavailable
 from apps.crm.adapters.salesforce import Salesforce
 from tests.fakes.fake import Fault
 from tests.fakes.salesforce import SalesforceFake
-from tests.fakes.server import serving
-from tests.unit.crm.salesforce_org import adapter, customer
+from tests.unit.crm.salesforce.conftest import customer
 
 NAMES = ["LastName"]
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC).timestamp()
@@ -23,12 +20,6 @@ def fake() -> SalesforceFake:
     fake = SalesforceFake()
     fake.clock.stop(NOON)
     return fake
-
-
-@pytest.fixture
-def salesforce(fake: SalesforceFake) -> Iterator[Salesforce]:
-    with serving(fake) as url, httpx.Client(timeout=5) as http:
-        yield adapter(fake, url, http)
 
 
 def read(salesforce: Salesforce, cursor: Cursor, pages: int = 100) -> tuple[list[Record], Cursor]:
@@ -143,7 +134,7 @@ def test_a_crash_between_pages_loses_nothing(salesforce: Salesforce, fake: Sales
         fake.clock.advance(1)
     first, cursor = read(salesforce, {}, pages=1)
     fake.fail(Fault(kind="drop"), path="/query/")
-    with pytest.raises(httpx.HTTPError):
+    with pytest.raises(Unavailable):
         salesforce.changes("Contact", cursor, NAMES)
 
     rest, _ = read(salesforce, cursor)
@@ -239,7 +230,7 @@ def test_a_field_that_is_gone_is_said_and_not_taken_for_a_lost_query(
     with pytest.raises(CallRefused) as refused:
         salesforce.changes("Contact", {}, NAMES)
 
-    assert (refused.value.code, fake.count("query")) == ("field_unknown", 1)
+    assert (refused.value.code, fake.count("query")) == ("field_missing", 1)
 
 
 def test_rtx_names_itself_as_the_origin_of_its_changes(salesforce: Salesforce, fake: SalesforceFake) -> None:

@@ -12,7 +12,7 @@ from apps.crm.adapters.registry import NoSession
 from apps.crm.adapters.salesforce import Salesforce
 from tests.fakes.salesforce import SalesforceFake
 from tests.fakes.salesforce_messages import OUTBOUND_TYPE, change_event, outbound, relayed
-from tests.unit.crm.salesforce_org import SECRET, SETTINGS
+from tests.unit.crm.salesforce.conftest import SECRET, SETTINGS
 
 URL = "https://rtx.example/api/webhooks/crm/salesforce"
 SECRET_URL = f"{URL}/{SECRET}"

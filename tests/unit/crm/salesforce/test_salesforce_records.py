@@ -1,41 +1,17 @@
 """Records through the Salesforce adapter, against the fake over real HTTP."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
-import httpx
 import pytest
 
 from apps.crm.adapters.provider import AccessRevoked, CallRefused, LimitReached, Unavailable, Upsert
 from apps.crm.adapters.salesforce import Salesforce
 from tests.fakes.fake import Fault, Limit
 from tests.fakes.salesforce import SalesforceFake
-from tests.fakes.server import serving
-from tests.unit.crm.salesforce_org import adapter, customer
+from tests.fakes.session import BareSession
+from tests.unit.crm.salesforce.conftest import adapter, customer
 
 FIELDS = ["FirstName", "LastName", "Email"]
-
-
-@pytest.fixture
-def fake() -> SalesforceFake:
-    return SalesforceFake()
-
-
-@pytest.fixture
-def url(fake: SalesforceFake) -> Iterator[str]:
-    with serving(fake) as address:
-        yield address
-
-
-@pytest.fixture
-def http() -> Iterator[httpx.Client]:
-    with httpx.Client(timeout=5) as client:
-        yield client
-
-
-@pytest.fixture
-def salesforce(fake: SalesforceFake, url: str, http: httpx.Client) -> Salesforce:
-    return adapter(fake, url, http)
 
 
 def test_an_upsert_by_the_external_id_creates_once_and_updates_after(
@@ -134,14 +110,14 @@ def test_a_query_that_is_refused_inside_a_call_is_an_error(
     with pytest.raises(CallRefused) as refused:
         salesforce.upsert("Contact", [customer("id-1", "a@b.example")])
 
-    assert refused.value.code == "field_unknown"
+    assert refused.value.code == "field_missing"
     assert "RTX_Client_Id__c" in str(refused.value)
     assert fake.count("composite") == 1
     assert fake.alive("Contact") == []
 
 
-def test_a_converted_lead_is_not_joined(fake: SalesforceFake, url: str, http: httpx.Client) -> None:
-    salesforce = adapter(fake, url, http, customer_object="Lead")
+def test_a_converted_lead_is_not_joined(fake: SalesforceFake, session: BareSession) -> None:
+    salesforce = adapter(session, customer_object="Lead")
     converted = fake.add("Lead", LastName="Doe", Company="X", Email="ann@b.example")
     converted.values["IsConverted"] = True
 
@@ -193,7 +169,7 @@ def test_an_unknown_field_is_named_for_the_whole_call(salesforce: Salesforce, fa
     with pytest.raises(CallRefused) as refused:
         salesforce.upsert("Contact", [customer("id-1", Unknown__c="x"), customer("id-2")])
 
-    assert refused.value.code == "field_unknown"
+    assert refused.value.code == "field_missing"
     assert "Field: Unknown__c." in str(refused.value)
     assert fake.alive("Contact") == []
 
@@ -309,8 +285,8 @@ def test_an_account_hangs_on_its_customer(salesforce: Salesforce, fake: Salesfor
     assert (row["RTX_Login__c"], row["RTX_Client__c"]) == ("100001", contact.id)
 
 
-def test_an_opportunity_learns_its_contact_once(fake: SalesforceFake, url: str, http: httpx.Client) -> None:
-    salesforce = adapter(fake, url, http, account_object="Opportunity")
+def test_an_opportunity_learns_its_contact_once(fake: SalesforceFake, session: BareSession) -> None:
+    salesforce = adapter(session, account_object="Opportunity")
     contact = fake.add("Contact", LastName="Doe", RTX_Client_Id__c="id-1")
     fields = {"Name": "100001", "StageName": "Closed Won", "CloseDate": "2026-11-21"}
     account = Upsert(external_id="100001", fields=fields, parent_crm_id=contact.id)
@@ -371,14 +347,14 @@ def test_health_names_the_organization_and_its_limits(salesforce: Salesforce, fa
     assert health.warnings == ()
 
 
-def test_health_says_what_must_be_made_first(fake: SalesforceFake, url: str, http: httpx.Client) -> None:
+def test_health_says_what_must_be_made_first(fake: SalesforceFake, session: BareSession) -> None:
     fake.organization.lacks("Contact", "RTX_Client_Id__c")
     fake.organization.lacks("Trading_Account__c", "RTX_Client__c")
     store = fake.organization.store("Trading_Account__c")
     store.fields["RTX_Login__c"] = replace(store.fields["RTX_Login__c"], is_unique=False)
 
-    warnings = adapter(fake, url, http, external_id="00D5g000004OTHREA4").health().warnings
-    unseen = adapter(fake, url, http, account_object="Missing__c").health().warnings
+    warnings = adapter(session, external_id="00D5g000004OTHREA4").health().warnings
+    unseen = adapter(session, account_object="Missing__c").health().warnings
 
     assert warnings == (
         "Contact lacks the field RTX_Client_Id__c (text 64, unique, external id).",
@@ -390,12 +366,12 @@ def test_health_says_what_must_be_made_first(fake: SalesforceFake, url: str, htt
 
 
 def test_every_answer_tells_the_calls_of_the_day(
-    salesforce: Salesforce, fake: SalesforceFake, http: httpx.Client, url: str
+    salesforce: Salesforce, fake: SalesforceFake, session: BareSession
 ) -> None:
     fake.limit = Limit(calls_max=100, window_s=86_400)
-    salesforce.describe("Contact")
 
-    limits = salesforce.limits(salesforce.session.headers[-1])  # type: ignore[attr-defined]
+    answer = session.call("GET", "/services/data/v62.0/limits", operation="limits")
+    limits = salesforce.limits(answer.headers)
 
     assert (limits.daily_max, limits.daily_left, limits.window_max) == (100, 99, None)
     assert salesforce.limits({"sforce-limit-info": "api-usage=10018/100000"}).daily_left == 89_982
@@ -421,7 +397,7 @@ def test_the_used_up_day_is_a_limit_although_it_comes_as_403(
     ("status", "body", "kind", "code", "retry_after_s"),
     [
         (403, "ConcurrentRequests Limit exceeded.", LimitReached, "rate_limited", 5.0),
-        (401, "INVALID_SESSION_ID", AccessRevoked, "access_revoked", None),
+        (401, "INVALID_SESSION_ID", AccessRevoked, "not_authorized", None),
         (503, "SERVER_UNAVAILABLE", Unavailable, "provider_unavailable", 7.0),
         (400, "QUERY_TIMEOUT", Unavailable, "provider_unavailable", 7.0),
         (403, "API_DISABLED_FOR_ORG", CallRefused, "missing_rights", None),
@@ -450,10 +426,13 @@ def test_refusals_become_errors_that_say_what_to_do(
 
 
 def test_answers_that_cannot_be_read_are_their_fault(salesforce: Salesforce, fake: SalesforceFake) -> None:
-    fake.fail(Fault(kind="malformed"), times=2)
+    for path in ("describe", "composite$", "/query"):
+        fake.fail(Fault(status=200, body={"unexpected": 1}), path=path)
     with pytest.raises(Unavailable) as unread:
         salesforce.describe("Contact")
     assert unread.value.code == "provider_malformed"
+    with pytest.raises(Unavailable):
+        salesforce.upsert("Contact", [customer("id-1", "a@b.example")])
     with pytest.raises(Unavailable):
         salesforce.changes("Contact", {}, FIELDS)
 

@@ -1,0 +1,126 @@
+"""Salesforce through the real session and the real webhook intake."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.test import Client
+
+from apps.crm.adapters.provider import AccessRevoked, LimitReached
+from apps.crm.models import Connection, Exchange, OAuthToken, WebhookDelivery
+from apps.crm.services import calling
+from tests.fakes.fake import Limit
+from tests.fakes.salesforce import SalesforceFake
+from tests.fakes.salesforce_messages import OUTBOUND_TYPE, outbound, relayed
+from tests.fakes.server import serving
+from tests.integration.crm.toys import CLIENT_ID, CLIENT_SECRET, give_access
+
+pytestmark = pytest.mark.django_db
+
+PLACE = "/api/webhooks/crm/salesforce"
+SECRET = "a-shared-secret-of-the-webhooks"
+NOTIFICATION = ("04l5g0000000001AAA", {"Id": "0035g00000AbCdEAAV"})
+
+
+@pytest.fixture
+def fake(settings) -> Iterator[SalesforceFake]:
+    fake = SalesforceFake()
+    fake.grants.clients = {CLIENT_ID: CLIENT_SECRET}
+    with serving(fake) as url:
+        settings.OUTGOING_ALLOWS_LOOPBACK = True
+        settings.CRM_SALESFORCE_URL = settings.CRM_SALESFORCE_OAUTH_URL = url
+        settings.PUBLIC_URL = "https://rtx.example"
+        yield fake
+
+
+@pytest.fixture
+def connected(fake, make_connection) -> Connection:
+    row = make_connection(
+        provider="salesforce",
+        name="Salesforce",
+        customer_object="Contact",
+        account_object="Trading_Account__c",
+        external_id=fake.organization_id,
+        status=Connection.Status.ACTIVE,
+    )
+    row.webhook_secret = SECRET
+    row.save()
+    give_access(row, fake)
+    return row
+
+
+def health(connection):
+    with calling.opened(connection) as provider:
+        return provider.health()
+
+
+def test_an_ended_session_is_refreshed_once_and_the_rotated_token_is_kept(connected, fake):
+    fake.grants.expire()
+
+    assert health(connected).external_id == fake.organization_id
+
+    held = OAuthToken.objects.get()
+    assert fake.grants.refreshed == 1
+    assert list(fake.grants.refresh_tokens) == [held.refresh_token]  # the old one is dead
+    assert held.generation == 2
+    fake.grants.expire()
+    health(connected)
+    assert OAuthToken.objects.get().generation == 3
+
+
+def test_a_grant_that_was_taken_away_is_shown(connected, fake):
+    fake.grants.revoke_all()
+
+    with pytest.raises(AccessRevoked):
+        health(connected)
+
+    assert Connection.objects.get().status == Connection.Status.REVOKED
+
+
+def test_the_calls_of_the_day_are_remembered_and_a_used_up_day_is_not_tried_again(connected, fake):
+    fake.limit = Limit(calls_max=5, window_s=86_400)
+    health(connected)  # an organization, its limits, two descriptions
+    row = Connection.objects.get()
+    assert (row.daily_max, row.daily_left) == (5, 1)
+
+    fake.limit = Limit(calls_max=4, window_s=86_400)  # another program took the last one
+    with pytest.raises(LimitReached) as reached:
+        health(connected)
+    with pytest.raises(calling.Held) as held:
+        health(connected)
+
+    assert reached.value.code == "daily_limit"
+    assert 840 < held.value.retry_after_s <= 900
+    assert fake.count(status=403) == 1
+    assert Exchange.objects.order_by("-pk").first().error_code == "daily_limit"
+
+
+def test_an_outbound_message_is_acknowledged_and_stored_once(connected):
+    client = Client()
+    body = outbound([NOTIFICATION])
+
+    answers = [client.post(f"{PLACE}/{SECRET}", body, content_type=OUTBOUND_TYPE) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert b"<Ack>true</Ack>" in answers[1].content
+    assert answers[0]["Content-Type"] == "text/xml; charset=utf-8"
+    assert WebhookDelivery.objects.count() == 1
+
+
+@pytest.mark.parametrize("place", [PLACE, f"{PLACE}/wrong"])
+def test_an_outbound_message_without_the_secret_is_not_believed(connected, place):
+    answer = Client().post(place, outbound([NOTIFICATION]), content_type=OUTBOUND_TYPE)
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "webhook_signature")
+    assert WebhookDelivery.objects.count() == 0
+
+
+def test_a_signed_relay_is_taken_once(connected, fake):
+    fake.add("Contact", LastName="Doe")
+    body, headers = relayed({"events": fake.events}, secret=SECRET)
+    sent = {"headers": {"X-RTX-Signature": headers["X-RTX-Signature"]}, "content_type": "application/json"}
+
+    answers = [Client().post(PLACE, body, **sent) for _ in range(2)]
+    forged = Client().post(PLACE, body + b" ", **sent)
+
+    assert [answer.status_code for answer in (*answers, forged)] == [204, 204, 401]
+    assert WebhookDelivery.objects.count() == 1
