@@ -335,7 +335,7 @@ def _without(entry: Any, wrong: set[str]) -> Any:
 
 
 def steps_of(row: Connection, told: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what a person does one after another, and what of it is done."""
+    """Return what a person does one after another, and what of it is done; nothing once all of it is."""
     change = "admin:crm_connection_"
     is_connected = row.status in (Connection.Status.ACTIVE, Connection.Status.PAUSED)
     has_synced = SyncRun.objects.filter(connection=row, status=SyncRun.Status.DONE).exists()
@@ -350,4 +350,10 @@ def steps_of(row: Connection, told: dict[str, Any]) -> list[dict[str, Any]]:
         ("Look over the field mapping", row.mappings.exists(), reverse(f"{change}fields", args=[row.pk])),
         ("Sync for the first time", has_synced, reverse(f"{change}sync", args=[row.pk])),
     ]
-    return [{"text": text, "is_done": is_done, "url": url} for text, is_done, url in done]
+    first = next((place for place, (_, is_done, _) in enumerate(done) if not is_done), None)
+    if first is None:
+        return []
+    return [
+        {"text": text, "is_done": is_done, "url": url if place == first else ""}
+        for place, (text, is_done, url) in enumerate(done)
+    ]

@@ -67,7 +67,7 @@ class LinkAdmin(OperatedModelAdmin):
 
     reach_path = "client__trading_accounts__group"
     list_display = [
-        "who",
+        "name",
         "state",
         "provider",
         "kind",
@@ -135,6 +135,11 @@ class LinkAdmin(OperatedModelAdmin):
         """Compare and send the customer now and whole; what was deleted in the CRM is made anew."""
         links.send_again(link_id=row.pk, actor=operation.actor)
         return "is sent within seconds"
+
+    @admin.display(description="Customer")
+    def name(self, row: Link) -> str:
+        """The account or the client."""
+        return f"account {row.account}" if row.account else str(row.client)
 
     @admin.display(description="Customer")
     def who(self, row: Link) -> SafeString:

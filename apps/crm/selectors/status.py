@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db.models import Count, F, Min, Q
 
+from apps.crm.domain.limits import Window
 from apps.crm.models import Conflict, Connection, DeadLetter, FieldMapping, Link, OAuthToken, SyncRun
 
 CONFLICTS_HOURS = 24
@@ -78,8 +79,10 @@ def breaker_state(connection: Connection, *, now: datetime) -> str:
 
 def window_calls(connection: Connection, *, now: datetime) -> int:
     """Count the calls of the present window."""
-    since_ms = now.timestamp() * 1000 - connection.window_s * 1000
-    return sum(1 for ended in connection.calls or [] if isinstance(ended, int | float) and ended > since_ms)
+    now_ms = int(now.timestamp() * 1000)
+    return len(
+        Window.read(connection.calls).current(now_ms=now_ms, window_ms=connection.window_s * 1000).calls
+    )
 
 
 def status_view(connection: Connection, *, now: datetime) -> Told:
