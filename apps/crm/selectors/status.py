@@ -79,10 +79,8 @@ def breaker_state(connection: Connection, *, now: datetime) -> str:
 
 def window_calls(connection: Connection, *, now: datetime) -> int:
     """Count the calls of the present window."""
-    now_ms = int(now.timestamp() * 1000)
-    return len(
-        Window.read(connection.calls).current(now_ms=now_ms, window_ms=connection.window_s * 1000).calls
-    )
+    now_ms, window = int(now.timestamp() * 1000), Window.read(connection.calls)
+    return len(window.current(now_ms=now_ms, window_ms=connection.window_s * 1000).calls)
 
 
 def status_view(connection: Connection, *, now: datetime) -> Told:
