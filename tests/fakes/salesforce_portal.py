@@ -7,10 +7,9 @@ the day's allocation, what people in Salesforce do, change events. The paths of 
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from functools import wraps
-from itertools import count
 from typing import Any, ClassVar
 
-from tests.fakes.fake import Fake, Limit, Reply, Request, route
+from tests.fakes.fake import Fake, Limit, Numbers, Reply, Request, route
 from tests.fakes.grants import GrantRefused, Grants
 from tests.fakes.salesforce_messages import change_event
 from tests.fakes.salesforce_store import USER_ID, Kept, Organization, Refused, Store
@@ -53,6 +52,7 @@ class Portal(Fake):
     """One organization. `page_max`: rows of a query's page; `ids_max`: of updated/ and deleted/."""
 
     name: ClassVar[str] = "salesforce"
+    kept: ClassVar[tuple[str, ...]] = ("grants", "organization", "numbers")
 
     def __init__(self, *, organization_id: str = "00D5g000004TESTEA4") -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Portal(Fake):
         self.instance_url = ""  # empty: this server
         self.events: list[dict[str, Any]] = []  # change events of all writes
         self.queries: dict[str, tuple[str, list[str], list[str]]] = {}  # locator -> object, ids, fields
-        self.numbers = count(1)
+        self.numbers = Numbers()
 
     # In Salesforce's words.
     def not_found(self, request: Request) -> Reply:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import count
 from typing import Any
 
+from tests.fakes.fake import Numbers
 from tests.fakes.salesforce_schema import OBJECTS, PREFIXES, Field, fields_of
 
 USER_ID = "005000000000001AAA"
@@ -63,7 +63,7 @@ class Store:
     records: dict[str, Kept] = field(default_factory=dict)
     by_unique: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     is_held: bool = False
-    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    numbers: Numbers = field(default_factory=Numbers)
 
     def row(self, kept: Kept) -> dict[str, Any]:
         """Return all values of a record."""

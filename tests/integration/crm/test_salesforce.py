@@ -6,8 +6,10 @@ import pytest
 from django.test import Client
 
 from apps.crm.adapters.provider import AccessRevoked, LimitReached
-from apps.crm.models import Connection, Exchange, OAuthToken, WebhookDelivery
-from apps.crm.services import calling
+from apps.crm.models import Connection, Exchange, Link, OAuthToken, WebhookDelivery
+from apps.crm.services import calling, field_mappings, outbox, pushing, webhooks
+from tests.factories.crm import make_client, run_through
+from tests.factories.rows import make_group, make_holder
 from tests.fakes.fake import Limit
 from tests.fakes.salesforce import SalesforceFake
 from tests.fakes.salesforce_messages import OUTBOUND_TYPE, outbound, relayed
@@ -124,3 +126,88 @@ def test_a_signed_relay_is_taken_once(connected, fake):
 
     assert [answer.status_code for answer in (*answers, forged)] == [204, 204, 401]
     assert WebhookDelivery.objects.count() == 1
+
+
+@pytest.fixture
+def synced(connected) -> Connection:
+    field_mappings.install_defaults(connected)
+    return connected
+
+
+def contacts(fake):
+    return {row["RTX_Client_Id__c"]: row for row in fake.alive("Contact")}
+
+
+def drain(connection):
+    while outbox.dispatch():
+        pass
+    with calling.opened(connection) as provider:
+        while pushing.push_due(connection, provider).taken:
+            pass
+
+
+def test_a_full_run_joins_makes_and_hangs_accounts_on_their_customers(synced, fake):
+    there = fake.add("Contact", LastName="Client1", Email="ann1@example.com", Phone="+33123456789")
+    one, two = make_client(1), make_client(2)
+    holder = make_holder(group=make_group(), balance="100")
+    third = str(holder.row.client_id)
+
+    run = run_through(synced)
+
+    assert (run.status, run.failed) == ("done", 0)
+    found = contacts(fake)
+    assert set(found) == {str(one.pk), str(two.pk), third}
+    assert found[str(one.pk)]["Id"] == there.id
+    (account,) = fake.alive("Trading_Account__c")
+    assert account["RTX_Login__c"] == str(holder.login)
+    assert account["RTX_Client__c"] == found[third]["Id"]
+    one.refresh_from_db()
+    assert one.phone == "+33123456789"
+
+
+def test_changes_go_both_ways_without_an_echo(synced, fake):
+    client = make_client(1)
+    run_through(synced)
+    drain(synced)
+    crm_id = contacts(fake)[str(client.pk)]["Id"]
+    fake.change("Contact", crm_id, FirstName="Anna")
+
+    pulled = run_through(synced, "incremental")
+    drain(synced)
+    writes = fake.count("collection_update") + fake.count("collection_upsert")
+    again = run_through(synced, "incremental")
+    drain(synced)
+
+    client.refresh_from_db()
+    assert (pulled.pulled, again.pulled, client.first_name) == (1, 0, "Anna")
+    assert fake.count("collection_update") + fake.count("collection_upsert") == writes
+
+
+def test_a_contact_that_is_deleted_there_is_not_made_anew(synced, fake):
+    client = make_client(1)
+    fake.clock.advance(-600)
+    run_through(synced)
+    fake.remove("Contact", contacts(fake)[str(client.pk)]["Id"])
+    fake.clock.advance(600)
+
+    run_through(synced, "incremental")
+    run_through(synced)
+
+    assert Link.objects.get(client=client).status == Link.Status.GONE
+    assert fake.alive("Contact") == []
+
+
+def test_a_signed_event_pulls_the_record_that_it_names(synced, fake):
+    client = make_client(1)
+    run_through(synced)
+    drain(synced)
+    fake.events.clear()
+    fake.change("Contact", contacts(fake)[str(client.pk)]["Id"], FirstName="Anna")
+    body, headers = relayed({"events": fake.events}, secret=SECRET)
+    sent = {"headers": {"X-RTX-Signature": headers["X-RTX-Signature"]}, "content_type": "application/json"}
+
+    assert Client().post(PLACE, body, **sent).status_code == 204
+    assert webhooks.process_due() == 1
+
+    client.refresh_from_db()
+    assert client.first_name == "Anna"

@@ -76,16 +76,6 @@ def test_what_is_below_the_level_is_not_written(lines: Any) -> None:
     assert lines(lambda: structlog.get_logger("rtx.test").debug("noise"), as_json=True) == ""
 
 
-@pytest.mark.parametrize("level", ["INFO", "DEBUG"])
-def test_addresses_that_are_called_are_not_logged_at_any_level(level: str) -> None:
-    loggers = logs.configured(level=level, as_json=True)["loggers"]
-
-    assert {name: loggers[name]["level"] for name in ("httpx", "httpcore")} == {
-        "httpx": "WARNING",
-        "httpcore": "WARNING",
-    }
-
-
 def test_addresses_of_outgoing_calls_are_not_logged() -> None:
     loggers = logs.configured(level="INFO", as_json=True)["loggers"]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from simple_salesforce.exceptions import (
     SalesforceResourceNotFound,
 )
 
+from tests.fakes.demo import Shelf
 from tests.fakes.fake import Limit
 from tests.fakes.salesforce import SalesforceFake
 from tests.fakes.server import serving
@@ -137,3 +139,18 @@ def test_an_ended_session_is_told(contacts: SFType, fake: SalesforceFake) -> Non
         contacts.describe()
 
     assert expired.value.content[0]["errorCode"] == "INVALID_SESSION_ID"
+
+
+def test_an_organization_survives_a_restart_of_the_demo(
+    client: Client, fake: SalesforceFake, tmp_path: Path
+) -> None:
+    made = client.Contact.create({"LastName": "Doe", "RTX_Client_Id__c": "id-1"})
+    Shelf(tmp_path / "kept", (fake,)).save()
+    fresh = SalesforceFake()
+
+    Shelf(tmp_path / "kept", (fresh,)).load()
+
+    assert [(row["Id"], row["LastName"]) for row in fresh.alive("Contact")] == [(made["id"], "Doe")]
+    assert fresh.organization.store("Contact").matching("RTX_Client_Id__c", "id-1")
+    assert fresh.grants.is_good(client.session_id)
+    assert fresh.add("Contact", LastName="Next").id != made["id"]
