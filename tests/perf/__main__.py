@@ -23,6 +23,7 @@ from tests.perf import (
     crm_full,
     crm_kill,
     crm_push,
+    crm_webhooks,
     fanout,
     guards_share,
     latency,
@@ -65,6 +66,7 @@ def scenarios() -> list[Scenario]:
         ("a crash that stops out 5,000 accounts", crash.NAMES, crash.run),
         ("revaluation of 500,000 positions", revalue.NAMES, revalue.run),
         ("stop-out of one account", stop_out.NAMES, stop_out.run),
+        ("webhooks of a CRM", crm_webhooks.NAMES, crm_webhooks.run),
         ("quotes to 500 sockets", ("fanout_per_s", "fanout_vs_group_send"), quotes),
         ("what-if on 100,000 accounts", what_if.NAMES, what_if.run),  # a house without journal
         ("every list page of the admin", admin_lists.NAMES, admin_lists.run),

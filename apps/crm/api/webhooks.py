@@ -47,7 +47,7 @@ class Waker:
         with self._lock:
             self._is_due = False
         try:
-            tasks.process_webhooks.apply_async(retry=False)
+            tasks.process_webhooks.apply_async(retry=False, expires=60)
         except (OperationalError, OSError):
             log.warning("crm_webhooks_not_woken")
 

@@ -3,6 +3,7 @@ What providers send: checked on the raw bytes, stored sealed, answered; looked a
 or an event that came before does nothing. Trusts no field of an event: records that it names are read anew.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ from django.db import connection as database
 from django.db import transaction
 from prometheus_client import Counter
 
-from apps.crm.adapters.provider import AccessRevoked, CallRefused, HookEvent, ProviderError
+from apps.crm.adapters.provider import AccessRevoked, CallRefused, HookEvent, Provider, ProviderError
 from apps.crm.models import Connection, DeadLetter, Link, WebhookDelivery, WebhookEvent
 from apps.crm.services import calling, pulling
 from rtx.kernel import clock
@@ -22,6 +23,7 @@ from rtx.kernel.errors import NotAuthenticated, NotFound
 BODY_MAX = 1024 * 1024
 ATTEMPTS_MAX = 8
 CLAIM = timedelta(minutes=3)  # a worker that died leaves its deliveries to the next one after that
+KNOWN_S = 1.0  # so long a process remembers who waits: a pause or a new secret counts after that
 LIVE = (Connection.Status.ACTIVE, Connection.Status.PAUSED)
 PULLED = frozenset({"created", "changed", "merged"})
 INTAKE = Counter(
@@ -35,6 +37,9 @@ STORE = """
     ON CONFLICT (connection_id, digest) DO NOTHING
     RETURNING id
 """
+
+
+_known: dict[tuple[str, str], tuple[float, int, Provider]] = {}
 
 
 class WebhookRefused(NotAuthenticated):
@@ -65,29 +70,41 @@ def take(
     :raises NotFound: no such provider, or it is not connected; both look the same.
     :raises WebhookRefused: the proof is missing, wrong or too old.
     """
-    row = Connection.objects.filter(provider=provider, status__in=LIVE).first()
-    if row is None:
-        INTAKE.labels("none", "unknown").inc()
-        raise NotFound("Nobody waits for this.", code="webhook_not_found")
-    adapter = calling.quiet(row)
+    connection_id, adapter = _waiting(provider)
     try:
         digest = adapter.verify(method=method, url=url, headers=headers, body=body, now_ms=clock.now_ms())
     except CallRefused as error:
         INTAKE.labels(provider, "refused").inc()
         code = error.code if error.code.startswith("webhook_") else "webhook_signature"
         raise WebhookRefused("The proof of this webhook is not valid.", code=code) from None
-    is_new = _stored(row, digest, body, content_type)
+    is_new = _stored(connection_id, digest, body, content_type)
     INTAKE.labels(provider, "stored" if is_new else "repeated").inc()
     answer, answer_type = adapter.acknowledgement(content_type)
     return Taken(is_new, answer, answer_type)
 
 
-def _stored(row: Connection, digest: str, body: bytes, content_type: str) -> bool:
+def _waiting(provider: str) -> tuple[int, Provider]:
+    """Return the connection that waits for a provider's calls, as it was at most `KNOWN_S` ago."""
+    place, now_s = (database.settings_dict["NAME"], provider), time.monotonic()
+    known = _known.get(place)
+    if known is not None and now_s < known[0]:
+        return known[1], known[2]
+    row = Connection.objects.filter(provider=provider, status__in=LIVE).first()
+    if row is None:
+        _known.pop(place, None)
+        INTAKE.labels("none", "unknown").inc()
+        raise NotFound("Nobody waits for this.", code="webhook_not_found")
+    adapter = calling.quiet(row)
+    _known[place] = (now_s + KNOWN_S, row.pk, adapter)
+    return row.pk, adapter
+
+
+def _stored(connection_id: int, digest: str, body: bytes, content_type: str) -> bool:
     now = clock.now()
-    held = WebhookDelivery(connection=row, digest=digest)
+    held = WebhookDelivery(connection_id=connection_id, digest=digest)
     held.seal(body)
     with database.cursor() as cursor:
-        cursor.execute(STORE, [row.pk, digest, bytes(held.body_sealed), content_type[:80], now, now])
+        cursor.execute(STORE, [connection_id, digest, bytes(held.body_sealed), content_type[:80], now, now])
         return cursor.fetchone() is not None
 
 

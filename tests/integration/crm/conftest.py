@@ -9,7 +9,7 @@ from apps.accounts.models import User
 from apps.crm.adapters import registry
 from apps.crm.api import webhooks as webhook_views
 from apps.crm.models import Connection
-from apps.crm.services import calling
+from apps.crm.services import calling, webhooks
 from rtx.kernel import clock
 from rtx.kernel.actor import Actor, ActorKind
 from tests.factories import crm as factory
@@ -30,6 +30,12 @@ def no_waiting() -> Iterator[None]:
 def no_waking(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests look at deliveries themselves."""
     monkeypatch.setattr(webhook_views._waker, "wake", lambda: None)
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test changes counts at once."""
+    monkeypatch.setattr(webhooks, "KNOWN_S", 0.0)
 
 
 @pytest.fixture
