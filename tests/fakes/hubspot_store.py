@@ -154,6 +154,8 @@ class Store:
     def write(self, kept: Kept | None, properties: dict[str, Any], now_ms: int) -> Kept:
         """Create or change one record; all or nothing."""
         values = {name: str("" if value is None else value).strip() for name, value in properties.items()}
+        if "email" in values:
+            values["email"] = values["email"].lower()  # as HubSpot does
         self.check_names(values)
         for name, value in values.items():
             self.properties[name].check(value)

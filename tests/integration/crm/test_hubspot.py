@@ -240,3 +240,18 @@ def test_an_erased_client_is_deleted_for_good(connected: Connection, hubspot: Hu
     assert hubspot.contacts.records == {}
     assert Link.objects.get(client=client).status == "erased"
     assert hubspot.count("gdpr_delete") == 1
+
+
+def test_what_hubspot_writes_in_its_own_way_is_not_sent_again_and_again(
+    connected: Connection, hubspot: HubSpotFake
+) -> None:
+    make_client(email="Ann.Upper@Example.com", first_name="  Ann ", phone="+49 30 123456")
+    run_through(connected)
+    writes = hubspot.count("batch_update") + hubspot.count("batch_upsert")
+
+    for _ in range(2):
+        run_through(connected, "incremental")
+        step(connected)
+    run_through(connected)
+
+    assert hubspot.count("batch_update") + hubspot.count("batch_upsert") == writes == 1
