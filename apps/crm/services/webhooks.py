@@ -39,7 +39,7 @@ STORE = """
 """
 
 
-_known: dict[tuple[str, str], tuple[float, int, Provider]] = {}
+_known: dict[tuple[str, str], tuple[float, tuple[int, Provider] | None]] = {}
 
 
 class WebhookRefused(NotAuthenticated):
@@ -87,16 +87,14 @@ def _waiting(provider: str) -> tuple[int, Provider]:
     """Return the connection that waits for a provider's calls, as it was at most `KNOWN_S` ago."""
     place, now_s = (database.settings_dict["NAME"], provider), time.monotonic()
     known = _known.get(place)
-    if known is not None and now_s < known[0]:
-        return known[1], known[2]
-    row = Connection.objects.filter(provider=provider, status__in=LIVE).first()
-    if row is None:
-        _known.pop(place, None)
-        INTAKE.labels("none", "unknown").inc()
+    if known is None or now_s >= known[0]:
+        row = Connection.objects.filter(provider=provider, status__in=LIVE).first()
+        known = (now_s + KNOWN_S, row and (row.pk, calling.quiet(row)))
+        _known[place] = known
+    if known[1] is None:
+        INTAKE.labels(provider, "unknown").inc()
         raise NotFound("Nobody waits for this.", code="webhook_not_found")
-    adapter = calling.quiet(row)
-    _known[place] = (now_s + KNOWN_S, row.pk, adapter)
-    return row.pk, adapter
+    return known[1]
 
 
 def _stored(connection_id: int, digest: str, body: bytes, content_type: str) -> bool:
