@@ -10,13 +10,17 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import structlog
 from django.db import connection
 from django.db.models import Max, Sum
 
 from apps.accounts.models import Client, TradingAccount
 from apps.crm.domain.fields import Value
 from apps.trading.models import Deal
+from rtx.kernel.encryption import DecryptionFailed
 from rtx.kernel.money import ZERO
+
+log = structlog.get_logger(__name__)
 
 Values = dict[str, Value]
 PLAIN = (
@@ -34,11 +38,14 @@ PAID = """
 
 
 def client_values(clients: Sequence[Client], names: Collection[str]) -> dict[UUID, Values]:
-    """Return the named fields of clients."""
+    """Return the named fields of clients; one whose data does not open is left out."""
     wanted = set(names)
-    found: dict[UUID, Values] = {
-        client.pk: {name: getattr(client, name) for name in PLAIN if name in wanted} for client in clients
-    }
+    found: dict[UUID, Values] = {}
+    for client in clients:
+        try:
+            found[client.pk] = {name: getattr(client, name) for name in PLAIN if name in wanted}
+        except DecryptionFailed:
+            log.error("crm_client_unreadable", client=client.number)
     if "id" in wanted:
         for key, values in found.items():
             values["id"] = str(key)

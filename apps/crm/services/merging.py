@@ -50,11 +50,14 @@ def _place(link: Link, column: str, table: str = "crm_link") -> bytes:
 
 
 def base_of(link: Link, client: Client) -> Base:
-    """Return what both sides have in common; empty for a record that is not known there."""
+    """Return what both sides have in common; empty for a record that is not known there, or not any more."""
     kept = bytes(link.base_sealed)
     if not kept or not link.crm_id or client.data_key is None:
         return {}
-    base: Base = json.loads(client.open_content(kept, place=_place(link, "base_sealed")))
+    try:
+        base: Base = json.loads(client.open_content(kept, place=_place(link, "base_sealed")))
+    except encryption.DecryptionFailed:
+        return {}
     return base
 
 

@@ -157,7 +157,7 @@ class Pass:
         idle = [row for row in known if links[row.pk].wanted == links[row.pk].sent]
         names = {pair.rtx_field for pair in self._pairs[kind]}
         values: Any = client_values(idle, names) if kind == CLIENT else account_values(idle, names)
-        differing = [row for row in idle if self._differs(kind, links[row.pk], row, values[row.pk])]
+        differing = [row for row in idle if self._differs(kind, links[row.pk], row, values.get(row.pk))]
         waiting = len(known) - len(idle)
         if not self._is_preview:
             claims.add(self._connection, [_wanted(kind, row) for row in new])
@@ -167,7 +167,9 @@ class Pass:
             )
         return len(new), len(differing) + waiting, len(idle) - len(differing)
 
-    def _differs(self, kind: str, link: Link, row: Any, values: dict[str, Any]) -> bool:
+    def _differs(self, kind: str, link: Link, row: Any, values: dict[str, Any] | None) -> bool:
+        if values is None:
+            return True  # sending tells what is wrong
         pairs = self._pairs[kind]
         base = base_of(link, row if kind == CLIENT else row.client)
         return not link.crm_id or bool(merging.unsent(pairs, base, mapping.made(pairs, values).fields))

@@ -25,6 +25,7 @@ from apps.crm.domain.texts import Unfit
 from apps.crm.domain.transforms import inward
 from apps.crm.models import Change, Conflict, Connection, FieldMapping, Link, SyncEntry, SyncRun
 from apps.crm.selectors.mappings import names_read, pairs_of
+from apps.crm.selectors.values import client_values
 from apps.crm.services import claims, merging, sync_log
 from rtx.kernel import clock, encryption
 from rtx.kernel.errors import RtxError
@@ -283,6 +284,8 @@ class _Page:
     def _take(self, link: Link, record: Record) -> list[Conflict]:
         if link.status == Link.Status.ERASED or link.client.data_key is None:
             return []
+        if not client_values([link.client], ["first_name"]):
+            return []  # damaged: the log of the workers tells more
         if record.is_deleted:
             if mark_gone(link):
                 self.taken.gone += 1

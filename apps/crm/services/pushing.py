@@ -7,12 +7,14 @@ one sends the same records again, found by RTX's id, which changes nothing more.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 import structlog
+from django.db import connection as database
 from django.db.models import Exists, OuterRef, Q
 
 from apps.accounts.models import TradingAccount
@@ -72,10 +74,32 @@ def push_all(*, connection_id: int, for_s: float) -> int:
     Send what waits at a connection, batch by batch, for `for_s` seconds or up to the last; return how many
     links were looked at. When the CRM cannot be called the rest waits; the connection's page says why.
     """
-    until, taken = time.monotonic() + for_s, 0
     connection = Connection.objects.filter(pk=connection_id).first()
     if connection is None or not _has_due(connection):
         return 0
+    with _alone(connection) as is_alone:
+        return _push_all(connection, for_s) if is_alone else 0
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[bool]:
+    """
+    Tell whether no other worker sends for this connection: two would share its limit and half fill its
+    batches. The server frees the lock of a worker that dies.
+    """
+    with database.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(hashtext('crm_push'), %s)", [connection.pk])
+        (is_alone,) = cursor.fetchone()
+    try:
+        yield is_alone
+    finally:
+        if is_alone:
+            with database.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(hashtext('crm_push'), %s)", [connection.pk])
+
+
+def _push_all(connection: Connection, for_s: float) -> int:
+    until, taken = time.monotonic() + for_s, 0
     try:
         with calling.opened(connection) as provider:
             while not _is_run_sending(connection):
@@ -84,7 +108,7 @@ def push_all(*, connection_id: int, for_s: float) -> int:
                 if not pushed.taken or time.monotonic() >= until:
                     break
     except ProviderError as error:
-        log.info("crm_push_held", connection=connection_id, error=error.code)
+        log.info("crm_push_held", connection=connection.pk, error=error.code)
     return taken
 
 
@@ -137,7 +161,7 @@ class _Batch:
         self.pushed.taken = len(self.links)
         try:
             self._send()
-        except ProviderError:
+        except Exception:
             claims.give_back(self.links)
             raise
         return self.pushed
@@ -160,6 +184,9 @@ class _Batch:
         parents = self._parents(links)
         found = []
         for link in links:
+            if link.pk not in values:
+                results.refuse(link, CallRefused("cannot be read here", code="unreadable"))
+                continue
             made = mapping.made(self.pairs, values[link.pk])
             base: Base = base_of(link, link.client)
             found.append(
@@ -181,7 +208,7 @@ class _Batch:
             of_accounts = account_values(list(rows), names)
             return {link.pk: of_accounts[link.account_id] for link in links if link.account_id}
         of_clients = client_values([link.client for link in links], names)
-        return {link.pk: of_clients[link.client_id] for link in links}
+        return {link.pk: of_clients[link.client_id] for link in links if link.client_id in of_clients}
 
     def _parents(self, links: Sequence[Link]) -> dict[UUID, str]:
         if self.kind != ACCOUNT:

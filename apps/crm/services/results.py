@@ -177,6 +177,15 @@ def fail(row: Link, error: ProviderError, direction: str) -> None:
         giving_up.give_up(row, direction, error)
 
 
+def refuse(link: Link, error: ProviderError) -> None:
+    """Note a failed attempt of a link for what is wrong here, before anything was sent."""
+    with transaction.atomic():
+        row = Link.objects.select_for_update().filter(pk=link.pk, claim=link.claim).first()
+        if row is not None:
+            fail(row, error, DeadLetter.Direction.PUSH)
+            row.save()
+
+
 def count_in(run: SyncRun | None, pushed: Pushed) -> None:
     """Add what a batch did to its run."""
     if run is not None:

@@ -126,6 +126,9 @@ def carry_on(*, run_id: int, for_s: float | None = None) -> bool:
     except ProviderError as error:
         _held_up(run, claim, error)
         return False
+    except Exception as error:
+        _held_up(run, claim, Unavailable(type(error).__name__, code="internal"))
+        raise
     SyncRun.objects.filter(pk=run.pk, claim=claim).update(claim=None, claimed_until=None)
     return True
 

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from apps.accounts.models import Client
 from apps.accounts.services import clients
 from apps.crm.adapters.provider import CallRefused, Unavailable
 from apps.crm.domain.mapping import Pair
@@ -314,3 +315,25 @@ def test_an_older_failure_waits_longer_each_time(connection: Connection, crm: Me
         pushing.push_due(connection, crm)
 
     assert later(19) < Link.objects.get().due_at < later(40.1)
+
+
+def test_a_client_whose_data_does_not_open_holds_nobody_up(connection: Connection, crm: MemoryCrm) -> None:
+    broken, good = make_client(1), make_client(2)
+    Client.objects.filter(pk=broken.pk).update(first_name_sealed=b"1:damaged")
+
+    settle(connection, crm)
+
+    assert [kept.external_id for kept in crm.all()] == [str(good.pk)]
+    assert Link.objects.get(client=broken).last_error_code == "unreadable"
+
+
+def test_an_error_of_ours_gives_the_claims_back(connection: Connection, crm: MemoryCrm) -> None:
+    make_client()
+    outbox.dispatch()
+    crm.failing.append(ZeroDivisionError())
+
+    with pytest.raises(ZeroDivisionError):
+        pushing.push_due(connection, crm)
+
+    assert Link.objects.get().claim is None
+    assert pushing.push_all(connection_id=connection.pk, for_s=1) == 1
