@@ -139,6 +139,16 @@ class Portal(Fake):
             self.store(object_name).archive(kept, self.now_ms())
             self.note("deletion", object_name, kept, by_us=False)
 
+    def merge(self, object_name: str, first: str, second: str) -> None:
+        """A person merges the second record into the first."""
+        with self.lock:
+            store = self.store(object_name)
+            kept = store.records[first]
+            store.merge(kept, store.records[second], self.now_ms())
+            self.note("merge", object_name, kept, by_us=False)
+            ids = {"primaryObjectId": int(first), "mergedObjectIds": [int(second)], "newObjectId": int(first)}
+            self.events[-1] |= ids
+
     def with_rtx_properties(self) -> Self:
         """Give the portal the unique properties that hold RTX's ids."""
         self.contacts.properties["rtx_client_id"] = Property("rtx_client_id", "RTX client id", is_unique=True)

@@ -120,12 +120,13 @@ class Store:
         self.modified = MODIFIED[name]
         self.properties = {one.name: one for one in properties}
         self.records: dict[str, Kept] = {}
+        self.merged: dict[str, str] = {}  # id of a record that was merged -> of the one it became a part of
         self._unique: dict[tuple[str, str], str] = {}
 
     def find(self, value: str, by: str = "") -> Kept | None:
         """Return the record with this id or unique value; None for an archived one too."""
         wanted = self._unique.get((by, value.lower() if by == "email" else value)) if by else value
-        kept = self.records.get(wanted or "")
+        kept = self.records.get(self.merged.get(wanted or "", wanted or ""))
         return None if kept is None or kept.is_archived else kept
 
     def check_unique(self, by: str) -> None:
@@ -177,6 +178,13 @@ class Store:
         """Delete a record: it can be listed as archived, and its unique values are free."""
         kept.is_archived, kept.updated_ms = True, now_ms
         self._unindex(kept)
+
+    def merge(self, first: Kept, second: Kept, now_ms: int) -> None:
+        """Make the second a part of the first, which takes over what it lacks; both ids name it."""
+        lacking = {name: value for name, value in second.properties.items() if name not in first.properties}
+        self.purge(second)
+        self.write(first, lacking, now_ms)
+        self.merged[second.id] = first.id
 
     def purge(self, kept: Kept) -> None:
         """Delete a record for good."""

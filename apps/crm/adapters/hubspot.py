@@ -13,7 +13,13 @@ from apps.crm.adapters import hubspot_errors as errors
 from apps.crm.adapters import hubspot_hooks as hooks
 from apps.crm.adapters import oauth
 from apps.crm.adapters.hubspot_changes import Changes, record
-from apps.crm.adapters.hubspot_properties import ACCOUNT_PROPERTY, CLIENT_PROPERTY, field_info, prepare
+from apps.crm.adapters.hubspot_properties import (
+    ACCOUNT_PROPERTY,
+    CLIENT_PROPERTY,
+    GROUPS,
+    field_info,
+    prepare,
+)
 from apps.crm.adapters.hubspot_upserts import Upserts
 from apps.crm.adapters.provider import (
     AccessRevoked,
@@ -57,7 +63,7 @@ class HubSpot:
             "oauth",
             *(
                 f"crm.{what}.{name}.{access}"
-                for name in dict.fromkeys(objects)
+                for name in dict.fromkeys(map(_scope, objects))
                 for what in ("objects", "schemas")
                 for access in ("read", "write")
             ),
@@ -120,10 +126,9 @@ class HubSpot:
         for object_name in filter(None, (self._settings.customer_object, self._settings.account_object)):
             try:
                 warnings += self._prepare(object_name)
-            except CallRefused as error:
-                if error.code != "missing_scopes":
-                    raise
-                missing.append(f"crm.schemas.{object_name}.read")
+            except CallRefused as error:  # that there is no such object, `describe` tells
+                if error.code == "missing_scopes":
+                    missing.append(f"crm.schemas.{_scope(object_name)}.read")
         limits = self.limits(answer.headers)
         return Health(
             account_name=f"HubSpot portal {portal}",
@@ -314,6 +319,11 @@ def _name(object_name: str) -> str:
     if not object_name.replace("_", "").replace("-", "").isalnum() or not object_name.isascii():
         raise CallRefused("This is no name of an object.", code="object_unknown")
     return object_name
+
+
+def _scope(object_name: str) -> str:
+    """Return what scopes call an object."""
+    return object_name if object_name in GROUPS else "custom"
 
 
 def _id(crm_id: str) -> str:

@@ -237,7 +237,8 @@ class _Page:
         elif link.crm_id and record.external_id != str(owner):
             return None  # a second record of the same person: theirs to join
         elif link.crm_id:
-            link.base_sealed, link.crm_changed_at = b"", None  # RTX's id moved on to another record
+            self._by_record.pop(link.crm_id, None)  # RTX's id moved on to another record, as in a merger
+            link.base_sealed, link.crm_changed_at = b"", None
         link.crm_id = record.crm_id
         self._by_record[record.crm_id] = link
         return link

@@ -184,6 +184,23 @@ def test_a_contact_that_a_person_deleted_is_not_made_anew(
     assert [one for one in hubspot.contacts.records.values() if not one.is_archived] == []
 
 
+def test_contacts_that_were_merged_stay_the_clients(connected: Connection, hubspot: HubSpotFake) -> None:
+    client = make_client()
+    step(connected)
+    old = Link.objects.get(client=client).crm_id
+    other = hubspot.add("contacts", email="private@example.com", phone="+49 30 123456")
+    hubspot.events.clear()
+
+    hubspot.merge("contacts", other, old)
+    assert deliver(hubspot, list(hubspot.events)) == 204
+    clients.change(client_id=client.pk, changes={"first_name": "New"})
+    step(connected)
+
+    link = Link.objects.get(client=client)
+    assert (link.status, link.crm_id) == ("active", other)
+    assert contact_of(hubspot, client)["firstname"] == "New"
+
+
 def test_tokens_that_end_in_the_middle_are_refreshed_once(
     connected: Connection, hubspot: HubSpotFake
 ) -> None:

@@ -136,6 +136,16 @@ def test_health_names_scopes_that_are_missing(portal: Portal) -> None:
     assert portal.hubspot.health().missing_scopes == ("crm.schemas.deals.read",)
 
 
+def test_an_object_that_is_not_there_is_told_by_describing_it(portal: Portal) -> None:
+    hubspot = adapter(portal.session, customer_object="nonsense", account_object="")
+
+    assert hubspot.health().external_id == "62515"
+    assert "crm.objects.custom.read" in hubspot.scopes
+    with pytest.raises(CallRefused) as caught:
+        hubspot.describe("nonsense")
+    assert caught.value.code == "call_refused"
+
+
 def test_fields_are_described_as_a_person_chooses_them(portal: Portal) -> None:
     known = {one.name: one for one in portal.hubspot.describe("contacts")}
 
