@@ -79,6 +79,9 @@ class ConnectionForm(forms.ModelForm):
         for name in SECRETS:
             if name in self.fields:
                 self.fields[name].help_text = self._told_of(name)
+        if self.instance.pk is None and "account_object" in self.fields:
+            usual = "Of a new connection, empty: deals (HubSpot), none (Salesforce, Zoho)."
+            self.fields["account_object"].help_text = usual
 
     def _told_of(self, name: str) -> str:
         whose = {
@@ -97,6 +100,8 @@ class ConnectionForm(forms.ModelForm):
         provider = given.get("provider") or self.instance.provider
         if not given.get("customer_object") and provider in OBJECTS:
             given["customer_object"] = OBJECTS[Connection.Provider(provider)][0]
+        if not given.get("account_object") and provider in OBJECTS and self.instance.pk is None:
+            given["account_object"] = OBJECTS[Connection.Provider(provider)][1]
         if provider == Connection.Provider.ZOHO and not given.get("region"):
             given["region"] = "com"
         return given

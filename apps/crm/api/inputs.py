@@ -40,7 +40,10 @@ CONFIG = {
 
 @openapi.example({"provider": "hubspot", **CONFIG})
 class NewCrmConfigIn(Input, kw_only=True):
-    """POST /api/admin/crm/config. Secrets are kept encrypted and never answered."""
+    """
+    POST /api/admin/crm/config. Secrets are kept encrypted and never answered. Objects that are not given: the
+    usual ones of the provider; an empty `account_object`: accounts are not sent.
+    """
 
     provider: Literal["hubspot", "salesforce", "zoho"]
     name: Name
@@ -49,8 +52,8 @@ class NewCrmConfigIn(Input, kw_only=True):
     reason: Reason
     webhook_secret: Secret = ""
     region: Region = ""
-    customer_object: ObjectName = ""
-    account_object: ObjectName = ""
+    customer_object: ObjectName | UnsetType = UNSET
+    account_object: ObjectName | UnsetType = UNSET
     creates_clients: bool = False
     erases_there: bool = True
     calls_max: Calls = 100

@@ -63,6 +63,12 @@ def asked_for(request: Request) -> Connection:
     return connection_of(number)
 
 
+def _given(body: NewCrmConfigIn | CrmConfigIn) -> dict[str, Any]:
+    """Return what a body says of a connection."""
+    said = msgspec.structs.asdict(body)
+    return {name: value for name, value in said.items() if value is not msgspec.UNSET and name != "reason"}
+
+
 class ConfigsView(StaffView):
     """Connections."""
 
@@ -98,9 +104,8 @@ class NewConfigView(StaffView):
     )
     def post(self, request: Request) -> Response:
         """Set a connection up, one per provider. It is not connected yet: GET oauth/start follows."""
-        given = msgspec.structs.asdict(NewCrmConfigIn.validated(request.data))
-        reason = given.pop("reason")
-        made = connections.create(values=given, actor=self.staff.acting(reason))
+        given = NewCrmConfigIn.validated(request.data)
+        made = connections.create(values=_given(given), actor=self.staff.acting(given.reason))
         return Response(status.config_view(made), status=201)
 
 
@@ -127,13 +132,8 @@ class ConfigView(StaffView):
         """Change what is given; a secret that is not given or empty stays."""
         given = CrmConfigIn.validated(request.data)
         row = connection_of(config_id)
-        values = {
-            name: value
-            for name, value in msgspec.structs.asdict(given).items()
-            if value is not msgspec.UNSET and name != "reason"
-        }
         changed = connections.change(
-            connection_id=row.pk, values=values, actor=self.staff.acting(given.reason)
+            connection_id=row.pk, values=_given(given), actor=self.staff.acting(given.reason)
         )
         return Response(status.config_view(changed))
 

@@ -25,8 +25,10 @@ PRIVILEGED = frozenset(
 OFFERED = {
     "AccountChangeIn.status",
     "ClientIn.is_active",
+    "CrmConfigIn.client_id",  # of the OAuth app
     "GroupIn.is_active",
     "LoginIn.password",
+    "NewCrmConfigIn.client_id",
     "NewGroupIn.is_active",
     "NewUserIn.role",  # of staff, by superadmins alone
     "UserIn.is_active",
@@ -36,6 +38,7 @@ WITHOUT_BODY = frozenset(  # what a body says is not read there
     {
         "POST api/auth/ws-ticket",
         "POST api/admin/audit/verify",
+        "POST api/admin/crm/test/<int:config_id>",
         "POST api/admin/kyc/<int:review_id>/take",
         "DELETE api/funds/<int:operation_id>",
     }

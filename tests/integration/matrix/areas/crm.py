@@ -43,18 +43,18 @@ GET    admin/crm/connection/callback/                            moved      move
 POST   admin/crm/connection/callback/                            405        405       405     405     405     login  login
 GET    admin/crm/connection/<int:connection_id>/fields/          ok         ok        403     403     ok      login  login
 POST   admin/crm/connection/<int:connection_id>/fields/          ok         ok        403     403     403     login  login
-GET    admin/crm/connection/<int:connection_id>/live/            ok         ok        403     403     ok      login  login
-POST   admin/crm/connection/<int:connection_id>/live/            ok         ok        403     403     ok      login  login
+GET    admin/crm/connection/<int:connection_id>/live/            ok         ok        404     404     ok      login  login
+POST   admin/crm/connection/<int:connection_id>/live/            ok         ok        404     404     ok      login  login
 GET    admin/crm/connection/<int:connection_id>/preview/         ok         ok        403     403     403     login  login
 POST   admin/crm/connection/<int:connection_id>/preview/         ok         ok        403     403     403     login  login
-GET    admin/crm/syncrun/<int:run_id>/progress/                  ok         ok        403     403     ok      login  login
-POST   admin/crm/syncrun/<int:run_id>/progress/                  ok         ok        403     403     ok      login  login
+GET    admin/crm/syncrun/<int:run_id>/progress/                  ok         ok        404     404     ok      login  login
+POST   admin/crm/syncrun/<int:run_id>/progress/                  ok         ok        404     404     ok      login  login
 POST   api/admin/crm/config                                      400        400       403     403     403     403    401
 DELETE api/admin/crm/config/<int:config_id>                      400        400       403     403     403     403    401
 GET    api/admin/crm/config/<int:config_id>                      ok         ok        403     403     ok      403    401
 PUT    api/admin/crm/config/<int:config_id>                      400        400       403     403     403     403    401
 GET    api/admin/crm/configs                                     ok         ok        403     403     ok      403    401
-POST   api/admin/crm/dead-letter/<int:dead_letter_id>/replay     400        400       400     400     400     403    401
+POST   api/admin/crm/dead-letter/<int:dead_letter_id>/replay     ok         ok/404    403/404 403/404 403/404 403    401
 GET    api/admin/crm/dead-letters                                ok         ok        403     403     ok      403    401
 GET    api/admin/crm/mappings                                    ok         ok        403     403     ok      403    401
 PUT    api/admin/crm/mappings                                    400        400       403     403     403     403    401
@@ -65,9 +65,9 @@ GET    api/admin/crm/sync/history                                ok         ok  
 GET    api/admin/crm/sync/status                                 ok         ok        403     403     ok      403    401
 POST   api/admin/crm/sync/trigger                                400        400       403     403     403     403    401
 POST   api/admin/crm/test/<int:config_id>                        ok         ok        403     403     403     403    401
-POST   api/webhooks/crm/hubspot                                  401        401       401     401     401     401    401
-POST   api/webhooks/crm/salesforce                               401        401       401     401     401     401    401
-POST   api/webhooks/crm/salesforce/<str:secret>                  401        401       401     401     401     401    401
+POST   api/webhooks/crm/hubspot                                  404        404       404     404     404     404    404
+POST   api/webhooks/crm/salesforce                               404        404       404     404     404     404    404
+POST   api/webhooks/crm/salesforce/<str:secret>                  404        404       404     404     404     404    404
 POST   api/webhooks/crm/zoho                                     404        404       404     404     404     404    404
 """
 
