@@ -99,8 +99,8 @@ def _option_problems(pair: Pair) -> list[str]:
             continue
         if option.kind == "number":
             least, most = (0, DECIMALS_MAX) if option.name == "decimals" else (1, TEXT_MAX)
-            shown = str(given)
-            if not (shown.isascii() and shown.isdigit() and least <= int(shown) <= most):
+            digits = str(given)
+            if not (digits.isascii() and digits.isdigit() and least <= int(digits) <= most):
                 found.append(f"{option.label}: a number from {least} to {most}.")
         elif not isinstance(given, str) or len(given) > 200:
             found.append(f"{option.label}: a text of at most 200 characters.")
