@@ -27,11 +27,11 @@ class Breaker:
             return "closed"
         return "open" if now < self.open_until else "half-open"
 
-    def wait_s(self, now: datetime) -> float:
+    def wait(self, now: datetime) -> timedelta:
         """Return how long no call may be made; 0: one may."""
         if self.open_until is None:
-            return 0.0
-        return max(0.0, (self.open_until - now).total_seconds())
+            return timedelta(0)
+        return max(timedelta(0), self.open_until - now)
 
     def entered(self, now: datetime) -> "Breaker":
         """Let a call through: the probe keeps all others out until it is back."""

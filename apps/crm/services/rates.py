@@ -46,8 +46,8 @@ def enter(*, connection_id: int, is_test: bool = False) -> Slot | Wait:
         row = _locked(connection_id)
         now = clock.now()
         breaker = breakers.of(row)
-        if (pause := breaker.wait_s(now)) > 0 and not is_test:
-            return Wait(pause, is_breaker=True)
+        if (pause := breaker.wait(now)) and not is_test:
+            return Wait(pause.total_seconds(), is_breaker=True)
         window, now_ms = _window(row), clock.now_ms()
         wait_ms = window.wait_ms(now_ms=now_ms, calls_max=row.calls_max, window_ms=row.window_s * 1000)
         if wait_ms > 0:

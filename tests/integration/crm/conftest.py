@@ -9,7 +9,7 @@ from apps.accounts.models import User
 from apps.crm.adapters import registry
 from apps.crm.api import webhooks as webhook_views
 from apps.crm.models import Connection
-from apps.crm.services import calling, webhooks
+from apps.crm.services import calling, pulling, webhooks
 from rtx.kernel import clock
 from rtx.kernel.actor import Actor, ActorKind
 from tests.factories import crm as factory
@@ -112,3 +112,18 @@ def crm(monkeypatch: pytest.MonkeyPatch) -> factory.MemoryCrm:
 def connection(db: None) -> Connection:
     """Return a connection with the usual mappings."""
     return factory.make_connection()
+
+
+@pytest.fixture
+def pulled(monkeypatch) -> list[tuple[str, list[str]]]:
+    """Note what the sync is asked to read anew."""
+    asked: list[tuple[str, list[str]]] = []
+
+    def pull_named(connection, provider, *, object_name, crm_ids, cause):
+        assert cause == "webhook"
+        provider.get_many(object_name, crm_ids, [])
+        asked.append((object_name, list(crm_ids)))
+        return len(crm_ids)
+
+    monkeypatch.setattr(pulling, "pull_named", pull_named)
+    return asked

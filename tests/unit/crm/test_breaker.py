@@ -24,7 +24,7 @@ def test_the_fifth_failure_opens_it_for_thirty_seconds():
     breaker = after_failures(5)
 
     assert breaker.state(NOON) == "open"
-    assert breaker.wait_s(NOON) == 30.0
+    assert breaker.wait(NOON) == timedelta(seconds=30)
 
 
 def test_a_success_between_failures_begins_the_count_anew():
@@ -45,7 +45,7 @@ def test_after_the_pause_one_call_tries_and_the_others_stay_out():
     probing = breaker.entered(later)
 
     assert probing.state(later) == "open"
-    assert probing.wait_s(later) == 45.0  # the next one goes when this one never came back
+    assert probing.wait(later) == timedelta(seconds=45)  # the next one goes when this one never came back
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_each_failed_probe_doubles_the_pause_up_to_ten_minutes(failed_probes, pa
         now += timedelta(hours=1)
         breaker = breaker.entered(now).failed(now, is_probe=True)
 
-    assert breaker.wait_s(now) == pause_s
+    assert breaker.wait(now) == timedelta(seconds=pause_s)
 
 
 def test_a_probe_that_succeeds_closes_it():
