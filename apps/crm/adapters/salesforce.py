@@ -36,7 +36,7 @@ from apps.crm.adapters.provider import (
     Written,
 )
 from apps.crm.adapters.salesforce_changes import STAMP, Changes, as_record
-from apps.crm.adapters.salesforce_fields import PERSONAL, field_info
+from apps.crm.adapters.salesforce_fields import emptied, field_info
 from apps.crm.adapters.salesforce_upserts import Collection
 
 API_VERSION = "v62.0"
@@ -219,10 +219,7 @@ class Salesforce:
     def delete(self, object_name: str, crm_id: str) -> None:
         """Empty the record's personal fields, so that none lies in the recycle bin, and delete it."""
         place = f"{self._place(object_name)}/{soql.record_id(crm_id)}"
-        empty: dict[str, str | None] = {}
-        for one in self._described(object_name):
-            if one.get("updateable") is True and one.get("type") in PERSONAL:
-                empty[soql.name(str(one.get("name")))] = None if one.get("nillable") else "Erased"
+        empty = emptied(self._described(object_name))
         with suppress(CallRefused):  # by a validation rule of theirs: deleted it is all the same
             self._erase("PATCH", place, object_name, json=empty)
         self._erase("DELETE", place, object_name)

@@ -1,12 +1,12 @@
 """Salesforce's description of a field, in RTX's words. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from apps.crm.adapters.provider import FieldInfo
 
-# What is emptied before a record is deleted.
-PERSONAL = frozenset({"string", "textarea", "email", "phone", "url", "date", "encryptedstring"})
+_TEXTS = frozenset({"string", "textarea", "email", "phone", "url", "encryptedstring"})
+_EMPTIED = _TEXTS | {"currency", "date", "datetime", "double", "int", "percent"}
 _SKIPPED = frozenset({"address", "location", "base64", "complexvalue", "anyType", "json"})
 _TYPES: Mapping[str, Literal["text", "number", "boolean", "date", "datetime", "choice", "email", "phone"]] = {
     "boolean": "boolean",
@@ -23,6 +23,19 @@ _TYPES: Mapping[str, Literal["text", "number", "boolean", "date", "datetime", "c
     "phone": "phone",
     "picklist": "choice",
 }
+
+
+def emptied(fields: Iterable[Mapping[str, Any]]) -> dict[str, str | None]:
+    """Return what a record becomes before it is deleted: nothing, and `Erased` where there must be a text."""
+    found: dict[str, str | None] = {}
+    for one in fields:
+        if one.get("updateable") is not True or one.get("type") not in _EMPTIED:
+            continue
+        if one.get("nillable"):
+            found[str(one.get("name"))] = None
+        elif one.get("type") in ("string", "textarea"):
+            found[str(one.get("name"))] = "Erased"
+    return found
 
 
 def field_info(given: Mapping[str, Any]) -> FieldInfo | None:

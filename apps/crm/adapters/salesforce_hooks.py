@@ -7,6 +7,7 @@ the raw body in `X-RTX-Signature`. Both only name records; nothing of their cont
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -190,7 +191,7 @@ def _of_relay(given: Any) -> Iterator[HookEvent]:
         yield from _changed(header)
         return
     change, key = given.get("change", "UPDATE"), given.get("id")
-    if not isinstance(key, str) or not 1 <= len(key) <= 100 or not isinstance(change, str):
+    if not _is_key(key) or not isinstance(change, str):
         raise _malformed()
     if change not in _WHAT:
         return
@@ -206,12 +207,12 @@ def _of_relay(given: Any) -> Iterator[HookEvent]:
 def _changed(header: Mapping[str, Any]) -> Iterator[HookEvent]:
     ids, change = header.get("recordIds"), header.get("changeType")
     number, transaction = header.get("sequenceNumber", 1), header.get("transactionKey")
-    if not isinstance(ids, list) or not isinstance(change, str) or not isinstance(transaction, str):
+    if not isinstance(ids, list) or not isinstance(change, str) or not _is_key(transaction):
         raise _malformed()
     if not isinstance(number, int) or not 0 <= number < 10**9:
         raise _malformed()
     what = _WHAT.get(change.removeprefix("GAP_"))
-    if what is None or not 1 <= len(transaction) <= 64:
+    if what is None:
         return  # an overflow or a snapshot names no record: the next run finds what changed
     for one in ids:
         if isinstance(one, str) and one.endswith("*"):
@@ -231,6 +232,10 @@ def _of_ms(given: Any) -> datetime | None:
     if isinstance(given, bool) or not isinstance(given, int) or not 0 < given < 10**14:
         return None
     return datetime.fromtimestamp(given / 1000, tz=UTC)
+
+
+def _is_key(given: Any) -> bool:
+    return isinstance(given, str) and re.fullmatch(r"[!-~]{1,80}", given) is not None
 
 
 def _id(given: Any) -> str:

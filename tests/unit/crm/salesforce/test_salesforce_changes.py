@@ -127,6 +127,23 @@ def test_a_query_that_ran_out_goes_on_where_it_stood(salesforce: Salesforce, fak
     assert "next" not in cursor
 
 
+def test_what_changes_behind_a_long_reading_is_read_by_the_next(
+    salesforce: Salesforce, fake: SalesforceFake
+) -> None:
+    fake.page_max = 200
+    kept = [fake.add("Contact", LastName=f"P{number:03d}") for number in range(450)]
+    fake.clock.advance(600)
+    _, cursor = read(salesforce, {}, pages=1)
+    fake.change("Contact", kept[0].id, LastName="Changed")  # its page was read
+    fake.clock.advance(1800)
+
+    rest, cursor = read(salesforce, cursor)
+    later, _ = read(salesforce, cursor)
+
+    assert "Changed" not in names(rest)
+    assert names(later) == ["Changed"]
+
+
 def test_a_crash_between_pages_loses_nothing(salesforce: Salesforce, fake: SalesforceFake) -> None:
     fake.page_max = 200
     for number in range(450):

@@ -114,6 +114,8 @@ def test_nobody_is_let_in_before_organization_and_secret_are_known() -> None:
         b'<?xml version="1.0" encoding="no-such"?><a/>',
         b"",
         b"\x00\x01",
+        outbound([NOTIFICATION]).replace(b"<soapenv:Envelope", b"<!DOCTYPE a><soapenv:Envelope", 1),
+        outbound([NOTIFICATION]).replace(b"<soapenv:Envelope", b"<?x y?><soapenv:Envelope", 1),
         outbound([NOTIFICATION]).replace(b"outbound", b"inbound"),
         outbound([NOTIFICATION]).replace(b"0035g00000AbCdEAAV", b"../../limits"),
         outbound([NOTIFICATION]).replace(b"sf:Contact", b"sf:Contact; DROP"),
@@ -121,7 +123,7 @@ def test_nobody_is_let_in_before_organization_and_secret_are_known() -> None:
 )
 def test_xml_with_a_dtd_or_another_form_is_not_read(body: bytes) -> None:
     assert malformed(body, OUTBOUND_TYPE) == "webhook_malformed"
-    if b"notifications" not in body or b"inbound" in body:
+    if b"sf:Contact" not in body or b"inbound" in body:
         assert refusal(XML, body, url=SECRET_URL) == "webhook_signature"
 
 
@@ -233,6 +235,8 @@ def test_a_relay_of_its_own_form_names_records() -> None:
         b'{"id": "1", "object": "Contact/x", "recordId": "0035g00000AbCdE"}',
         b'{"id": "1", "object": "Contact", "recordId": "x"}',
         b'{"id": "1", "object": "Contact", "recordId": "0035g00000AbCdE", "change": []}',
+        b'{"id": "\\u0000", "object": "Contact", "recordId": "0035g00000AbCdE"}',
+        b'{"id": "\\ud800", "object": "Contact", "recordId": "0035g00000AbCdE"}',
         b'{"detail": 7}',
         b'{"payload": {"ChangeEventHeader": {"recordIds": "x"}}}',
         b'{"payload": {"ChangeEventHeader": {"recordIds": [7], "changeType": "CREATE", '

@@ -102,6 +102,20 @@ def test_who_is_there_is_asked_without_an_address_in_the_url(
     assert "shared" not in " ".join(targets)
 
 
+def test_queries_of_long_addresses_are_shared_out_over_calls(
+    salesforce: Salesforce, fake: SalesforceFake
+) -> None:
+    long = "\u00fc" * 60  # six characters each in an address
+    wanted = [customer(f"id-{number}", f"{long}{number:03d}@b.example") for number in range(200)]
+    there = fake.add("Contact", LastName="Doe", Email=wanted[199].fields["Email"])
+
+    written = salesforce.upsert("Contact", wanted)
+
+    assert fake.count("composite", status=200) == 2  # of five queries at most
+    assert (written[199].crm_id, written[199].is_adopted) == (there.id, True)
+    assert fake.count("collection_upsert") == fake.count("collection_update") == 1
+
+
 def test_a_query_that_is_refused_inside_a_call_is_an_error(
     salesforce: Salesforce, fake: SalesforceFake
 ) -> None:
@@ -310,6 +324,7 @@ def test_an_erased_record_leaves_nothing_personal_in_the_recycle_bin(
         Email="a@b.example",
         RTX_Client_Id__c="id-1",
         Balance__c="5",
+        Verified__c=True,
     )
 
     salesforce.delete("Contact", kept.id)
@@ -317,7 +332,7 @@ def test_an_erased_record_leaves_nothing_personal_in_the_recycle_bin(
 
     assert kept.deleted_at is not None
     left = {name: value for name, value in kept.values.items() if value is not None}
-    assert left == {"LastName": "Erased", "Balance__c": 5.0}
+    assert left == {"LastName": "Erased", "Verified__c": True}
 
 
 def test_fields_are_described_as_a_person_chooses_them(salesforce: Salesforce) -> None:
