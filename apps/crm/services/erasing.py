@@ -5,10 +5,11 @@ What webhooks brought of the person is dropped besides.
 
 from django.db import transaction
 
-from apps.crm.adapters.provider import CallRefused, Provider
+from apps.crm.adapters.provider import CallRefused, Provider, Upsert
 from apps.crm.models import Connection, DeadLetter, Link, SyncEntry, SyncRun, WebhookDelivery
 from apps.crm.services import giving_up, results, sync_log
 from apps.crm.services.calling import NotConnected
+from apps.crm.services.results import external_id
 
 
 def erase_there(
@@ -19,10 +20,12 @@ def erase_there(
 
     :raises ProviderError: the CRM cannot be called now.
     """
-    is_deleted = connection.erases_there and bool(link.crm_id)
+    is_deleted = connection.erases_there
     if is_deleted:
         try:
-            provider.delete(object_name, link.crm_id)
+            crm_id = link.crm_id or _found(provider, object_name, link)
+            if crm_id:
+                provider.delete(object_name, crm_id)
         except NotConnected:
             raise
         except CallRefused as error:
@@ -50,6 +53,15 @@ def erase_there(
             detail=kept,
         )
         sync_log.write([entry])
+
+
+def _found(provider: Provider, object_name: str, link: Link) -> str:
+    """
+    Return the record that a worker may have made before it died without writing its id down: found by RTX's
+    id, which is all that is said of the client.
+    """
+    (written,) = provider.upsert(object_name, [Upsert(external_id(link), {})])
+    return "" if written.error is not None else written.crm_id
 
 
 def forget_deliveries(link: Link) -> None:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db import connection as database
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.accounts.models import Client, TradingAccount
 from apps.crm.domain.fields import ACTIVITY
@@ -74,7 +75,7 @@ def dispatch() -> int:
         if held is None:
             return 0  # another worker is at it
         changes = list(Change.objects.order_by("id")[:LIMIT])
-        followers = list(Connection.objects.filter(status__in=FOLLOWED))
+        followers = list(_followers())
         asked = _Asked()
         if followers:
             _note_changes(asked, changes)
@@ -87,6 +88,15 @@ def dispatch() -> int:
         held.save()
         Change.objects.filter(pk__in=[change.pk for change in changes]).delete()
         return len(asked)
+
+
+def _followers() -> "QuerySet[Connection]":
+    """
+    Return who must learn of changes: whoever is connected, and who was and has links: what changed meanwhile
+    is sent, and erased, once it is connected again.
+    """
+    known = Link.objects.filter(connection=OuterRef("pk"))
+    return Connection.objects.filter(Q(status__in=FOLLOWED) | Q(Exists(known), status="draft"))
 
 
 def _note_changes(asked: _Asked, changes: Sequence[Change]) -> None:

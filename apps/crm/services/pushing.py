@@ -192,7 +192,7 @@ class _Batch:
             found.append(
                 Prepared(
                     link=link,
-                    external_id=external_id(link),
+                    external_id=results.external_id(link),
                     fields=merging.unsent(self.pairs, base, made.fields),
                     unfit=dict(made.unfit),
                     parent_crm_id=parents.get(link.client_id, ""),
@@ -271,8 +271,3 @@ class _Batch:
     def _upsert_again(self, half: list[Upsert]) -> list[Written]:
         middle = len(half) // 2
         return self._halves(half[:middle], half[middle:])
-
-
-def external_id(link: Link) -> str:
-    """Return RTX's id of a customer or an account in every CRM."""
-    return str(link.account.login) if link.account is not None else str(link.client_id)

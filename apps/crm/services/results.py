@@ -177,6 +177,11 @@ def fail(row: Link, error: ProviderError, direction: str) -> None:
         giving_up.give_up(row, direction, error)
 
 
+def external_id(link: Link) -> str:
+    """Return RTX's id of a customer or an account in every CRM."""
+    return str(link.account.login) if link.account is not None else str(link.client_id)
+
+
 def refuse(link: Link, error: ProviderError) -> None:
     """Note a failed attempt of a link for what is wrong here, before anything was sent."""
     with transaction.atomic():

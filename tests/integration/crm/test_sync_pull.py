@@ -311,3 +311,35 @@ def test_the_log_names_no_value(connection: Connection, crm: MemoryCrm, client: 
     logged = [str(vars(row)) for row in [*SyncEntry.objects.all(), *StaffAction.objects.all()]]
     assert logged
     assert not [text for text in logged if "Secret" in text]
+
+
+def test_a_record_whose_id_was_never_written_down_is_erased_too(
+    connection: Connection, crm: MemoryCrm, settings
+) -> None:
+    settings.CRM_CLAIM_S = 0.0
+    client = make_client()
+    outbox.dispatch()
+    crm.dying = True
+    with pytest.raises(KeyboardInterrupt):
+        pushing.push_due(connection, crm)
+    crm.dying = False
+    assert (len(crm.all()), Link.objects.get().crm_id) == (1, "")
+
+    erasing.erase(client_id=client.pk, actor=STAFF)
+    settle(connection, crm)
+
+    assert crm.all() == []
+    assert Link.objects.get().status == "erased"
+
+
+def test_what_changes_while_nobody_is_connected_is_sent_after_that(
+    connection: Connection, crm: MemoryCrm, client: Client
+) -> None:
+    Connection.objects.update(status="draft")
+    erasing.erase(client_id=client.pk, actor=STAFF)
+    outbox.dispatch()
+
+    Connection.objects.update(status="active")
+    settle(connection, crm)
+
+    assert crm.all() == []
