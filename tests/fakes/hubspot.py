@@ -277,9 +277,8 @@ class HubSpotFake(Portal):
         sorts = asked.get("sorts") or []
         if len(sorts) > 1:
             raise Refused(400, "VALIDATION_ERROR", "only one sort is allowed")
-        by = sorts[0]["propertyName"] if sorts else "hs_object_id"
+        by, is_down = _sort(sorts[0]) if sorts else ("hs_object_id", False)
         store.check_names({by: ""})
-        is_down = bool(sorts) and sorts[0].get("direction") == "DESCENDING"
         return sorted(found, key=lambda one: _number(store.value(one, by)), reverse=is_down)
 
 
@@ -288,6 +287,13 @@ def _number(value: str | None) -> float:
         return float(value or 0)
     except ValueError:
         return 0.0
+
+
+def _sort(asked: Any) -> tuple[str, bool]:
+    """Read a sort: "name" and "-name" as the description has it, or an object as the guide has it."""
+    if isinstance(asked, str):
+        return asked.removeprefix("-"), asked.startswith("-")
+    return asked["propertyName"], asked.get("direction") == "DESCENDING"
 
 
 def _test(store: Store, rule: dict[str, Any]) -> Callable[[Kept], bool]:

@@ -64,7 +64,10 @@ class Changes:
         answer = self._search([("GTE", self._modified, since)], by=self._modified)
         rows = _rows(answer)
         settled = max(0, self._now_ms(answer) - LAG_MS)
-        last = max((_changed_ms(row) for row in rows), default=since - 1)
+        stamps = [self._changed_ms(row) for row in rows]
+        if stamps != sorted(stamps):  # what lies between would be missed
+            raise Unavailable("HubSpot's search is not in order.", code="provider_malformed")
+        last = stamps[-1] if stamps else since - 1
         if last > settled:
             floor = min(settled, settled if floor is None else int(floor))
         records = [record(row, self._id_property) for row in rows]
@@ -99,9 +102,10 @@ class Changes:
         ]
         body = {
             "filterGroups": [{"filters": filters}],
-            "sorts": [{"propertyName": by, "direction": "ASCENDING"}],
-            "properties": self._names,
+            "sorts": [by],  # upwards; the API's description knows no other form
+            "properties": [*self._names, self._modified],
             "limit": SEARCH_PAGE,
+            "after": "0",
         }
         return self._call("POST", f"/crm/v3/objects/{self._object}/search", json=body)
 
@@ -110,6 +114,14 @@ class Changes:
         if not isinstance(answer.body, dict) or not isinstance(answer.body.get("results"), list):
             raise Unavailable("HubSpot's list cannot be read.", code="provider_malformed")
         return answer
+
+    def _changed_ms(self, row: Mapping[str, Any]) -> int:
+        properties = row.get("properties")
+        told = properties.get(self._modified) if isinstance(properties, dict) else None
+        at = _instant(told) or _instant(row.get("updatedAt"))
+        if at is None:
+            raise Unavailable("A record of HubSpot names no time of change.", code="provider_malformed")
+        return (int(at.timestamp()) * 1000) + at.microsecond // 1000
 
     def _now_ms(self, answer: Answer) -> int:
         """Return HubSpot's clock; 0 (search from the beginning of time) where it does not tell."""
@@ -133,7 +145,7 @@ def record(row: Mapping[str, Any], id_property: str) -> Record:
         crm_id=crm_id,
         external_id=str(properties.get(id_property) or ""),
         fields={name: str(value) if value not in (None, "") else None for name, value in properties.items()},
-        changed_at=_instant(row),
+        changed_at=_instant(row.get("updatedAt")),
         is_deleted=bool(row.get("archived")),
     )
 
@@ -148,16 +160,9 @@ def _after(answer: Answer) -> str:
     return str(following.get("after") or "") if isinstance(following, dict) else ""
 
 
-def _instant(row: Mapping[str, Any]) -> datetime | None:
+def _instant(text: Any) -> datetime | None:
     try:
-        at = datetime.fromisoformat(str(row.get("updatedAt")).replace("Z", "+00:00"))
+        at = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
     except ValueError:
         return None
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-
-
-def _changed_ms(row: Mapping[str, Any]) -> int:
-    at = _instant(row)
-    if at is None:
-        raise Unavailable("A record of HubSpot names no time of change.", code="provider_malformed")
-    return (int(at.timestamp()) * 1000) + at.microsecond // 1000

@@ -187,3 +187,16 @@ def test_deals_are_searched_by_their_own_property(portal: Portal) -> None:
     page = portal.hubspot.changes("deals", {"since": int(START * 1000)}, ["dealname"])
 
     assert [(one.crm_id, one.fields["dealname"]) for one in page.records] == [(deal, "1001")]
+
+
+def test_a_search_that_is_not_in_order_moves_no_cursor(portal: Portal) -> None:
+    rows = [
+        {"id": str(place), "properties": {}, "updatedAt": f"2026-01-0{day}T00:00:00Z"}
+        for place, day in enumerate((2, 1, 3))
+    ]
+    portal.fake.fail(Fault(status=200, body={"total": 3, "results": rows}))
+
+    with pytest.raises(Unavailable) as caught:
+        portal.hubspot.changes("contacts", {"since": 5}, NAMES)
+
+    assert caught.value.code == "provider_malformed"

@@ -96,6 +96,16 @@ def test_their_client_searches_up_to_ten_thousand(theirs: Any, portal: Portal) -
     assert caught.value.status == 400
 
 
+def test_their_client_sorts_and_names_properties(theirs: Any, portal: Portal) -> None:
+    ids = [portal.fake.add("contacts", email=f"{place}@x.example", city="Bonn") for place in range(3)]
+
+    found = theirs.crm.contacts.search_api.do_search(PublicObjectSearchRequest(sorts=["-hs_object_id"]))
+    one = theirs.crm.contacts.basic_api.get_by_id(ids[0], properties=["email", "city"])
+
+    assert [row.id for row in found.results] == ids[::-1]
+    assert (one.properties["email"], one.properties["city"]) == ("0@x.example", "Bonn")
+
+
 def test_their_client_deletes_for_good(theirs: Any, portal: Portal) -> None:
     there = portal.fake.add("contacts", email="a@b.example")
 
