@@ -117,5 +117,5 @@ def _error(body: Any) -> str:
     if not isinstance(body, dict):
         return ""
     named = body.get("error") or body.get("status") if "access_token" not in body else ""
-    word = str(named or "").lower()
+    word = str(named or "").lower().replace(" ", "_")
     return word if word.replace("_", "").isalnum() and word.isascii() and word != "success" else ""
