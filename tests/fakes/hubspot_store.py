@@ -122,10 +122,12 @@ class Store:
         self.records: dict[str, Kept] = {}
         self.merged: dict[str, str] = {}  # id of a record that was merged -> of the one it became a part of
         self._unique: dict[tuple[str, str], str] = {}
+        self.also: dict[tuple[str, str], str] = {}  # a contact's other e-mail addresses
 
     def find(self, value: str, by: str = "") -> Kept | None:
         """Return the record with this id or unique value; None for an archived one too."""
-        wanted = self._unique.get((by, value.lower() if by == "email" else value)) if by else value
+        key = (by, value.lower() if by == "email" else value)
+        wanted = self._unique.get(key, self.also.get(key)) if by else value
         kept = self.records.get(self.merged.get(wanted or "", wanted or ""))
         return None if kept is None or kept.is_archived else kept
 

@@ -116,23 +116,23 @@ class Upserts:
         _, names = errors.details(body)
         if len(batch) == 1:
             self._explain(batch[0], body, status=answer.status)
-        elif error.code in errors.OF_MAPPING and self._id_property in names:
-            raise error
-        elif error.code in errors.OF_MAPPING and names:
+            return
+        if error.code in errors.OF_MAPPING:
+            if self._id_property in names:
+                raise error
             bad = [one for one in batch if any(name in one.fields for name in names)]
             for one in bad:
                 self._fail(one, error)
-            good = [one for one in batch if one not in bad]
-            self._again(how, good if bad else [], batch)
-        elif error.code == "duplicate_value" and how == "upsert" and self._look_up(batch):
-            self._again(how, [one for one in batch if one.external_id not in self._taken], ())
+            if bad:
+                self._again(how, [one for one in batch if one not in bad])
+                return
+        if error.code == "duplicate_value" and how == "upsert" and self._look_up(batch):
+            self._again(how, [one for one in batch if one.external_id not in self._taken])
         else:
             self._parted(how, batch)
 
-    def _again(self, how: str, batch: Sequence[Upsert], otherwise: Sequence[Upsert]) -> None:
-        if not batch and otherwise and not all(one.external_id in self._done for one in otherwise):
-            self._parted(how, otherwise)
-        elif how == "update":
+    def _again(self, how: str, batch: Sequence[Upsert]) -> None:
+        if how == "update":
             self._update(batch)
         else:
             self._upsert(batch)
@@ -140,7 +140,7 @@ class Upserts:
     def _parted(self, how: str, batch: Sequence[Upsert]) -> None:
         half = (len(batch) + 1) // 2
         for part in (batch[:half], batch[half:]):
-            self._again(how, part, ())
+            self._again(how, part)
 
     def _explain(self, one: Upsert, error: Mapping[str, Any], *, status: int = 0) -> None:
         """Note why a record was refused, or that it may be joined to the contact that is in its way."""
@@ -184,6 +184,7 @@ class Upserts:
             crm_id = self._taken.pop(one.external_id)
             owner = owners.get(crm_id)
             if owner == "":
+                owners[crm_id] = one.external_id  # nobody else's from here on
                 free.append(replace(one, crm_id=crm_id))
             elif owner is None or owner == one.external_id:  # deleted or joined meanwhile
                 again.append(one)

@@ -183,6 +183,18 @@ def test_the_contact_of_another_client_is_not_taken(portal: Portal, multi_status
     assert portal.contact(other.crm_id)["rtx_client_id"] == other.external_id
 
 
+def test_a_contact_with_two_addresses_is_joined_by_one_client_alone(portal: Portal) -> None:
+    there = portal.fake.add("contacts", email="c1@rtx.example")
+    portal.fake.contacts.also[("email", "c2@rtx.example")] = there
+
+    written = portal.hubspot.upsert("contacts", [client(1), client(2)])
+
+    assert (written[0].crm_id, written[0].is_adopted, written[0].error) == (there, True, None)
+    assert written[1].error is not None
+    assert written[1].error.code == "duplicate_email"
+    assert portal.contact(there)["rtx_client_id"] == str(uuid.UUID(int=1))
+
+
 def test_a_changed_email_that_another_contact_has_is_refused(portal: Portal) -> None:
     portal.fake.add("contacts", email="taken@rtx.example")
     mine = portal.hubspot.upsert("contacts", [client(1)])[0]
