@@ -20,6 +20,6 @@ urlpatterns = [
     path("admin/crm/dead-letter/<int:dead_letter_id>/replay", sync.ReplayView.as_view()),
     path("webhooks/crm/hubspot", webhooks.HubSpotView.as_view()),
     path("webhooks/crm/salesforce", webhooks.SalesforceView.as_view()),
-    path("webhooks/crm/salesforce/<str:secret>", webhooks.SalesforceView.as_view()),
+    path("webhooks/crm/salesforce/<str:secret>", webhooks.SalesforceMessageView.as_view()),
     path("webhooks/crm/zoho", webhooks.ZohoView.as_view()),
 ]

@@ -11,7 +11,7 @@ import structlog
 from django.conf import settings
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
 from kombu.exceptions import OperationalError
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -24,6 +24,38 @@ from rtx.kernel.rest import TooLarge
 
 WAKE_S = 0.5
 PATHS = frozenset({"PATH_INFO", "RAW_URI", "REQUEST_URI"})
+HUBSPOT_EXAMPLE = [
+    {
+        "eventId": 3816279340,
+        "subscriptionId": 25,
+        "portalId": 62515,
+        "appId": 1160452,
+        "occurredAt": 1564113600000,
+        "subscriptionType": "contact.propertyChange",
+        "attemptNumber": 0,
+        "objectId": 1246965,
+        "propertyName": "phone",
+        "propertyValue": "+49 170 5550123",
+        "changeSource": "CRM_UI",
+    }
+]
+RELAY_EXAMPLE = {
+    "events": [
+        {
+            "id": "e-1",
+            "object": "Contact",
+            "recordId": "0035g00000AbCdEAAV",
+            "change": "UPDATE",
+            "at": "2026-03-02T12:00:00Z",
+        }
+    ]
+}
+ZOHO_EXAMPLE = {
+    "channel_id": "1000000068001",
+    "module": "Contacts",
+    "operation": "update",
+    "ids": ["4150868"],
+}
 log = structlog.get_logger(__name__)
 
 
@@ -55,6 +87,24 @@ class Waker:
 _waker = Waker()
 
 
+def _described(operation_id: str, media_type: str, example: Any) -> Any:
+    """Describe one provider's intake."""
+    kind = OpenApiTypes.STR if media_type == "text/xml" else OpenApiTypes.ANY
+    return extend_schema_view(
+        post=extend_schema(
+            operation_id=operation_id,
+            request={media_type: kind},
+            examples=[OpenApiExample("delivery", value=example, request_only=True, media_type=media_type)],
+            responses=openapi.responses(
+                204,
+                None,
+                openapi.error(401, "webhook_signature", "webhook_stale"),
+                openapi.error(404, "webhook_not_found"),
+            ),
+        )
+    )
+
+
 class WebhookView(APIView):
     """A provider tells of changes: stored, known again by its digest, looked at later."""
 
@@ -73,15 +123,6 @@ class WebhookView(APIView):
                 request.META[name] = request.path
         return super().initialize_request(request, *args, **kwargs)
 
-    @extend_schema(
-        request={"application/json": OpenApiTypes.OBJECT, "text/xml": OpenApiTypes.STR},
-        responses=openapi.responses(
-            204,
-            None,
-            openapi.error(401, "webhook_signature", "webhook_stale"),
-            openapi.error(404, "webhook_not_found"),
-        ),
-    )
     def post(self, request: Request, secret: str = "") -> HttpResponse:
         """
         Take a delivery. Answered 2xx once it is stored; a repeat is answered alike and does nothing.
@@ -108,18 +149,28 @@ class WebhookView(APIView):
         )
 
 
+@_described("take_hubspot_webhook", "application/json", HUBSPOT_EXAMPLE)
 class HubSpotView(WebhookView):
     """HubSpot's subscriptions of the app."""
 
     provider = "hubspot"
 
 
+@_described("take_salesforce_relay", "application/json", RELAY_EXAMPLE)
 class SalesforceView(WebhookView):
-    """Salesforce's Outbound Messages, and relays."""
+    """Relays that sign what Salesforce told them."""
 
     provider = "salesforce"
 
 
+@_described("take_salesforce_message", "text/xml", "<soapenv:Envelope>...</soapenv:Envelope>")
+class SalesforceMessageView(WebhookView):
+    """Salesforce's Outbound Messages; the secret ends the address."""
+
+    provider = "salesforce"
+
+
+@_described("take_zoho_notification", "application/json", ZOHO_EXAMPLE)
 class ZohoView(WebhookView):
     """Zoho's notification channel."""
 

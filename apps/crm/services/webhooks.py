@@ -86,15 +86,15 @@ def take(
 def _waiting(provider: str) -> tuple[int, Provider]:
     """Return the connection that waits for a provider's calls, as it was at most `KNOWN_S` ago."""
     place, now_s = (database.settings_dict["NAME"], provider), time.monotonic()
-    known = _known.get(place)
-    if known is None or now_s >= known[0]:
+    ends_s, who = _known.get(place, (0.0, None))
+    if now_s >= ends_s:
         row = Connection.objects.filter(provider=provider, status__in=LIVE).first()
-        known = (now_s + KNOWN_S, row and (row.pk, calling.quiet(row)))
-        _known[place] = known
-    if known[1] is None:
+        who = None if row is None else (row.pk, calling.quiet(row))
+        _known[place] = (now_s + KNOWN_S, who)
+    if who is None:
         INTAKE.labels(provider, "unknown").inc()
         raise NotFound("Nobody waits for this.", code="webhook_not_found")
-    return known[1]
+    return who
 
 
 def _stored(connection_id: int, digest: str, body: bytes, content_type: str) -> bool:
