@@ -39,6 +39,7 @@ DOC_IMAGES = REPOSITORY / "docs" / "img"
 DOC_PICTURES = {"admin", "account", "orders", "sign-in"}
 SENDING_S = PERIOD_S // 2  # what may pass between reading a code and its arrival
 DAY = "day-"  # what the pictures of the operator's day begin with; all of them are documentation
+CRM = "crm-"  # and those of connecting a CRM
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Demo:
     """Where the demo broker answers, and who can log in."""
 
     url: str
+    crm: str
     operator: dict[str, str]
     traders: list[dict[str, Any]]
     staff: list[dict[str, str]]
@@ -65,6 +67,7 @@ def demo(migrated_home: Path) -> Iterator[Demo]:
         with_browser.start()
         yield Demo(
             url=with_browser.web_url,
+            crm=with_browser.crm_url,
             operator=logins["operator"],
             traders=logins["traders"],
             staff=logins["staff"],
@@ -196,7 +199,7 @@ def picture(screenshots: Path) -> Callable[[Page, str], None]:
 
     def take(page: Page, name: str) -> None:
         page.screenshot(path=screenshots / f"{name}.png", full_page=True)
-        if os.environ.get("RTX_DOC_IMAGES") and (name in DOC_PICTURES or name.startswith(DAY)):
+        if os.environ.get("RTX_DOC_IMAGES") and (name in DOC_PICTURES or name.startswith((DAY, CRM))):
             DOC_IMAGES.mkdir(parents=True, exist_ok=True)
             with Image.open(BytesIO(page.screenshot())) as shot:
                 shot.convert("RGB").quantize(128).save(DOC_IMAGES / f"{name}.png", optimize=True)
