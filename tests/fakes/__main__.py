@@ -7,27 +7,18 @@ import argparse
 import os
 import signal
 import threading
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "rtx.settings.dev")
-
-
-OTHERS = (("tests.fakes.salesforce", "SalesforceFake"), ("tests.fakes.zoho", "ZohoFake"))
-
-
-def _others() -> list[Any]:
-    found = [(module, name) for module, name in OTHERS if find_spec(module)]
-    return [getattr(import_module(module), name)() for module, name in found]
 
 
 def main() -> None:
     """Serve until the process is told to end."""
     from tests.fakes.demo import Courier, Desk, Shelf
     from tests.fakes.hubspot import HubSpotFake
+    from tests.fakes.salesforce import SalesforceFake
     from tests.fakes.server import Fake, serving
+    from tests.fakes.zoho import ZohoFake
 
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--port", type=int, default=8010)
@@ -39,7 +30,7 @@ def main() -> None:
         signal.signal(number, lambda *_: stopping.set())
     hubspot = HubSpotFake()
     hubspot.calls_back = True
-    fakes: tuple[Fake, ...] = (hubspot, *_others())
+    fakes: tuple[Fake, ...] = (hubspot, SalesforceFake(), ZohoFake())
     shelf = Shelf(chosen.keep, fakes) if chosen.keep else None
     if shelf:
         shelf.load()

@@ -10,6 +10,7 @@ from tests.fakes.fake import Fake, Reply, Request, route
 from tests.fakes.hubspot import HubSpotFake
 from tests.fakes.salesforce import SalesforceFake
 from tests.fakes.server import serving
+from tests.fakes.zoho import ZohoFake
 
 
 class Listener(Fake):
@@ -77,6 +78,16 @@ def test_records_and_tokens_survive_a_restart(tmp_path: Path) -> None:
     second.clock.advance(3600)
     assert not second.grants.is_good(access)
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_every_fake_has_a_state_that_can_be_kept(tmp_path: Path) -> None:
+    fakes, again = (ZohoFake(), SalesforceFake()), (ZohoFake(), SalesforceFake())
+    tokens = [fake.grants.give()[0] for fake in fakes]
+    Shelf(tmp_path / "crm.state", fakes).save()
+
+    Shelf(tmp_path / "crm.state", again).load()
+
+    assert [fake.grants.is_good(token) for fake, token in zip(again, tokens, strict=True)] == [True, True]
 
 
 def test_a_state_that_cannot_be_read_is_none(tmp_path: Path) -> None:
