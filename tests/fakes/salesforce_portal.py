@@ -5,7 +5,6 @@ the day's allocation, what people in Salesforce do, change events. The paths of 
 """
 
 from collections.abc import Callable, Mapping
-from email.utils import formatdate
 from functools import wraps
 from typing import Any, ClassVar
 
@@ -78,10 +77,7 @@ class Portal(Fake):
     def limit_headers(self, left: int) -> dict[str, str]:
         """Return the headers that every answer of the API has."""
         most = self.limit.calls_max if self.limit else 0
-        return {
-            "Sforce-Limit-Info": f"api-usage={most - left}/{most}",
-            "Date": formatdate(self.clock(), usegmt=True),
-        }
+        return {"Sforce-Limit-Info": f"api-usage={most - left}/{most}"}
 
     def rows(self) -> list[tuple[str, dict[str, str]]]:
         """Return what the page of records shows."""
