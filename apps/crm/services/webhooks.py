@@ -304,6 +304,7 @@ def renew_watches() -> int:
                 )
         except ProviderError:
             continue  # the call is in the log and on the connection's page; the next turn tries again
-        Connection.objects.filter(pk=connection.pk).update(watch=kept)
+        still = Connection.objects.filter(pk=connection.pk, status=Connection.Status.ACTIVE)
+        still.update(watch=kept)
         renewed += bool(kept)
     return renewed

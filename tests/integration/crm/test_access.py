@@ -16,11 +16,12 @@ from rtx.kernel.actor import Actor
 from tests.fakes.hubspot import HubSpotFake
 from tests.fakes.salesforce import SalesforceFake
 from tests.fakes.server import serving
+from tests.fakes.zoho import ZohoFake
 
 pytestmark = pytest.mark.django_db
 BACK = "https://rtx.example/api/admin/crm/oauth/callback"
-FAKES = {"hubspot": HubSpotFake, "salesforce": SalesforceFake}
-VALUES = {"client_id": "app-1", "client_secret": "secret-1", "webhook_secret": "hook-1"}
+FAKES = {"hubspot": HubSpotFake, "salesforce": SalesforceFake, "zoho": ZohoFake}
+VALUES = {"client_id": "app-1", "client_secret": "secret-1", "webhook_secret": "hook-1", "region": "eu"}
 
 
 @dataclass(frozen=True)
