@@ -175,10 +175,10 @@ class CallSession:
         raise AssertionError("stamina ends with an answer or an error")
 
     def _authorized(self, request: _Request) -> Answer:
-        """Send with a token; when it is refused (401), once more with a fresh one."""
+        """Send with a token; when it is refused (401, and not a scope), once more with a fresh one."""
         held = tokens.access(self._connection, self.provider)
         answer, error = self._sent(request, held)
-        if answer is not None and answer.status == 401 and error is not None:
+        if answer is not None and answer.status == 401 and isinstance(error, AccessRevoked):
             held = tokens.access(self._connection, self.provider, stale=held.generation)
             answer, error = self._sent(request, held)
         if isinstance(error, AccessRevoked):
