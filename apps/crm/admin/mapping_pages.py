@@ -17,6 +17,7 @@ from apps.accounts.permissions import VIEW_PERSONAL_DATA
 from apps.accounts.selectors.clients import clients_within
 from apps.crm.adapters.provider import ProviderError
 from apps.crm.domain.fields import CATALOG
+from apps.crm.domain.mapping import Pair
 from apps.crm.domain.transforms import TRANSFORMS
 from apps.crm.forms import MappingRows, PreviewForm, written_options
 from apps.crm.models import Connection, FieldMapping
@@ -29,6 +30,7 @@ from rtx.kernel.admin_display import EMPTY, MASK, badge
 from rtx.kernel.errors import Invalid, RtxError
 
 KINDS = FieldMapping.Kind
+UNSAVED = "form-TOTAL_FORMS"
 DOINGS = {
     "keep": ("stays", "muted"),
     "push": ("is sent", "good"),
@@ -111,12 +113,11 @@ class MappingPages:
         rows = MappingRows(request.POST, form_kwargs={"kind": kind})
         if not rows.is_valid():
             return rows, [str(error) for error in rows.non_form_errors()]
-        pairs = [form.pair() for form in rows.forms if not form.cleaned_data.get("DELETE")]
         try:
             field_mappings.replace(
                 connection_id=row.pk,
                 kind=kind,
-                pairs=pairs,
+                pairs=pairs_in(rows),
                 actor=Actor.of(request, reason=request.POST.get("reason", "")[:200]),
                 targets=known.targets,
             )
@@ -133,10 +134,12 @@ class MappingPages:
     # -- preview
 
     def preview(self, request: HttpRequest, connection_id: int) -> HttpResponse:
-        """Show what a sync would do with one client."""
+        """Show what a sync would do with one client, by the mapping kept or by rows that nobody saved yet."""
         row = self._found(request, connection_id, CHANGE_MAPPING)
         shows_personal = request.user.has_perm(VIEW_PERSONAL_DATA)
         form = PreviewForm(request.POST or None)
+        sent = UNSAVED in request.POST
+        unsaved = MappingRows(request.POST, form_kwargs={"kind": KINDS.CLIENT}) if sent else None
         context: dict[str, Any] = {
             **self._page.admin_site.each_context(request),
             "title": f"Preview: {row}",
@@ -144,6 +147,7 @@ class MappingPages:
             "connection": row,
             "form": form,
             "shows_personal": shows_personal,
+            "unsaved": unsaved,
             "back_url": reverse("admin:crm_connection_fields", args=[row.pk]),
         }
         if request.method == "POST" and form.is_valid():
@@ -154,16 +158,20 @@ class MappingPages:
             client = within.filter(number=form.cleaned_data["number"]).first()
             if client is None:
                 form.add_error("number", "There is no such client within your reach.")
+            elif unsaved is not None and not unsaved.is_valid():
+                context["refusal"] = "The rows cannot be read: correct what the mapping's page says of them."
             else:
-                context |= self._compared(request, row, client, form.cleaned_data["reason"], shows_personal)
+                pairs = None if unsaved is None else pairs_in(unsaved)
+                self._log_look(request, row, client, form.cleaned_data["reason"], shows_personal)
+                context |= _compared(row, client, pairs, shows_personal=shows_personal)
         answer = TemplateResponse(request, "admin/crm/preview.html", context)
         answer["Cache-Control"] = "no-store"
         return answer
 
     @staticmethod
-    def _compared(
+    def _log_look(
         request: HttpRequest, row: Connection, client: Client, reason: str, shows_personal: bool
-    ) -> dict[str, Any]:
+    ) -> None:
         with transaction.atomic():
             staff_log.record(
                 actor=Actor.of(request, reason=reason),
@@ -171,13 +179,24 @@ class MappingPages:
                 after={"connection": row.pk, "shows_personal_data": shows_personal},
                 **staff_log.about(client, ""),
             )
-        try:
-            found = previewing.preview(row, client_id=client.pk)
-        except ProviderError as error:
-            return {"refusal": f"The CRM cannot be asked now ({error.code}). {error}"}
-        except RtxError as error:
-            return {"refusal": error.detail}
-        return {"client": client, "found": found, "lines": lines_of(found, shows_personal=shows_personal)}
+
+
+def _compared(
+    row: Connection, client: Client, pairs: list[Pair] | None, *, shows_personal: bool
+) -> dict[str, Any]:
+    """Return what the page shows of a comparison, or why there is none."""
+    try:
+        found = previewing.preview(row, client_id=client.pk, pairs=pairs)
+    except ProviderError as error:
+        return {"refusal": f"The CRM cannot be asked now ({error.code}). {error}"}
+    except RtxError as error:
+        return {"refusal": error.detail}
+    return {"client": client, "found": found, "lines": lines_of(found, shows_personal=shows_personal)}
+
+
+def pairs_in(rows: Any) -> list[Pair]:
+    """Return the pairs of valid rows, without those that were removed."""
+    return [form.pair() for form in rows.forms if not form.cleaned_data.get("DELETE")]
 
 
 def lines_of(found: previewing.Preview, *, shows_personal: bool) -> list[dict[str, Any]]:

@@ -231,6 +231,20 @@ def test_a_preview_shows_both_sides_and_is_logged(
     assert StaffAction.objects.get(operation="crm.preview_client").reason == "asked by sales"
 
 
+def test_rows_that_nobody_saved_are_previewed(hubspot: HubSpotFake, desk: Client, row: Connection) -> None:
+    connect(desk, row)
+    client = make_client(1)
+    before = list(FieldMapping.objects.values_list("pk", flat=True))
+    rows = rows_form(
+        {"rtx_field": "number", "crm_field": "company", "transform": "constant", "options": "value=RTX"}
+    )
+
+    answer = desk.post(url(row, "preview"), rows | {"number": client.number})
+
+    assert [(one["line"].crm_field, one["ours"]) for one in answer.context["lines"]] == [("company", "RTX")]
+    assert list(FieldMapping.objects.values_list("pk", flat=True)) == before
+
+
 def test_a_preview_masks_persons_for_who_may_not_see_them(
     hubspot: HubSpotFake, desk: Client, row: Connection, house: House
 ) -> None:
