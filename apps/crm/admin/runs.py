@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, JsonResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
@@ -15,7 +15,7 @@ from apps.crm.models import SyncRun
 from apps.crm.permissions import RUN
 from apps.crm.selectors.status import run_view
 from apps.crm.services import runs
-from rtx.kernel.admin import OperatedModelAdmin, reachable_groups
+from rtx.kernel.admin import OperatedModelAdmin, as_id, reachable_groups
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import EMPTY, badge, instant, link
 from rtx.kernel.recent_login import passive
@@ -48,8 +48,8 @@ class SyncRunAdmin(OperatedModelAdmin):
         ("created_at", RangeDateTimeFilter),
     ]
     list_select_related = ["connection"]
-    search_fields = ["=error_code"]
-    search_help_text = "Exact error code"
+    search_fields = ["error_code"]
+    search_help_text = "Number of the run, or exact error code"
     ordering = ["-id"]
     sortable_by: list[str] = []
     fields = [
@@ -65,6 +65,11 @@ class SyncRunAdmin(OperatedModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[SyncRun]:
         """Read the connection in the same statement."""
         return super().get_queryset(request).select_related("connection")
+
+    def search(self, term: str, request: HttpRequest) -> Q | None:
+        """Find by number or by an exact error code."""
+        number = as_id(term)
+        return Q(error_code=term) if number is None else Q(pk=number)
 
     def get_urls(self) -> list[URLPattern]:
         """Add the address that tells how far a run is."""

@@ -1,7 +1,7 @@
 """Every call that RTX made to a CRM and all that CRMs sent: what was asked, how it ended, no content."""
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RangeDateTimeFilter
@@ -24,7 +24,7 @@ class ExchangeAdmin(ReadOnlyModelAdmin):
         ("at", RangeDateTimeFilter),
     ]
     list_select_related = ["connection", "run"]
-    search_fields = ["=operation", "=error_code", "=provider_request_id"]
+    search_fields = ["operation"]
     search_help_text = "Exact operation, error code, or the provider's id of the call"
     ordering = ["-id"]
     sortable_by: list[str] = []
@@ -35,6 +35,10 @@ class ExchangeAdmin(ReadOnlyModelAdmin):
         ("error_code", "provider_request_id"),
     ]
     readonly_fields = ["at_", "result", "took", "run_link"]
+
+    def search(self, term: str, request: HttpRequest) -> Q | None:
+        """Find by an exact word."""
+        return Q(operation=term) | Q(error_code=term) | Q(provider_request_id=term)
 
     @admin.display(description="At (UTC)")
     def at_(self, row: Exchange) -> SafeString:
@@ -79,7 +83,7 @@ class WebhookDeliveryAdmin(ReadOnlyModelAdmin):
         ("received_at", RangeDateTimeFilter),
     ]
     list_select_related = ["connection"]
-    search_fields = ["=digest", "=error_code"]
+    search_fields = ["digest"]
     search_help_text = "Exact digest or error code"
     ordering = ["-id"]
     sortable_by: list[str] = []
@@ -94,6 +98,10 @@ class WebhookDeliveryAdmin(ReadOnlyModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookDelivery]:
         """Leave the bodies in the database."""
         return super().get_queryset(request).defer("body_sealed")
+
+    def search(self, term: str, request: HttpRequest) -> Q | None:
+        """Find by an exact word."""
+        return Q(digest=term) | Q(error_code=term)
 
     @admin.display(description="Received (UTC)")
     def received(self, row: WebhookDelivery) -> SafeString:
@@ -123,7 +131,7 @@ class WebhookEventAdmin(ReadOnlyModelAdmin):
     list_display = ["at_", "what", "object_name", "crm_id", "outcome", "occurred", "provider"]
     list_filter = [("connection__provider", ChoicesDropdownFilter), ("at", RangeDateTimeFilter)]
     list_select_related = ["connection"]
-    search_fields = ["=crm_id", "=key"]
+    search_fields = ["crm_id"]
     search_help_text = "Exact id in the CRM or key of the event"
     ordering = ["-id"]
     sortable_by: list[str] = []
@@ -134,6 +142,10 @@ class WebhookEventAdmin(ReadOnlyModelAdmin):
         "key",
     ]
     readonly_fields = ["at_", "occurred"]
+
+    def search(self, term: str, request: HttpRequest) -> Q | None:
+        """Find by the record or by the event itself."""
+        return Q(crm_id=term) | Q(key=term)
 
     @admin.display(description="Seen (UTC)")
     def at_(self, row: WebhookEvent) -> SafeString:
