@@ -60,44 +60,50 @@ def access(connection: Connection, provider: Provider, *, stale: int = 0) -> Acc
             if _is_good(held, stale):
                 return _access(held)
             started = time.monotonic()
-            store(held.connection, provider.refresh(held.refresh_token), held=held)
+            grant = provider.refresh(held.refresh_token)
+            _keep(held, grant)
     except ProviderError as error:
         _log(connection, started, error)
         if isinstance(error, AccessRevoked) and held is not None:
             lost(connection_id=connection.pk, generation=held.generation)
         raise
+    _moved(connection.pk, grant)  # not under the token's lock: a connection is locked before its token
     _log(connection, started, None)
     return _access(OAuthToken.objects.select_related("connection").get(connection_id=connection.pk))
 
 
-def store(
-    connection: Connection,
-    grant: Grant,
-    *,
-    held: OAuthToken | None = None,
-    granted_by_id: int | None = None,
-) -> OAuthToken:
-    """Keep what an authorization or refresh gave, in the caller's transaction."""
+def store(connection: Connection, grant: Grant, *, granted_by_id: int | None) -> OAuthToken:
+    """Keep what an authorization gave, in the caller's transaction, which holds the connection's row."""
     now = clock.now()
-    row = held or OAuthToken.objects.select_for_update().filter(connection=connection).first()
+    row = OAuthToken.objects.select_for_update().filter(connection=connection).first()
     if row is None:
         row = OAuthToken(
-            connection=connection, generation=0, expires_at=now, granted_at=now, refreshed_at=now
+            connection=connection, generation=0, expires_at=now, refreshed_at=now, granted_at=now
         )
         row.save()
-    if granted_by_id is not None:
-        row.granted_by_id, row.granted_at = granted_by_id, now
+    row.granted_by_id, row.granted_at = granted_by_id, now
+    _keep(row, grant)
+    _moved(connection.pk, grant)
+    return row
+
+
+def _keep(row: OAuthToken, grant: Grant) -> None:
+    """Write a grant into a locked row; an empty refresh token: the old one stays."""
     row.access_token = grant.access_token
     if grant.refresh_token:
         row.refresh_token = grant.refresh_token
-    row.expires_at = now + timedelta(seconds=grant.expires_in_s)
+    row.refreshed_at = clock.now()
+    row.expires_at = row.refreshed_at + timedelta(seconds=grant.expires_in_s)
     row.scope = grant.scope[:500] or row.scope
     row.generation += 1
-    row.refreshed_at = now
     row.save()
-    if grant.api_url and grant.api_url != connection.api_url:
-        Connection.objects.filter(pk=connection.pk).update(api_url=grant.api_url[:200])
-    return row
+
+
+def _moved(connection_id: int, grant: Grant) -> None:
+    """Remember where the API is, if the provider says that it is elsewhere now."""
+    if grant.api_url:
+        rows = Connection.objects.filter(pk=connection_id).exclude(api_url=grant.api_url)
+        rows.update(api_url=grant.api_url[:200])
 
 
 def lost(*, connection_id: int, generation: int) -> bool:

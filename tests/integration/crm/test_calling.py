@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from apps.crm.services import calling, tokens
 from apps.risk.models import RiskAlarm
 from rtx.kernel import clock
 from tests.fakes.server import Fault
+from tests.fakes.toy import Toy
 from tests.integration.crm.toys import call, give_access
 
 pytestmark = pytest.mark.django_db
@@ -312,3 +314,16 @@ def test_access_of_another_connection_is_untouched(connected, toy, make_connecti
     call(connected)
 
     assert OAuthToken.objects.get(connection=other).generation == 1
+
+
+def test_an_api_that_moved_is_called_at_its_new_address(connected, toy, settings, monkeypatch):
+    """The provider names another address with a refresh (Salesforce: the instance, Zoho: the API domain)."""
+    address = settings.CRM_HUBSPOT_URL
+    settings.CRM_HUBSPOT_URL = ""
+    Connection.objects.update(api_url="https://former.example")
+    OAuthToken.objects.update(expires_at=clock.now())
+    refresh = Toy.refresh
+    monkeypatch.setattr(Toy, "refresh", lambda self, token: replace(refresh(self, token), api_url=address))
+
+    assert call(connected).account_name == "Acme"
+    assert Connection.objects.get().api_url == address
