@@ -329,6 +329,19 @@ def test_a_call_too_many_says_how_long_to_wait(portal: Portal) -> None:
     assert caught.value.retry_after_s == 3.0
 
 
+def test_searches_have_a_limit_of_their_own(portal: Portal) -> None:
+    portal.fake.search_limit = Limit(calls_max=5, window_s=1)
+    portal.fake.clock.stop()
+    for _ in range(5):
+        portal.hubspot.changes("contacts", {"since": 0}, NAMES)
+
+    with pytest.raises(LimitReached) as caught:
+        portal.hubspot.changes("contacts", {"since": 0}, NAMES)
+
+    assert (caught.value.code, caught.value.retry_after_s) == ("rate_limited", 1.0)
+    portal.hubspot.describe("contacts")
+
+
 def test_headers_tell_the_limits(portal: Portal) -> None:
     limits = portal.hubspot.limits(
         {
