@@ -165,7 +165,7 @@ class CallSession:
         for attempt in stamina.retry_context(
             on=lambda error: _may_repeat(error, request),
             attempts=1 if self._is_test else ATTEMPTS,
-            timeout=90.0,
+            timeout=45.0,
             wait_initial=0.5,
             wait_max=8.0,
             wait_jitter=1.0,
