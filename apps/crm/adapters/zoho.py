@@ -162,41 +162,11 @@ class Zoho:
 
     def get(self, object_name: str, crm_id: str, names: Sequence[str]) -> Record | None:
         """Return one record; None when there is none (any more)."""
-        key = self._key(object_name)
-        answer = self._session.call(
-            "GET",
-            self._place(object_name, crm_id),
-            operation="get",
-            object_name=object_name,
-            records=1,
-            params={"fields": asked(names, key)},
-            expected=GONE,
-        )
-        if answer.status in GONE:
-            error = zoho_errors.failure(answer)
-            if answer.status == 404 or error.code in ("record_gone", "value_refused"):
-                return None
-            raise error
-        rows = rows_of(answer)
-        return record(rows[0], key=key, names=names) if rows else None
+        return next(iter(self._read(object_name, [crm_id], names, operation="get")), None)
 
     def get_many(self, object_name: str, crm_ids: Sequence[str], names: Sequence[str]) -> list[Record]:
         """Return those records that there are; at most 100 at once."""
-        if not crm_ids:
-            return []
-        key = self._key(object_name)
-        answer = self._session.call(
-            "GET",
-            self._place(object_name),
-            operation="get_many",
-            object_name=object_name,
-            records=len(crm_ids),
-            params={
-                "ids": ",".join(values.record_id(one) for one in dict.fromkeys(crm_ids)),
-                "fields": asked(names, key),
-            },
-        )
-        return [record(row, key=key, names=names) for row in rows_of(answer)]
+        return self._read(object_name, crm_ids, names, operation="get_many") if crm_ids else []
 
     def upsert(self, object_name: str, wanted: Sequence[Upsert]) -> list[Written]:
         """Create or change up to 100 records; a customer with the same e-mail and no RTX id is joined."""
@@ -225,9 +195,8 @@ class Zoho:
                 json=body,
                 expected=GONE,
             )
-        error = zoho_errors.failure(answer) if answer.status == 400 else None
-        if error is not None and error.code not in ("record_gone", "value_refused", "not_found"):
-            raise error
+        if answer.status in GONE and self.get(object_name, crm_id, []) is not None:
+            raise zoho_errors.failure(answer)
 
     def changes(self, object_name: str, cursor: Cursor, names: Sequence[str]) -> Page:
         """Return a page of what changed, then of what was deleted, since a cursor."""
@@ -276,6 +245,23 @@ class Zoho:
                 raise LimitReached("Too many tokens were asked for.", retry_after_s=TOKENS_PAUSE_S) from None
             raise
         return oauth.grant(body, api_url=zoho_hosts.api(body))
+
+    def _read(
+        self, object_name: str, crm_ids: Sequence[str], names: Sequence[str], *, operation: str
+    ) -> list[Record]:
+        key = self._key(object_name)
+        answer = self._session.call(
+            "GET",
+            self._place(object_name),
+            operation=operation,
+            object_name=object_name,
+            records=len(crm_ids),
+            params={
+                "ids": ",".join(values.record_id(one) for one in dict.fromkeys(crm_ids)),
+                "fields": asked(names, key),
+            },
+        )
+        return [record(row, key=key, names=names) for row in rows_of(answer)]
 
     def _described(self, object_name: str) -> list[dict[str, Any]]:
         answer = self._session.call(

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -14,6 +15,9 @@ from tests.fakes.server import serving
 from tests.fakes.session import BareSession
 from tests.fakes.zoho import ZohoFake
 
+START = 1_790_000_000
+NOW = datetime.fromtimestamp(START, tz=UTC)
+URL = "https://broker.example/api/webhooks/crm/zoho"
 TOKEN = "channel-token-of-at-most-50-characters"
 
 

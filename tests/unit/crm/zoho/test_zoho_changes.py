@@ -8,9 +8,8 @@ import pytest
 from apps.crm.adapters.provider import CallRefused, Cursor, Record, Unavailable
 from apps.crm.adapters.zoho_changes import LAG_S
 from tests.fakes.fake import Fault
-from tests.unit.crm.zoho.conftest import Organization
+from tests.unit.crm.zoho.conftest import START, Organization
 
-START = 1_790_000_000
 NAMES = ["Email", "First_Name"]
 
 

@@ -1,18 +1,14 @@
 """Zoho's notifications: the channel and its renewal, the token as proof, and what an event names."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from apps.crm.adapters.provider import CallRefused
 from tests.fakes.fake import Fault
-from tests.unit.crm.zoho.conftest import TOKEN, Organization, adapter
-
-URL = "https://broker.example/api/webhooks/crm/zoho"
-START = 1_790_000_000
-NOW = datetime.fromtimestamp(START, tz=UTC)
+from tests.unit.crm.zoho.conftest import NOW, START, TOKEN, URL, Organization, adapter
 
 
 @pytest.fixture(autouse=True)

@@ -337,3 +337,14 @@ def test_what_zoho_answers_becomes_rtx_errors(
 
     assert type(caught.value) is kind
     assert caught.value.code == code
+
+
+def test_a_record_that_zoho_does_not_delete_is_no_success(organization: Organization) -> None:
+    made = organization.zoho.upsert("Contacts", [client(1)])[0]
+    locked = {"data": [{"code": "RECORD_LOCKED", "details": {"id": made.crm_id}, "status": "error"}]}
+    organization.fake.fail(Fault(status=400, body=locked), method="DELETE")
+
+    with pytest.raises(Unavailable) as caught:
+        organization.zoho.delete("Contacts", made.crm_id)
+
+    assert (caught.value.code, organization.contacts) == ("record_busy", 1)
