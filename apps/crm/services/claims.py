@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
+from django.db import connection as database
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
@@ -27,16 +28,15 @@ def claim(links: "QuerySet[Link]", *, limit: int) -> list[Link]:
     """
     Claim up to `limit` links that are due, what changed last first: a change does not wait behind a long run.
     """
+    token, until = uuid4(), clock.now() + timedelta(seconds=settings.CRM_CLAIM_S)
     with transaction.atomic():
-        rows = (
-            free(links).select_for_update(skip_locked=True, of=("self",)).select_related("client", "account")
-        )
-        batch = list(rows.order_by("-changed_at", "pk")[:limit])
-        token, until = uuid4(), clock.now() + timedelta(seconds=settings.CRM_CLAIM_S)
-        Link.objects.filter(pk__in=[link.pk for link in batch]).update(claim=token, claimed_until=until)
-    for link in batch:
-        link.claim, link.claimed_until = token, until
-    return batch
+        rows = free(links).select_for_update(skip_locked=True, of=("self",)).order_by("-changed_at", "pk")
+        keys = list(rows.values_list("pk", flat=True)[:limit])
+        if not keys:
+            return []
+        Link.objects.filter(pk__in=keys).update(claim=token, claimed_until=until)
+    taken = Link.objects.filter(pk__in=keys, claim=token).select_related("client", "account")
+    return list(taken.order_by("-changed_at", "pk"))
 
 
 def give_back(batch: Sequence[Link]) -> None:
@@ -49,6 +49,26 @@ def give_back(batch: Sequence[Link]) -> None:
 def locked(links: Any) -> list[Link]:
     """Lock links in the one order that all writers keep, and return them."""
     return list(links.select_for_update(of=("self",)).select_related("client", "account").order_by("pk"))
+
+
+def save(links: Iterable[Link], names: Sequence[str]) -> None:
+    """Write columns of many locked links in one statement (`bulk_update` takes ten times as long)."""
+    rows = list(links)
+    if not rows:
+        return
+    columns = ["id", *names]
+    types = {name: str(Link._meta.get_field(name).db_type(database)).partition("(")[0] for name in columns}
+    arrays = ", ".join(f"%s::{types[name]}[]" for name in columns)
+    changes = ", ".join(f"{name} = v.{name}" for name in names)
+    statement = (
+        f"UPDATE crm_link l SET {changes} FROM unnest({arrays}) AS v({', '.join(columns)}) WHERE l.id = v.id"  # noqa: S608 - built from names of columns
+    )
+    with database.cursor() as cursor:
+        cursor.execute(statement, [[_plain(getattr(row, name)) for row in rows] for name in columns])
+
+
+def _plain(value: Any) -> Any:
+    return bytes(value) if isinstance(value, memoryview) else str(value) if isinstance(value, str) else value
 
 
 def add(connection: Connection, wanted: Iterable[Wanted]) -> None:

@@ -201,7 +201,7 @@ class _Page:
             self.taken.known += 1
             conflicts += self._take(link, record)
             touched[link.pk] = link
-        Link.objects.bulk_update(touched.values(), KEPT, batch_size=200)
+        claims.save(touched.values(), KEPT)
         Conflict.objects.bulk_create(conflicts, batch_size=500)
 
     def _owners(self, records: Sequence[Record]) -> dict[str, UUID]:

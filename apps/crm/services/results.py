@@ -94,7 +94,7 @@ class Writer:
                 else:
                     self._succeed(row, one, written)
                     fine.append(row.pk)
-            Link.objects.bulk_update(rows.values(), WRITTEN, batch_size=200)
+            claims.save(rows.values(), WRITTEN)
             giving_up.settle(fine)
             sync_log.write(self._entries)
             count_in(self._run, self._pushed)
