@@ -4,8 +4,10 @@ from django.contrib import admin
 from django.urls import include, path
 
 from apps.console.admin import sign_in
+from apps.crm.urls import webhook_patterns
 
 urlpatterns = [
+    path("api/webhooks/crm/", include(webhook_patterns)),  # first: they come by the hundred a second
     path("", include("apps.console.urls")),
     path("admin/", include(sign_in.urls())),
     path("admin/", admin.site.urls),

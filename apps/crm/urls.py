@@ -1,9 +1,15 @@
-"""Routes of crm, below `/api/`: staff's, and the webhooks of providers."""
+"""Routes of crm: staff's below `/api/`, and the webhooks of providers below `/api/webhooks/crm/`."""
 
 from django.urls import path
 
 from apps.crm.api import staff, sync, webhooks
 
+webhook_patterns = [
+    path("hubspot", webhooks.HubSpotView.as_view()),
+    path("salesforce", webhooks.SalesforceView.as_view()),
+    path("salesforce/<str:secret>", webhooks.SalesforceMessageView.as_view()),
+    path("zoho", webhooks.ZohoView.as_view()),
+]
 urlpatterns = [
     path("admin/crm/config", staff.NewConfigView.as_view()),
     path("admin/crm/configs", staff.ConfigsView.as_view()),
@@ -18,8 +24,4 @@ urlpatterns = [
     path("admin/crm/mappings", sync.MappingsView.as_view()),
     path("admin/crm/dead-letters", sync.DeadLettersView.as_view()),
     path("admin/crm/dead-letter/<int:dead_letter_id>/replay", sync.ReplayView.as_view()),
-    path("webhooks/crm/hubspot", webhooks.HubSpotView.as_view()),
-    path("webhooks/crm/salesforce", webhooks.SalesforceView.as_view()),
-    path("webhooks/crm/salesforce/<str:secret>", webhooks.SalesforceMessageView.as_view()),
-    path("webhooks/crm/zoho", webhooks.ZohoView.as_view()),
 ]

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from django.conf import settings
 from django.db import connection as database
 from django.db import transaction
+from django.db.models import F
 from prometheus_client import Counter
 
 from apps.crm.adapters.provider import AccessRevoked, CallRefused, HookEvent, Provider, ProviderError
@@ -23,6 +24,7 @@ from rtx.kernel.errors import NotAuthenticated, NotFound
 BODY_MAX = 1024 * 1024
 ATTEMPTS_MAX = 8
 CLAIM = timedelta(minutes=3)  # a worker that died leaves its deliveries to the next one after that
+TOGETHER = 200  # deliveries whose records are read at once
 KNOWN_S = 1.0  # so long a process remembers who waits: a pause or a new secret counts after that
 LIVE = (Connection.Status.ACTIVE, Connection.Status.PAUSED)
 PULLED = frozenset({"created", "changed", "merged"})
@@ -113,11 +115,11 @@ def retry(*, delivery_id: int) -> None:
     )
 
 
-def process_due(*, limit: int = 200) -> int:
+def process_due(*, limit: int = 2_000) -> int:
     """Look at deliveries that wait (parallel workers share them); return how many were finished."""
     finished = 0
     for connection in Connection.objects.filter(status=Connection.Status.ACTIVE):
-        while limit > 0 and (held := _claimed(connection, min(limit, 50))):
+        while limit > 0 and (held := _claimed(connection, min(limit, TOGETHER))):
             limit -= len(held)
             finished += _processed(connection, held)
     return finished
@@ -143,7 +145,9 @@ def _claimed(connection: Connection, limit: int) -> list[WebhookDelivery]:
         for row in rows:
             row.attempts += 1
             row.due_at = now + CLAIM
-        WebhookDelivery.objects.bulk_update(rows, ["attempts", "due_at"])
+        WebhookDelivery.objects.filter(pk__in=[row.pk for row in rows]).update(
+            attempts=F("attempts") + 1, due_at=now + CLAIM
+        )
     for row in rows:
         if row.attempts > ATTEMPTS_MAX:  # it ends its workers without a word
             _given_up(row, "processing_failed", "Processing ended without a result.")
@@ -170,8 +174,7 @@ def _processed(connection: Connection, held: list[WebhookDelivery]) -> int:
         for one in read:
             _put_off(one.delivery, error)
         return 0
-    for one in read:
-        _noted(one, outcomes)
+    _noted(read, outcomes)
     return len(read)
 
 
@@ -227,36 +230,43 @@ def _taken_over(connection: Connection, events: list[HookEvent]) -> None:
                 )
 
 
-def _noted(read: _Read, outcomes: Mapping[str, str]) -> None:
-    """Write the events and the end of a delivery in one transaction; an event is written once."""
-    now, delivery = clock.now(), read.delivery
-    fresh = {event.key: event for event in read.events if event.key in outcomes}
-    rows = [
-        WebhookEvent(
-            connection_id=delivery.connection_id,
-            delivery=delivery,
-            key=event.key[:128],
-            object_name=event.object_name[:80],
-            crm_id=event.crm_id[:64],
-            what=event.what,
-            occurred_at=event.occurred_at,
-            outcome=outcomes[event.key],
-            at=now,
-        )
-        for event in fresh.values()
-    ]
+def _noted(read: list[_Read], outcomes: Mapping[str, str]) -> None:
+    """Write the events and the end of their deliveries in one transaction; an event is written once."""
+    if not read:
+        return
+    now, connection_id = clock.now(), read[0].delivery.connection_id
     with transaction.atomic():
-        before = WebhookEvent.objects.filter(
-            connection_id=delivery.connection_id, key__in=list(fresh)
-        ).count()
+        noted = WebhookEvent.objects.filter(connection_id=connection_id, key__in=list(outcomes))
+        left = outcomes.keys() - set(noted.values_list("key", flat=True))
+        rows: list[WebhookEvent] = []
+        for one in read:
+            before = len(rows)
+            for event in one.events:
+                if event.key in left:
+                    left.discard(event.key)
+                    rows.append(_row(one.delivery, event, outcomes[event.key], now))
+            one.delivery.events = len(one.events)
+            one.delivery.repeated = len(one.events) - (len(rows) - before)
         WebhookEvent.objects.bulk_create(rows, ignore_conflicts=True)
-        WebhookDelivery.objects.filter(pk=delivery.pk).update(
-            status=WebhookDelivery.Status.DONE,
-            events=len(read.events),
-            repeated=len(read.events) - len(rows) + before,
-            error_code="",
-            processed_at=now,
+        deliveries = [one.delivery for one in read]
+        WebhookDelivery.objects.bulk_update(deliveries, ["events", "repeated"])
+        WebhookDelivery.objects.filter(pk__in=[row.pk for row in deliveries]).update(
+            status=WebhookDelivery.Status.DONE, error_code="", processed_at=now
         )
+
+
+def _row(delivery: WebhookDelivery, event: HookEvent, outcome: str, now: datetime) -> WebhookEvent:
+    return WebhookEvent(
+        connection_id=delivery.connection_id,
+        delivery=delivery,
+        key=event.key[:128],
+        object_name=event.object_name[:80],
+        crm_id=event.crm_id[:64],
+        what=event.what,
+        occurred_at=event.occurred_at,
+        outcome=outcome,
+        at=now,
+    )
 
 
 def _put_off(delivery: WebhookDelivery, error: ProviderError) -> None:
