@@ -71,7 +71,8 @@ class Grants:
                     302, headers={"Location": f"{request.query['redirect_uri']}?{urlencode(answer)}"}
                 )
             return Reply(302, headers={"Location": self.agree(request.query)})
-        scopes = "".join(f"<li>{html.escape(one)}</li>" for one in request.query.get("scope", "").split())
+        asked = request.query.get("scope", "").replace(",", " ")
+        scopes = "".join(f"<li>{html.escape(one)}</li>" for one in asked.split())
         content = (
             f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title>"
             "<meta name=viewport content='width=device-width, initial-scale=1'>"

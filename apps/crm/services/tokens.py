@@ -10,7 +10,7 @@ from datetime import timedelta
 from django.db import transaction
 
 from apps.audit.services import actions
-from apps.crm.adapters.provider import AccessRevoked, Grant, Provider, ProviderError
+from apps.crm.adapters.provider import AccessRevoked, Grant, LimitReached, Provider, ProviderError
 from apps.crm.models import Connection, OAuthToken
 from apps.crm.services import exchanges, rates
 from apps.crm.services.exchanges import Asked, Ended
@@ -66,6 +66,9 @@ def access(connection: Connection, provider: Provider, *, stale: int = 0) -> Acc
         _log(connection, started, error)
         if isinstance(error, AccessRevoked) and held is not None:
             lost(connection_id=connection.pk, generation=held.generation)
+        if isinstance(error, LimitReached) and error.retry_after_s:  # nobody asks again before
+            until = clock.now() + timedelta(seconds=error.retry_after_s)
+            Connection.objects.filter(pk=connection.pk).update(not_before=until)
         raise
     _moved(connection.pk, grant)  # not under the token's lock: a connection is locked before its token
     _log(connection, started, None)

@@ -1,6 +1,7 @@
 """Zoho through the real session, the sync, and the real webhook intake."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,6 +12,7 @@ from apps.accounts.services import clients, erasing
 from apps.crm.adapters.provider import CallRefused
 from apps.crm.models import Connection, Exchange, Link, OAuthToken, WebhookDelivery, WebhookEvent
 from apps.crm.services import calling, field_mappings, oauth, outbox, pushing, webhooks
+from rtx.kernel import clock
 from tests.factories.crm import STAFF, make_client, run_through
 from tests.factories.rows import make_group, make_holder
 from tests.fakes.server import serving
@@ -111,6 +113,19 @@ def test_a_missing_scope_is_no_revocation_and_costs_no_token(connected, fake):
 
     connected.refresh_from_db()
     assert (caught.value.code, connected.status, fake.grants.refreshed) == ("missing_scopes", "active", 0)
+
+
+def test_when_too_many_tokens_were_asked_for_nobody_asks_again_soon(connected, fake):
+    make_client()
+    outbox.dispatch()
+    fake.grants.expire()
+    fake.given = [fake.clock()] * 10
+
+    pushing.push_all(connection_id=connected.pk, for_s=5)
+
+    connected.refresh_from_db()
+    assert timedelta(minutes=9) < connected.not_before - clock.now() <= timedelta(minutes=10)
+    assert (connected.status, fake.count("token"), pushing.waiting()) == ("active", 1, [])
 
 
 def test_a_full_sync_brings_clients_and_accounts_over_once(connected, fake):
