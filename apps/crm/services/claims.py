@@ -46,9 +46,10 @@ def give_back(batch: Sequence[Link]) -> None:
         held.update(claim=None, claimed_until=None)
 
 
-def locked(links: Any) -> list[Link]:
+def locked(links: Any, *, with_clients: bool = False) -> list[Link]:
     """Lock links in the one order that all writers keep, and return them."""
-    return list(links.select_for_update(of=("self",)).select_related("client", "account").order_by("pk"))
+    rows = links.select_for_update(of=("self",)).order_by("pk")
+    return list(rows.select_related("client") if with_clients else rows)
 
 
 def save(links: Iterable[Link], names: Sequence[str]) -> None:

@@ -188,7 +188,9 @@ class _Page:
         latest = {record.crm_id: record for record in records}
         owners = self._owners(list(latest.values()))
         known = Q(crm_id__in=list(latest)) | Q(client_id__in=list(owners.values()))
-        links = claims.locked(Link.objects.filter(known, connection=self._connection, kind=CLIENT))
+        links = claims.locked(
+            Link.objects.filter(known, connection=self._connection, kind=CLIENT), with_clients=True
+        )
         self._by_record = {link.crm_id: link for link in links if link.crm_id}
         self._by_client = {link.client_id: link for link in links}
         self._changed = self._changes(list(self._by_client) + list(owners.values()))
@@ -247,7 +249,7 @@ class _Page:
         client = Client.objects.get(pk=owner)
         claims.add(self._connection, [(owner, None, client.created_at)])
         mine = Link.objects.filter(connection=self._connection, kind=CLIENT, client_id=owner)
-        link = claims.locked(mine)[0]
+        link = claims.locked(mine, with_clients=True)[0]
         self._by_client[owner] = link
         self.taken.joined += 1
         return link
