@@ -26,6 +26,8 @@ ASKED_BY_PAGES = {
     "accounts_tradingaccount_price",
     "accounts_tradingaccount_equity",
     "accounts_importrun_progress",
+    "crm_connection_live",
+    "crm_syncrun_progress",
 }
 POLLED = ("live", "price", "equity", "progress", "ticket")
 
