@@ -3,6 +3,7 @@ Rate limits as token buckets, in this process's memory. A limit protects the ser
 boundary.
 """
 
+import math
 import threading
 import time
 from dataclasses import dataclass
@@ -45,5 +46,5 @@ class TokenBucket:
             limit=self.burst,
             remaining=int(level),
             reset_s=int((self.burst - level) / self.rate) + 1,
-            retry_after_s=int(missing / self.rate) + 1 if missing else 0,
+            retry_after_s=max(1, math.ceil(missing / self.rate)) if missing else 0,
         )

@@ -62,7 +62,7 @@ def test_the_description_names_every_call_with_its_errors(client: Client) -> Non
     described = response.json()
     assert described["openapi"] == "3.1.0"
     login = described["paths"]["/api/auth/login"]["post"]
-    assert set(login["responses"]) == {"200", "400", "401", "413", "415", "429", "503"}
+    assert set(login["responses"]) == {"200", "400", "401", "403", "413", "415", "429", "503"}
     assert "application/problem+json" in login["responses"]["401"]["content"]
     for path, operations in described["paths"].items():
         for operation in operations.values():
