@@ -92,7 +92,8 @@ def decide(pair: Pair, seen: Seen | None, *, ours: str | None, theirs: str | Non
     if seen is None and not (ours and theirs):
         return Decision(Action.PUSH if ours else Action.PULL)
     if ours_new and theirs_new:
-        is_theirs = at.theirs is not None and at.theirs > at.ours
+        # When two records first meet, nobody knows since when a value stands here: RTX's goes before.
+        is_theirs = seen is not None and at.theirs is not None and at.theirs > at.ours
         return Decision(Action.PULL if is_theirs else Action.PUSH, is_conflict=True)
     if theirs_new:
         return Decision(Action.KEEP if _is_stale(pair, seen, theirs, at) else Action.PULL)

@@ -96,11 +96,14 @@ def change(*, connection_id: int, values: Mapping[str, Any], actor: Actor) -> Co
 
     :raises NotFound: `connection_not_found`.
     :raises Invalid: a value does not fit.
+    :raises Conflict: `connection_linked`: another object is named while records of the present one are
+        linked; their ids mean something else there.
     """
     with transaction.atomic():
         row = present(connection_id)
         before = _shown(row)
         _fill(row, values)
+        _keep_objects(row, before)
         given = _seal(row, values)
         row.save(update_fields=[*EDITABLE, "client_secret_sealed", "webhook_secret_sealed"])
         after = _shown(row)
@@ -116,6 +119,19 @@ def change(*, connection_id: int, values: Mapping[str, Any], actor: Actor) -> Co
             },
         )
     return row
+
+
+def _keep_objects(row: Connection, before: Mapping[str, Any]) -> None:
+    for name, kind in (
+        ("customer_object", FieldMapping.Kind.CLIENT),
+        ("account_object", FieldMapping.Kind.ACCOUNT),
+    ):
+        is_other = getattr(row, name) != before[name]
+        if is_other and Link.objects.filter(connection=row, kind=kind).exclude(crm_id="").exists():
+            raise Conflict(
+                "Records of the present object are linked: remove the connection and set it up anew.",
+                code="connection_linked",
+            )
 
 
 def pause(*, connection_id: int, actor: Actor) -> Connection:

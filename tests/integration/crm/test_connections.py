@@ -12,8 +12,9 @@ from apps.crm.models import Connection, FieldMapping, OAuthToken, WebhookDeliver
 from apps.crm.services import calling, connections
 from rtx.kernel import clock
 from rtx.kernel.errors import Conflict, Invalid
+from tests.factories.crm import make_client
 from tests.fakes.server import Fault
-from tests.integration.crm.toys import CLIENT_SECRET
+from tests.integration.crm.toys import CLIENT_SECRET, link
 
 pytestmark = pytest.mark.django_db
 VALUES = {
@@ -100,6 +101,19 @@ def test_a_secret_stays_unless_a_new_one_is_given(actor, db):
     assert row.client_secret == "newer-secret"
     entries = list(StaffAction.objects.order_by("id").values_list("after", flat=True))
     assert entries[1:] == [{"name": "Sales"}, {"client_secret": "replaced"}]
+
+
+def test_an_object_stays_while_its_records_are_linked(actor, db):
+    row = connections.create(values=VALUES, actor=actor)
+    kept = link(row, make_client(), crm_id="501")
+
+    with pytest.raises(Conflict) as refused:
+        connections.change(connection_id=row.pk, values={"customer_object": "companies"}, actor=actor)
+
+    assert refused.value.code == "connection_linked"
+    kept.delete()
+    connections.change(connection_id=row.pk, values={"customer_object": "companies"}, actor=actor)
+    assert Connection.objects.get().customer_object == "companies"
 
 
 def test_pausing_and_resuming(connected, actor):

@@ -42,7 +42,7 @@ KEEP, PUSH, PULL = Action.KEEP, Action.PUSH, Action.PULL
         # seen for the first time
         ("newest", None, "A", None, CRM_LATER, PUSH, False),
         ("newest", None, None, "A", RTX_LATER, PULL, False),
-        ("newest", None, "A", "B", CRM_LATER, PULL, True),
+        ("newest", None, "A", "B", CRM_LATER, PUSH, True),
         ("push", None, None, "A", CRM_LATER, KEEP, False),
         ("push", None, "A", "B", CRM_LATER, PUSH, True),
         ("pull", None, "A", None, CRM_LATER, KEEP, False),
