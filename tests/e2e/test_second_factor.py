@@ -107,6 +107,7 @@ def test_a_new_member_of_staff_sets_an_app_up_first(browser: Browser, demo: Demo
     page.select_option("#id_role", "auditor")
     page.fill("#id_password1", new["password"])
     page.fill("#id_password2", new["password"])
+    page.fill("#id_change_reason", "joins the audit")
     page.click("button[name=_save]")
     page.context.clear_cookies()
 

@@ -40,6 +40,7 @@ CHECKS = [
     openapi_checks.response_schema_conformance,
     openapi_checks.response_headers_conformance,
 ]
+TAKES_ANY_BODY = "/api/webhooks/"  # bytes judged by their signature: none is of wrong form
 ENDS_A_LOGIN = ("/api/auth/logout", "/api/auth/password")
 
 
@@ -163,6 +164,8 @@ def test_every_operation_answers_as_described(traded: Callable[[], Live]) -> Non
     answers: Counter[int] = Counter()
     by_operation: defaultdict[str, Counter[int]] = defaultdict(Counter)
     for operation, mode in product(operations, (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)):
+        if mode is GenerationMode.NEGATIVE and operation.path.startswith(TAKES_ANY_BODY):
+            continue
         try:
             found = _tried(operation, traded(), mode)
             answers += found
