@@ -124,7 +124,7 @@ class TradingGroupAdmin(TermsModelAdmin):
             form.changed_data[:] = [name for name in form.changed_data if name not in GUARDED]
         return super().construct_change_message(request, form, formsets, add)
 
-    @action(description="Effective terms", icon="table_view")
+    @action(description="Effective terms", icon="table_view", permissions=["view"])
     def effective_terms(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Lead to what results for each symbol."""
         return HttpResponseRedirect(reverse("admin:groups_tradinggroup_terms", args=[object_id]))

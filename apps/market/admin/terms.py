@@ -162,7 +162,7 @@ class TermsModelAdmin(ConfiguredModelAdmin):
 
     # -- versions
 
-    @action(description="Versions", icon="history")
+    @action(description="Versions", icon="history", permissions=["view"])
     def versions(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show the versions of a row; restore one of them, with a reason."""
         row = self.get_object(request, unquote(object_id))
