@@ -36,6 +36,7 @@ class CRMConfig(AppConfig):
                 "last_ok_at",
             ),
             *("last_error_code", "last_error", "last_error_at"),
+            *("fault_code", "fault", "fault_during", "fault_at"),
         ]
         auditlog.register(Connection, exclude_fields=learned)
         auditlog.register(FieldMapping)

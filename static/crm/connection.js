@@ -13,22 +13,23 @@
   let status = null;
 
   function show(told) {
-    if (status !== null && status !== told.status) location.reload();
-    status = told.status;
+    const now = `${told.status} ${told.fault ? told.fault.code : ""}`;
+    if (status !== null && status !== now) location.reload();
+    status = now;
     put("in_step", told.customers.in_step);
     put("waiting", told.customers.waiting);
     put("given_up", told.dead_letters);
     put("conflicts", told.conflicts_24h);
     put("calls", `${told.limits.calls} / ${told.limits.calls_max}`);
     put("daily", told.limits.daily_left);
-    root.querySelector('[data-crm-note="breaker"]').hidden = told.breaker.state === "closed";
+    root.querySelector('[data-crm-note="breaker"]').hidden = told.breaker.state === "closed" || Boolean(told.fault);
     const box = root.querySelector("[data-crm-run]");
     box.hidden = !told.run;
     if (told.run) {
       const link = root.querySelector("[data-crm-run-link]");
       link.textContent = `run ${told.run.id}`;
       link.setAttribute("href", runUrl.replace("/0/", `/${told.run.id}/`));
-      const held = told.run.waits_until ? ", held by a limit" : "";
+      const held = told.run.waits_until ? ", waits" : "";
       root.querySelector("[data-crm-run-text]").textContent =
         `${told.run.kind}, ${told.run.phase || told.run.status}: ${told.run.done} of ${told.run.total}${held}`;
       const bar = root.querySelector("[data-crm-run-bar]");

@@ -15,12 +15,13 @@ from django.conf import settings
 
 from apps.crm.adapters import oauth
 from apps.crm.adapters.provider import (
-    AccessRevoked,
     Answer,
     CallRefused,
+    ConnectionFault,
     Cursor,
     FieldInfo,
     Fields,
+    Forbidden,
     Grant,
     Health,
     HookEvent,
@@ -122,7 +123,9 @@ class Toy:
         wait = answer.headers.get("retry-after")
         wait_s = float(wait) if wait else None
         if answer.status == 401:
-            return AccessRevoked("The token is not accepted.")
+            return ConnectionFault("The token is not accepted.", code="not_authorized")
+        if answer.status == 403:
+            return Forbidden("Not allowed.", code="missing_scopes")
         if answer.status == 429:
             return LimitReached("Too many calls.", retry_after_s=wait_s)
         if answer.status >= 500:

@@ -4,6 +4,7 @@ that this adapter makes where it is missing: `rtx_client_id` for clients, `rtx_l
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -25,9 +26,11 @@ from apps.crm.adapters.provider import (
     AccessRevoked,
     Answer,
     CallRefused,
+    ConnectionFault,
     Cursor,
     FieldInfo,
     Fields,
+    Forbidden,
     Grant,
     Health,
     HookEvent,
@@ -101,10 +104,8 @@ class HubSpot:
     def revoke(self, refresh_token: str) -> None:
         """Give the grant back; one that is gone already is fine."""
         form = {**self._client(), "token": refresh_token, "token_type_hint": "refresh_token"}
-        try:
+        with suppress(AccessRevoked, ConnectionFault):
             oauth.post_form(self._oauth_address("/revoke"), form)
-        except AccessRevoked:
-            return
 
     def failure(self, answer: Answer) -> ProviderError:
         """Return the error that an answer outside 2xx means."""
@@ -126,7 +127,7 @@ class HubSpot:
         for object_name in filter(None, (self._settings.customer_object, self._settings.account_object)):
             try:
                 warnings += self._prepare(object_name)
-            except CallRefused as error:  # that there is no such object, `describe` tells
+            except (CallRefused, Forbidden) as error:  # that there is no such object, `describe` tells
                 if error.code == "missing_scopes":
                     missing.append(f"crm.schemas.{_scope(object_name)}.read")
         limits = self.limits(answer.headers)
@@ -317,7 +318,7 @@ def _raised(written: Written) -> Written:
 def _name(object_name: str) -> str:
     """Return an object's name as a part of a path."""
     if not object_name.replace("_", "").replace("-", "").isalnum() or not object_name.isascii():
-        raise CallRefused("This is no name of an object.", code="object_unknown")
+        raise Forbidden("This is no name of an object.", code="object_missing")
     return object_name
 
 

@@ -8,18 +8,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from apps.crm.adapters.provider import (
-    AccessRevoked,
     Answer,
     CallRefused,
+    ConnectionFault,
     LimitReached,
     Limits,
     ProviderError,
     Unavailable,
+    of_whole,
 )
 
 DAILY_PAUSE_S = 900.0  # the day ends at midnight of the portal's time zone, which the answer does not tell
 PAUSES_S = {"SECONDLY": 1.0, "TEN_SECONDLY_ROLLING": 10.0}
 LOCKED_PAUSE_S = 2.0
+NO_OBJECT = "Unable to infer object type"  # of a validation error without a code of its own
 _MEANINGS = {
     "PROPERTY_DOESNT_EXIST": ("field_unknown", "A mapped property does not exist in HubSpot."),
     "READ_ONLY_VALUE": ("field_read_only", "A mapped property cannot be written."),
@@ -36,11 +38,11 @@ def failure(answer: Answer) -> ProviderError:
     if answer.status == 429:
         return _limit(str(body.get("policyName") or ""), told)
     if answer.status == 401:
-        return AccessRevoked("HubSpot does not take the access token.", code="not_authorized")
+        return ConnectionFault("HubSpot does not take the access token.", code="not_authorized")
     if answer.status >= 500 or answer.status in (408, 423, 477):
         pause = told if told is not None else LOCKED_PAUSE_S if answer.status == 423 else None
         return Unavailable(f"HubSpot answered {answer.status}.", retry_after_s=pause)
-    return of_record(body, status=answer.status)
+    return of_whole(of_record(body, status=answer.status))
 
 
 def of_record(error: Mapping[str, Any], *, status: int = 0) -> CallRefused:
@@ -50,8 +52,12 @@ def of_record(error: Mapping[str, Any], *, status: int = 0) -> CallRefused:
         return CallRefused("Another contact has this e-mail address.", code="duplicate_value")
     if category == "MISSING_SCOPES":
         return CallRefused("The OAuth app lacks a scope for this.", code="missing_scopes")
-    if status == 404 or category == "OBJECT_NOT_FOUND":
+    if str(error.get("message") or "").startswith(NO_OBJECT):
+        return CallRefused("HubSpot has no such object.", code="object_missing")
+    if category == "OBJECT_NOT_FOUND":
         return CallRefused("There is no such record (any more).", code="not_found")
+    if status == 404:
+        return CallRefused("HubSpot does not know what was asked for.", code="object_missing")
     if status == 403:
         return CallRefused("The connected app may not do this.", code="missing_rights")
     code, names = details(error)

@@ -11,6 +11,7 @@ from typing import Any
 
 from apps.crm.adapters import hubspot_errors as errors
 from apps.crm.adapters.provider import (
+    FORBIDDEN,
     Answer,
     CallRefused,
     ProviderError,
@@ -18,6 +19,7 @@ from apps.crm.adapters.provider import (
     Unavailable,
     Upsert,
     Written,
+    of_whole,
 )
 
 CALLS_MAX = 24  # of one batch; what is undecided then is tried again in other company
@@ -113,6 +115,8 @@ class Upserts:
         """Deal with a batch that was refused as a whole."""
         body = answer.body if isinstance(answer.body, dict) else {}
         error = errors.of_record(body, status=answer.status)
+        if error.code in FORBIDDEN:
+            raise of_whole(error).of("upsert", self._object)
         _, names = errors.details(body)
         if len(batch) == 1:
             self._explain(batch[0], body, status=answer.status)

@@ -1,8 +1,11 @@
 """
 What the providers' OAuth 2.0 has in common: the address at which a person agrees, and the calls to a token
 endpoint. Form bodies, no redirects, no session (there is no token yet). Writes no secret into an error.
+A token endpoint is given little time: whoever else needs the token waits meanwhile.
 """
 
+import json
+import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -10,13 +13,16 @@ from urllib.parse import urlencode
 import httpx
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
-from apps.crm.adapters.provider import AccessRevoked, CallRefused, Grant, LimitReached, Unavailable
+from apps.crm.adapters.provider import AccessRevoked, ConnectionFault, Grant, LimitReached, Unavailable
 from rtx.kernel import outgoing
 from rtx.kernel.errors import RtxError
 
 BODY_MAX = 256 * 1024
+TIMEOUT = httpx.Timeout(5.0, connect=3.0)
+ANSWER_S = 8.0  # for the whole answer, however slowly it drips
+SILENT = "token_endpoint_silent"
 LIFETIME_S = 1800.0  # of a token whose answer does not tell
-REVOKED = frozenset({"invalid_grant", "invalid_token", "inactive_user", "inactive_org", "bad_refresh_token"})
+REVOKED = frozenset({"invalid_grant", "bad_refresh_token"})  # the latter is HubSpot's
 
 
 def challenge(verifier: str) -> str:
@@ -46,20 +52,30 @@ def post_form(address: str, form: Mapping[str, str], *, headers: Mapping[str, st
     Send a form to a token endpoint and return the decoded answer ({} where it is empty).
 
     :raises AccessRevoked: the code or refresh token is not valid (any more).
-    :raises CallRefused: `oauth_<error>` as the provider named it: wrong client, address of return, ...
+    :raises ConnectionFault: `oauth_<error>` as the provider named it: wrong client, address of return, ...
     :raises LimitReached: too many tokens were asked for.
-    :raises Unavailable: no answer, or none that can be read.
+    :raises Unavailable: no answer in time (`token_endpoint_silent`), or none that can be read.
     """
+    sent = {"Accept": "application/json", **(headers or {})}
+    ends_at, content = time.monotonic() + ANSWER_S, bytearray()
     try:
-        with outgoing.client() as client:
-            answer = client.post(
-                address, data=dict(form), headers={"Accept": "application/json", **(headers or {})}
-            )
+        with (
+            outgoing.client(timeout=TIMEOUT) as client,
+            client.stream("POST", address, data=dict(form), headers=sent) as answer,
+        ):
+            for chunk in answer.iter_bytes():
+                content += chunk
+                if len(content) > BODY_MAX:
+                    raise Unavailable("The token endpoint's answer is too long.", code="provider_malformed")
+                if time.monotonic() > ends_at:
+                    raise Unavailable("The token endpoint took too long.", code=SILENT)
     except RtxError as error:
-        raise CallRefused(error.detail, code=error.code) from None
-    except httpx.HTTPError as error:
-        raise Unavailable(f"The token endpoint did not answer ({type(error).__name__}).") from None
-    return _decoded(answer)
+        raise ConnectionFault(error.detail, code=error.code) from None
+    except (httpx.HTTPError, httpx.StreamError) as error:
+        raise Unavailable(
+            f"The token endpoint did not answer ({type(error).__name__}).", code=SILENT
+        ) from None
+    return _decoded(answer.status_code, bytes(content))
 
 
 def grant(body: Any, *, api_url: str = "", external_id: str = "") -> Grant:
@@ -88,27 +104,24 @@ def _seconds(given: Any) -> float:
         return LIFETIME_S
 
 
-def _decoded(answer: httpx.Response) -> Any:
-    if len(answer.content) > BODY_MAX:
-        raise Unavailable("The token endpoint's answer is too long.", code="provider_malformed")
-    if answer.status_code == 429:
+def _decoded(status: int, content: bytes) -> Any:
+    if status == 429:
         raise LimitReached("Too many tokens were asked for.")
-    if answer.status_code >= 500:
-        raise Unavailable(f"The token endpoint answered {answer.status_code}.")
+    if status >= 500:
+        raise Unavailable(f"The token endpoint answered {status}.")
     try:
-        body = answer.json() if answer.content else {}
+        body = json.loads(content) if content else {}
     except ValueError:
         body = None
     error = _error(body)
-    if answer.is_success and not error:
+    if 200 <= status < 300 and not error:
         if body is None:
             raise Unavailable("The token endpoint's answer cannot be read.", code="provider_malformed")
         return body
     if error in REVOKED:
         raise AccessRevoked("The provider does not know the authorization (any more).")
-    raise CallRefused(
-        f"The token endpoint refused ({answer.status_code}).",
-        code=f"oauth_{error}"[:40] if error else "oauth_refused",
+    raise ConnectionFault(
+        f"The token endpoint refused ({status}).", code=f"oauth_{error}"[:40] if error else "oauth_refused"
     )
 
 

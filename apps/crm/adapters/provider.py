@@ -18,22 +18,47 @@ Cursor = dict[str, Any]  # of an adapter's own making; JSON
 class ProviderError(Exception):
     """
     A call that failed. `code` is stable and is shown to staff; the message holds no personal data.
-    `is_retryable`: the same call may succeed later, not before `retry_after_s`.
+    `is_retryable`: the same call may succeed later, not before `retry_after_s`. `during`: the call that was
+    refused (see `place`), where that matters.
     """
 
     code = "provider_error"
     is_retryable = False
+    during = ""
 
     def __init__(self, message: str, *, code: str = "", retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.code = code or self.code
         self.retry_after_s = retry_after_s
 
+    def of(self, operation: str, object_name: str) -> "ProviderError":
+        """Say which call was refused; return the error."""
+        self.during = place(operation, object_name)
+        return self
+
+
+def place(operation: str, object_name: str) -> str:
+    """Return a word for calls that fail alike: the same operation on the same object."""
+    return f"{operation} {object_name}".strip()
+
 
 class AccessRevoked(ProviderError):
-    """The grant is gone: a person must connect again."""
+    """The token endpoint knows the grant no more: a person must connect again."""
 
     code = "access_revoked"
+
+
+class ConnectionFault(ProviderError):
+    """The connection is at fault and no record of it is: all wait until that is mended, none is given up."""
+
+    code = "connection_fault"
+    is_retryable = True
+
+
+class Forbidden(ConnectionFault):
+    """The app or its user lacks a right or scope, or the object is not there for them."""
+
+    code = "missing_rights"
 
 
 class LimitReached(ProviderError):
@@ -54,6 +79,15 @@ class CallRefused(ProviderError):
     """The provider understood and refused: repeating is no use."""
 
     code = "call_refused"
+
+
+FORBIDDEN = frozenset({"missing_rights", "missing_scopes", "object_missing"})
+
+
+def of_whole(refused: ProviderError) -> ProviderError:
+    """Return why a whole request was refused: for want of a right or an object it is no record's fault."""
+    is_fault = isinstance(refused, CallRefused) and refused.code in FORBIDDEN
+    return Forbidden(str(refused), code=refused.code) if is_fault else refused
 
 
 @dataclass(frozen=True, slots=True)

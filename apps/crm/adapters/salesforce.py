@@ -19,9 +19,11 @@ from apps.crm.adapters.provider import (
     AccessRevoked,
     Answer,
     CallRefused,
+    ConnectionFault,
     Cursor,
     FieldInfo,
     Fields,
+    Forbidden,
     Grant,
     Health,
     HookEvent,
@@ -93,7 +95,7 @@ class Salesforce:
 
     def revoke(self, refresh_token: str) -> None:
         """Give the grant back; one that is gone already is fine."""
-        with suppress(AccessRevoked, CallRefused):
+        with suppress(AccessRevoked, ConnectionFault):
             oauth.post_form(_login("revoke"), {"token": refresh_token})
 
     def failure(self, answer: Answer) -> ProviderError:
@@ -220,7 +222,7 @@ class Salesforce:
         """Empty the record's personal fields, so that none lies in the recycle bin, and delete it."""
         place = f"{self._place(object_name)}/{soql.record_id(crm_id)}"
         empty = emptied(self._described(object_name))
-        with suppress(CallRefused):  # by a validation rule of theirs: deleted it is all the same
+        with suppress(CallRefused, Forbidden):  # by a validation rule of theirs: deleted it is all the same
             self._erase("PATCH", place, object_name, json=empty)
         self._erase("DELETE", place, object_name)
 
@@ -290,7 +292,7 @@ class Salesforce:
             key, parent = self._key(object_name), self._parent(object_name)
             try:
                 fields = {str(one.get("name")): one for one in self._described(object_name)}
-            except CallRefused:
+            except (CallRefused, Forbidden):
                 found.append(f"The object {object_name} is not there, or the user may not see it.")
                 continue
             if key not in fields:
@@ -325,7 +327,7 @@ def _instance(body: Any) -> str:
     parts = urlsplit(told) if isinstance(told, str) else None
     host = (parts.hostname or "") if parts is not None else ""
     if parts is None or parts.scheme != "https" or parts.port or not host.endswith(HOSTS):
-        raise CallRefused("The token's answer names no address of Salesforce.", code="address_refused")
+        raise ConnectionFault("The token's answer names no address of Salesforce.", code="address_refused")
     return f"https://{host}"
 
 

@@ -8,13 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from apps.crm.adapters.provider import (
-    AccessRevoked,
     Answer,
     CallRefused,
+    ConnectionFault,
+    Forbidden,
     LimitReached,
     Limits,
     ProviderError,
     Unavailable,
+    of_whole,
 )
 
 DAILY_PAUSE_S = 900.0  # the 24 hours roll, and the answer does not say when there is room again
@@ -61,7 +63,7 @@ def failure(answer: Answer) -> ProviderError:
     if answer.status == 429:
         return LimitReached("Too many calls.", retry_after_s=_retry_after(answer.headers) or BUSY_PAUSE_S)
     if answer.status == 401:
-        return AccessRevoked("Salesforce does not take the access token.", code="not_authorized")
+        return ConnectionFault("Salesforce does not take the access token.", code="not_authorized")
     if answer.status >= 500 or code in _BUSY:
         return Unavailable(
             f"Salesforce answered {answer.status}.", retry_after_s=_retry_after(answer.headers)
@@ -70,8 +72,8 @@ def failure(answer: Answer) -> ProviderError:
         return CallRefused("Several records have the same RTX id.", code="several_records")
     if answer.status == 404 and code not in _MEANINGS:
         # Whoever asks for one record takes this answer itself: here it is about an object or a field.
-        return CallRefused("The object or its id field does not exist.", code="object_missing")
-    return _meaning(code, _fields(answer.body), answer.status)
+        return Forbidden("The object or its id field does not exist.", code="object_missing")
+    return of_whole(_meaning(code, _fields(answer.body), answer.status))
 
 
 def of_record(errors: Any, *, is_known: bool) -> ProviderError:

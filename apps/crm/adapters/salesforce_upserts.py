@@ -226,7 +226,8 @@ class Collection:
         status, body = told.get("httpStatusCode"), told.get("body")
         if status != 200:
             status = status if isinstance(status, int) else 500
-            raise salesforce_errors.failure(Answer(status, answer.headers, body))
+            refused = salesforce_errors.failure(Answer(status, answer.headers, body))
+            raise refused.of("upsert", self._object)  # whose turn comes once this one goes through
         rows: list[dict[str, Any]] = []
         while True:
             if not isinstance(body, dict) or not isinstance(body.get("records"), list):

@@ -16,9 +16,11 @@ from apps.crm.adapters.provider import (
     AccessRevoked,
     Answer,
     CallRefused,
+    ConnectionFault,
     Cursor,
     FieldInfo,
     Fields,
+    Forbidden,
     Grant,
     Health,
     HookEvent,
@@ -91,7 +93,7 @@ class Zoho:
 
     def revoke(self, refresh_token: str) -> None:
         """Give the grant back; one that is gone already is fine."""
-        with suppress(AccessRevoked, CallRefused):
+        with suppress(AccessRevoked, ConnectionFault):
             oauth.post_form(
                 zoho_hosts.accounts(self._settings.region, "token/revoke"), {"token": refresh_token}
             )
@@ -117,7 +119,7 @@ class Zoho:
         for module in self._modules:
             try:
                 warnings += self._prepare(module)
-            except CallRefused as error:
+            except Forbidden as error:
                 if error.code != "missing_scopes":
                     raise
                 missing.append("ZohoCRM.settings.fields.ALL")
@@ -238,7 +240,7 @@ class Zoho:
         client = {"client_id": self._settings.client_id, "client_secret": self._settings.client_secret}
         try:
             body = oauth.post_form(zoho_hosts.accounts(self._settings.region, "token"), {**form, **client})
-        except CallRefused as error:
+        except ConnectionFault as error:
             if error.code == "oauth_invalid_code":
                 raise AccessRevoked("Zoho does not know the authorization (any more).") from None
             if error.code == "oauth_access_denied":

@@ -55,7 +55,7 @@ class Changes:
         if answer.status == 400:
             if cursor.get("token") and errors.first(answer.body).get("code") in _EXPIRED:
                 return Page([], _without(cursor, "token", "page"), False)
-            raise errors.failure(answer)
+            raise errors.failure(answer).of("changes", self._object)
         rows, info = _rows(answer)
         records = [record(row, key=self._key, names=self._names) for row in rows]
         stamps = [_stamp(one) for one in records]
@@ -101,7 +101,7 @@ class Changes:
             # What lies deeper is found when it is written to: it is gone then.
             if errors.first(answer.body).get("code") in _ENDED and cursor.get("page", 1) != 1:
                 return Page([], ended, True)
-            raise errors.failure(answer)
+            raise errors.failure(answer).of("changes", self._object)
         rows, info = _rows(answer)
         records = [
             Record(_id(row), "", {}, _instant(row.get("deleted_time")), is_deleted=True) for row in rows

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from apps.crm.adapters.provider import (
-    AccessRevoked,
     Answer,
     CallRefused,
+    ConnectionFault,
     LimitReached,
     Limits,
     ProviderError,
     Unavailable,
+    of_whole,
 )
 
 DAILY_PAUSE_S = 900.0  # the 24 hours roll, and the answer does not say when there is room again
@@ -44,12 +45,12 @@ def failure(answer: Answer) -> ProviderError:
     if answer.status == 429 or code in ("TOO_MANY_REQUESTS", "RATE_LIMIT_EXCEEDED"):
         return _limit(answer, code, told)
     if answer.status == 401 and code != "OAUTH_SCOPE_MISMATCH":
-        return AccessRevoked("Zoho does not take the access token.", code="not_authorized")
+        return ConnectionFault("Zoho does not take the access token.", code="not_authorized")
     if answer.status >= 500 or answer.status == 408:
         return Unavailable(f"Zoho answered {answer.status}.", retry_after_s=told)
     if answer.status == 404 and code not in _MEANINGS:
         return CallRefused("There is no such record or module (any more).", code="not_found")
-    return of_record(error, status=answer.status)
+    return of_whole(of_record(error, status=answer.status))
 
 
 def of_record(error: Mapping[str, Any], *, status: int = 0, key: str = "") -> ProviderError:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings as project
 
-from apps.crm.adapters.provider import CallRefused
+from apps.crm.adapters.provider import ConnectionFault
 
 ACCOUNTS: Mapping[str, str] = {
     "com": "https://accounts.zoho.com",
@@ -28,11 +28,11 @@ def accounts(region: str, what: str) -> str:
     """
     Return an address of a region's accounts server.
 
-    :raises CallRefused: `address_refused`: Zoho has no such region.
+    :raises ConnectionFault: `address_refused`: Zoho has no such region.
     """
     base = project.CRM_ZOHO_OAUTH_URL or ACCOUNTS.get(region, "")
     if not base:
-        raise CallRefused("Zoho has no such region.", code="address_refused")
+        raise ConnectionFault("Zoho has no such region.", code="address_refused")
     return f"{base.rstrip('/')}/oauth/v2/{what}"
 
 
@@ -40,7 +40,7 @@ def api(body: Any) -> str:
     """
     Return the address of the API that a token's answer names; "" where it names none.
 
-    :raises CallRefused: `address_refused`: it is none of Zoho's.
+    :raises ConnectionFault: `address_refused`: it is none of Zoho's.
     """
     if project.CRM_ZOHO_URL:
         return str(project.CRM_ZOHO_URL).rstrip("/")
@@ -55,5 +55,5 @@ def api(body: Any) -> str:
     host = (parts.hostname or "") if parts is not None else ""
     is_theirs = any(host == one or host.endswith(f".{one}") for one in APIS)
     if parts is None or parts.scheme != "https" or parts.username or port or not is_theirs:
-        raise CallRefused("The token's answer names no address of Zoho.", code="address_refused")
+        raise ConnectionFault("The token's answer names no address of Zoho.", code="address_refused")
     return f"https://{host}"

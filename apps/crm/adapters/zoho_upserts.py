@@ -92,7 +92,7 @@ class Upserts:
         if isinstance(items, list) and len(items) == len(rows):
             return [item if isinstance(item, dict) else {} for item in items]
         if answer.status == 400:
-            raise errors.failure(answer)
+            raise errors.failure(answer).of("upsert", self._object)
         raise Unavailable("Zoho's answer does not fit what was sent.", code="provider_malformed")
 
     def _content(self, one: Upsert, crm_id: str, kinds: Kinds) -> dict[str, Any]:

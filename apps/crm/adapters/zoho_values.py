@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from apps.crm.adapters.provider import CallRefused, FieldInfo, Fields
+from apps.crm.adapters.provider import CallRefused, FieldInfo, Fields, Forbidden
 
 FieldType = Literal["text", "number", "boolean", "date", "datetime", "choice", "email", "phone"]
 Value = str | int | float | bool | list[str] | dict[str, str] | None
@@ -58,10 +58,10 @@ def name(given: str) -> str:
     """
     Return the API name of a module or field.
 
-    :raises CallRefused: it has another form; it goes into no path and no query.
+    :raises Forbidden: it has another form; it goes into no path and no query.
     """
     if not re.fullmatch(r"[A-Za-z]\w{0,79}", given, re.ASCII):
-        raise CallRefused("This is no name of a module or field.", code="object_missing")
+        raise Forbidden("This is no name of a module or field.", code="object_missing")
     return given
 
 

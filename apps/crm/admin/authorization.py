@@ -71,10 +71,7 @@ def callback(request: HttpRequest) -> HttpResponse:
     """Take what the provider appended to the address, and show the connection."""
     if not request.user.has_perm(CONNECT):
         raise PermissionDenied
-    given = {
-        name: request.GET.get(name, "")[:ANSWER_MAX_CHARS]
-        for name in ("state", "code", "error", "error_description")
-    }
+    given = {name: request.GET.get(name, "")[:ANSWER_MAX_CHARS] for name in ("state", "code", "error")}
     try:
         row = oauth.finish(actor=Actor.of(request), **given)
     except RtxError as error:

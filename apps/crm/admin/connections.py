@@ -162,6 +162,8 @@ class ConnectionAdmin(ConfiguredModelAdmin):
             Connection.Status.PAUSED: {"connect", "sync", "pause"},
             Connection.Status.REVOKED: {"sync", "pause", "resume"},
         }.get(Connection.Status(row.status), set())
+        if row.fault_code:
+            wrong = wrong - {"connect"}  # more rights are given by agreeing anew
         return [
             kept for one in super().get_actions_detail(request, object_id) if (kept := _without(one, wrong))
         ]
@@ -289,7 +291,9 @@ class ConnectionAdmin(ConfiguredModelAdmin):
 
     @admin.display(description="State")
     def state(self, row: Connection) -> SafeString:
-        """Whether it is connected."""
+        """Whether it is connected, and works."""
+        if row.fault_code and row.status == Connection.Status.ACTIVE:
+            return badge("At fault", "bad")
         return badge(row.get_status_display(), TONES[row.status])
 
     @admin.display(description="In step")
@@ -323,7 +327,7 @@ class ConnectionAdmin(ConfiguredModelAdmin):
     @admin.display(description="Last problem")
     def problem(self, row: Connection) -> str:
         """What went wrong last."""
-        return row.last_error_code or EMPTY
+        return row.fault_code or row.last_error_code or EMPTY
 
 
 def _without(entry: Any, wrong: set[str]) -> Any:

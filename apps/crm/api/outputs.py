@@ -189,6 +189,18 @@ class CrmErrorOut(Struct):
     at: Instant | None
 
 
+class CrmFaultOut(Struct):
+    """
+    What keeps the whole connection from working, since when, and what a person does about it. What changes
+    meanwhile waits; it goes on by itself once a call succeeds again.
+    """
+
+    code: str
+    detail: str
+    advice: str
+    at: Instant | None
+
+
 @openapi.example(
     {
         "config": 1,
@@ -221,6 +233,7 @@ class CrmErrorOut(Struct):
         "last_ok_at": AT,
         "pulled_at": AT,
         "last_error": {"code": "", "detail": "", "at": None},
+        "fault": None,
         "run": RUN,
     }
 )
@@ -242,6 +255,7 @@ class CrmStatusOut(Struct):
     last_ok_at: Instant | None
     pulled_at: Instant | None
     last_error: CrmErrorOut
+    fault: CrmFaultOut | None
     run: SyncRunOut | None
 
 

@@ -33,7 +33,7 @@ from rtx.kernel.rest import CursorPagination
 STALE = openapi.error(401, "not_authenticated", "invalid_token", "reauthentication_required")
 NO_CONFIG = openapi.error(404, "connection_not_found")
 CONFIG = OpenApiParameter("config", int, description="Number of the connection.", required=True)
-RETURNED = ("state", "code", "error", "error_description")
+RETURNED = ("state", "code", "error")
 RETURNED_MAX_CHARS = 2000
 
 

@@ -52,6 +52,10 @@ class Breaker:
         doubled = min(failures - OPENS_AFTER, 10)
         return Breaker(failures, now + min(LONGEST_PAUSE, FIRST_PAUSE * 2**doubled))
 
+    def tripped(self, now: datetime) -> "Breaker":
+        """Open at once, whatever went before: more calls would end alike. Each time doubles the pause."""
+        return Breaker(max(self.failures, OPENS_AFTER - 1), self.open_until).failed(now, is_probe=True)
+
     def succeeded(self) -> "Breaker":
         """Close: the provider answers."""
         return Breaker()

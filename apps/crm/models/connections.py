@@ -124,6 +124,14 @@ class Connection(models.Model):
     last_error_code = models.CharField(max_length=40, blank=True, editable=False)
     last_error = models.CharField(max_length=300, blank=True, editable=False)
     last_error_at = models.DateTimeField(null=True, blank=True, editable=False)
+    fault_code = models.CharField(
+        max_length=40, blank=True, editable=False, help_text="What keeps the whole connection from working."
+    )
+    fault = models.CharField(max_length=300, blank=True, editable=False)
+    fault_during = models.CharField(
+        max_length=120, blank=True, editable=False, help_text="The call that must succeed; empty: any."
+    )
+    fault_at = models.DateTimeField(null=True, blank=True, editable=False, help_text="Since then.")
 
     client_secret = sealed("client_secret")
     webhook_secret = sealed("webhook_secret")
@@ -165,6 +173,9 @@ class OAuthToken(models.Model):
     granted_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     granted_at = models.DateTimeField()
     refreshed_at = models.DateTimeField()
+    not_before = models.DateTimeField(
+        null=True, blank=True, help_text="The token endpoint is not asked again before."
+    )
 
     access_token = sealed("access_token")
     refresh_token = sealed("refresh_token")

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db.models import Count, F, Min, Q
 
+from apps.crm.domain.advice import advice
 from apps.crm.domain.limits import Window
 from apps.crm.models import Conflict, Connection, DeadLetter, FieldMapping, Link, OAuthToken, SyncRun
 
@@ -123,7 +124,20 @@ def status_view(connection: Connection, *, now: datetime) -> Told:
             "detail": connection.last_error,
             "at": said(connection.last_error_at),
         },
+        "fault": fault_view(connection),
         "run": None if run is None else run_view(run),
+    }
+
+
+def fault_view(connection: Connection) -> Told | None:
+    """Return what keeps the whole connection from working, and what a person does about it; None: nothing."""
+    if not connection.fault_code:
+        return None
+    return {
+        "code": connection.fault_code,
+        "detail": connection.fault,
+        "advice": advice(connection.fault_code),
+        "at": said(connection.fault_at),
     }
 
 

@@ -15,7 +15,8 @@ def of(row: Connection) -> Breaker:
 def after(breaker: Breaker, *, error: ProviderError | None, is_probe: bool, now: datetime) -> Breaker:
     """
     Return what becomes of the breaker after a call: no answer and the provider's own faults count against it,
-    any answer that was understood closes it. A limit says nothing, but that a probe was answered.
+    any answer that was understood closes it. A limit says nothing, but that a probe was answered; a fault of
+    the connection is dealt with by whoever ends their work for it (`faults`).
     """
     if isinstance(error, Unavailable):
         return breaker.failed(now, is_probe=is_probe)
@@ -23,4 +24,4 @@ def after(breaker: Breaker, *, error: ProviderError | None, is_probe: bool, now:
         return breaker
     if error is None or isinstance(error, CallRefused | LimitReached):
         return breaker.succeeded()
-    return Breaker() if is_probe else breaker
+    return breaker

@@ -18,10 +18,11 @@ from django.db import connection as database
 
 from apps.crm.adapters import registry
 from apps.crm.adapters.provider import (
-    AccessRevoked,
     Answer,
     CallRefused,
-    LimitReached,
+    ConnectionFault,
+    Forbidden,
+    Grant,
     Limits,
     Provider,
     ProviderError,
@@ -31,14 +32,15 @@ from apps.crm.adapters.provider import (
 from apps.crm.models import Connection, SyncRun
 from apps.crm.services import exchanges, rates, tokens
 from apps.crm.services.exchanges import Asked, Ended
+from apps.crm.services.rates import BreakerOpen, Held
 from rtx.kernel import outgoing
 from rtx.kernel.errors import RtxError
 
+__all__ = ["BreakerOpen", "Held", "NotConnected", "adapter_settings", "opened", "quiet"]
 SLEEP_MAX_S = 12.0  # who must wait longer gives the worker back
 ANSWER_MAX = 20 * 1024 * 1024
 ANSWER_S = 30.0  # for the whole answer, however slowly it drips
 ATTEMPTS = 4
-UNREPEATABLE = frozenset({"create"})  # made twice it would be there twice
 pause = time.sleep
 
 
@@ -48,18 +50,6 @@ class NotConnected(CallRefused):
     code = "not_connected"
 
 
-class Held(LimitReached):
-    """The limiter would have to wait longer than `SLEEP_MAX_S`: come back after `retry_after_s`."""
-
-    code = "rate_limited"
-
-
-class BreakerOpen(Unavailable):
-    """The provider failed so often that it is left alone: come back after `retry_after_s`."""
-
-    code = "breaker_open"
-
-
 def quiet(connection: Connection) -> Provider:
     """Return the provider for what needs no session: `batch_max`, `scopes`, `verify`, authorization."""
     return registry.make(connection.provider, settings=adapter_settings(connection))
@@ -67,19 +57,21 @@ def quiet(connection: Connection) -> Provider:
 
 @contextmanager
 def opened(
-    connection: Connection, run: SyncRun | None = None, *, is_test: bool = False
+    connection: Connection, run: SyncRun | None = None, *, is_test: bool = False, grant: Grant | None = None
 ) -> Iterator[Provider]:
     """
     Give the connection's provider, ready to call; close its HTTP connections afterwards.
 
     Call it outside of any transaction: every call commits on its own (limits, token, log of calls). `run`
     gets its `calls` counted and its log marked. `is_test`: a connection that is paused may be called too, and
-    an open breaker is passed. Use one `opened` per thread; parallel workers share limits in the database.
+    an open breaker is passed. `grant`: call with what an authorization gave, which nobody has kept yet. Use
+    one `opened` per thread; parallel workers share limits in the database.
 
     :raises NotConnected: not connected or paused.
     :raises Held: (from a call) wait `retry_after_s`; nothing was sent.
     :raises BreakerOpen: (from a call) wait `retry_after_s`; nothing was sent.
     :raises AccessRevoked: (from a call) the connection is now REVOKED and shown so; give up.
+    :raises ConnectionFault: (from a call) give back what was taken and `faults.note` it; nobody is at fault.
     :raises ProviderError: (from a call) whatever else went wrong, after repeating what may be repeated.
     """
     connection = Connection.objects.get(pk=connection.pk)
@@ -88,7 +80,7 @@ def opened(
     if not (connection.is_usable or (is_test and is_there)):
         raise NotConnected(f"{connection.get_provider_display()} is not connected.")
     with outgoing.client() as client:
-        session = CallSession(connection, run, client, is_test=is_test)
+        session = CallSession(connection, run, client, is_test=is_test, grant=grant)
         provider = registry.make(connection.provider, settings=adapter_settings(connection), session=session)
         session.provider = provider
         yield provider
@@ -128,9 +120,16 @@ class CallSession:
     provider: Provider
 
     def __init__(
-        self, connection: Connection, run: SyncRun | None, client: httpx.Client, *, is_test: bool
+        self,
+        connection: Connection,
+        run: SyncRun | None,
+        client: httpx.Client,
+        *,
+        is_test: bool,
+        grant: Grant | None,
     ) -> None:
         self._connection, self._run, self._client, self._is_test = connection, run, client, is_test
+        self._given = None if grant is None else tokens.Access(grant.access_token, 0, grant.api_url)
 
     def call(
         self,
@@ -163,7 +162,7 @@ class CallSession:
             asked=Asked(operation, object_name, records, is_write),
         )
         for attempt in stamina.retry_context(
-            on=lambda error: _may_repeat(error, request),
+            on=_may_repeat,
             attempts=1 if self._is_test else ATTEMPTS,
             timeout=45.0,
             wait_initial=0.5,
@@ -175,24 +174,35 @@ class CallSession:
         raise AssertionError("stamina ends with an answer or an error")
 
     def _authorized(self, request: _Request) -> Answer:
-        """Send with a token; when it is refused (401, and not a scope), once more with a fresh one."""
-        held = tokens.access(self._connection, self.provider)
+        """
+        Send with a token; when it is refused (401, and not a scope), once more with a fresh one. One that is
+        refused too is no sign that the grant is gone: only the token endpoint tells that.
+        """
+        held = self._access()
         answer, error = self._sent(request, held)
-        if answer is not None and answer.status == 401 and isinstance(error, AccessRevoked):
-            held = tokens.access(self._connection, self.provider, stale=held.generation)
-            answer, error = self._sent(request, held)
-        if isinstance(error, AccessRevoked):
-            tokens.lost(connection_id=self._connection.pk, generation=held.generation)
+        is_stale = isinstance(error, ConnectionFault) and error.code == "not_authorized"
+        if is_stale and self._given is None:
+            held = self._access(stale=held.generation)
+            answer, error = self._sent(request, held, is_again=True)
+        if isinstance(error, Forbidden):
+            error.of(request.asked.operation, request.asked.object_name)
         if error is not None:
             raise error
         if answer is None:
             raise AssertionError("a call ends with an answer or an error")
         return answer
 
-    def _sent(self, request: _Request, held: tokens.Access) -> tuple[Answer | None, ProviderError | None]:
+    def _access(self, *, stale: int = 0) -> tokens.Access:
+        if self._given is not None:
+            return self._given
+        return tokens.access(self._connection, self.provider, stale=stale, is_test=self._is_test)
+
+    def _sent(
+        self, request: _Request, held: tokens.Access, *, is_again: bool = False
+    ) -> tuple[Answer | None, ProviderError | None]:
         """Send once, within the limits; log how it ended."""
         address = self._address(request.path, held)
-        slot = self._slot()
+        slot = self._slot(is_let_in=is_again)
         started = time.monotonic()
         answer: Answer | None = None
         error: ProviderError | None = None
@@ -222,16 +232,16 @@ class CallSession:
             )
         return answer, error
 
-    def _slot(self) -> rates.Slot:
+    def _slot(self, *, is_let_in: bool) -> rates.Slot:
         """
-        Wait for a slot, at most `SLEEP_MAX_S` in all.
+        Wait for a slot, at most `SLEEP_MAX_S` in all. `is_let_in`: the breaker let the same call through.
 
         :raises Held: it would take longer.
         :raises BreakerOpen: the breaker holds.
         """
         slept = 0.0
         while True:
-            entered = rates.enter(connection_id=self._connection.pk, is_test=self._is_test)
+            entered = rates.enter(connection_id=self._connection.pk, is_test=self._is_test or is_let_in)
             if isinstance(entered, rates.Slot):
                 return entered
             if entered.is_breaker:
@@ -245,7 +255,7 @@ class CallSession:
         fixed = getattr(settings, f"CRM_{self._connection.provider.upper()}_URL")
         base = (fixed or held.api_url or self._connection.api_url).rstrip("/")
         if not base:
-            raise CallRefused("The provider named no address for its API.", code="address_refused")
+            raise ConnectionFault("The provider named no address for its API.", code="address_refused")
         if not path.startswith("/") or path.startswith("//"):
             raise CallRefused("A call goes to the provider's own API only.", code="address_refused")
         return f"{base}{path}"
@@ -272,7 +282,7 @@ class CallSession:
                     if time.monotonic() > ends_at:
                         raise Unavailable("The answer took too long.", code="provider_timeout")
         except RtxError as error:
-            raise CallRefused(error.detail, code=error.code) from None
+            raise ConnectionFault(error.detail, code=error.code) from None
         except httpx.TimeoutException:
             raise Unavailable("The provider did not answer in time.", code="provider_timeout") from None
         except (httpx.HTTPError, httpx.StreamError) as error:
@@ -281,15 +291,13 @@ class CallSession:
         return Answer(answer.status_code, headers, _decoded(bytes(body), answer.status_code))
 
 
-def _may_repeat(error: Exception, request: _Request) -> bool:
-    """Tell whether the same call may succeed soon, and does no harm when it was carried out already."""
-    if isinstance(error, Held | BreakerOpen) or not isinstance(error, ProviderError):
+def _may_repeat(error: Exception) -> bool:
+    """Tell whether the same call may succeed soon; adapters make none that does harm when made twice."""
+    if isinstance(error, Held | BreakerOpen | ConnectionFault) or not isinstance(error, ProviderError):
         return False
     if not error.is_retryable or error.code == "daily_limit":
         return False
-    if (error.retry_after_s or 0) > SLEEP_MAX_S:
-        return False
-    return isinstance(error, LimitReached) or request.asked.operation not in UNREPEATABLE
+    return (error.retry_after_s or 0) <= SLEEP_MAX_S
 
 
 def _decoded(body: bytes, status: int) -> Any:

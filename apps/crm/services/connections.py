@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 
 from apps.audit.services import actions
 from apps.crm.models import Connection, FieldMapping, Link
-from apps.crm.services import field_mappings, oauth
+from apps.crm.services import faults, field_mappings, oauth
 from apps.crm.services.testing import Diagnosis, Finding, test
 from rtx.kernel import clock
 from rtx.kernel.actor import Actor
@@ -150,6 +150,7 @@ def disconnect(*, connection_id: int, actor: Actor) -> Connection:
         row = present(connection_id)
         before = row.status
         Connection.objects.filter(pk=row.pk).update(status=Connection.Status.DRAFT, watch={})
+        faults.mended(connection_id=row.pk)
         actions.record(
             actor=actor,
             operation="crm.disconnect",

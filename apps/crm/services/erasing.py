@@ -5,7 +5,7 @@ What webhooks brought of the person is dropped besides.
 
 from django.db import transaction
 
-from apps.crm.adapters.provider import CallRefused, Provider, Upsert
+from apps.crm.adapters.provider import CallRefused, Forbidden, Provider, ProviderError, Upsert
 from apps.crm.models import Connection, DeadLetter, Link, SyncEntry, SyncRun, WebhookDelivery
 from apps.crm.services import giving_up, results, sync_log
 from apps.crm.services.calling import NotConnected
@@ -28,7 +28,7 @@ def erase_there(
                 provider.delete(object_name, crm_id)
         except NotConnected:
             raise
-        except CallRefused as error:
+        except (CallRefused, Forbidden) as error:  # what may not be deleted holds nobody else up
             if error.code not in results.GONE_CODES:
                 _fail(link, error)
                 return
@@ -77,7 +77,7 @@ def _held(link: Link) -> Link | None:
     return Link.objects.select_for_update().filter(pk=link.pk, claim=link.claim).first()
 
 
-def _fail(link: Link, error: CallRefused) -> None:
+def _fail(link: Link, error: ProviderError) -> None:
     with transaction.atomic():
         row = _held(link)
         if row is not None:

@@ -30,6 +30,11 @@ class Ended:
     error_code: str = ""
     request_id: str = ""
 
+    @property
+    def is_success(self) -> bool:
+        """Whether the provider did what was asked."""
+        return self.status is not None and 200 <= self.status < 300 and not self.error_code
+
 
 def request_id(headers: Mapping[str, str]) -> str:
     """Return the provider's own name of a call, from headers in lower case."""

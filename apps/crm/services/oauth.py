@@ -8,6 +8,7 @@ import secrets
 import time
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
 
@@ -16,7 +17,7 @@ from apps.crm.adapters import oauth
 from apps.crm.adapters.provider import AccessRevoked, Grant, ProviderError
 from apps.crm.domain.advice import advice
 from apps.crm.models import Connection, Link, OAuthState, OAuthToken
-from apps.crm.services import calling, exchanges, tokens
+from apps.crm.services import calling, exchanges, faults, tokens
 from apps.crm.services.exchanges import Asked, Ended
 from apps.risk.services import alarms
 from rtx.kernel import clock
@@ -73,12 +74,15 @@ def start(*, connection_id: int, actor: Actor, redirect_uri: str) -> Begun:
     return Begun(url=url, expires_in_s=int(LIFETIME.total_seconds()))
 
 
-def finish(*, actor: Actor, state: str, code: str, error: str, error_description: str = "") -> Connection:
+def finish(*, actor: Actor, state: str, code: str, error: str) -> Connection:
     """
-    End an authorization with what the provider appended to the callback's address: it is ACTIVE then.
+    End an authorization with what the provider appended to the callback's address: it is ACTIVE then. Nothing
+    is kept before the provider has said, to the new token, whose account it is; till then a connection and
+    its former access stay as they were.
 
     :raises OAuthFailed: with a `code` and a detail for the person: unknown, used or expired state, somebody
-        else's, refused by the person (`oauth_access_denied`), refused code, wrong client secret, ...
+        else's, refused by the person (`oauth_access_denied`), refused code, wrong client secret, another
+        account than the linked one, a provider that does not answer, ...
     """
     begun = _consumed(state, actor)
     row = begun.connection
@@ -86,15 +90,15 @@ def finish(*, actor: Actor, state: str, code: str, error: str, error_description
         word = error.lower() if error.replace("_", "").isalnum() and error.isascii() else "code"
         raise _failed(row, actor, f"oauth_{word}"[:40])
     grant = _granted(begun, code, actor)
-    if not grant.refresh_token and not OAuthToken.objects.filter(connection=row).exists():
+    external_id = _checked(row, actor, grant)
+    is_kept = OAuthToken.objects.filter(connection=row).exists() and row.external_id in ("", external_id)
+    if not grant.refresh_token and not is_kept:
         raise _failed(row, actor, "oauth_no_refresh_token")
-    if grant.external_id and _is_other(row, grant.external_id):
+    connected = _activated(row.pk, actor, grant, external_id)
+    if connected is None:
+        _turned_down(row, grant)
         raise _failed(row, actor, "oauth_other_account")
-    with transaction.atomic():
-        row = _present(row.pk)
-        tokens.store(row, grant, granted_by_id=actor.user_id)
-        row.refresh_from_db()
-    return _activated(row, actor, grant)
+    return connected
 
 
 def give_back(*, connection: Connection) -> None:
@@ -102,12 +106,14 @@ def give_back(*, connection: Connection) -> None:
     Forget the tokens and, once that is committed, tell the provider so. Without its answer they are forgotten
     all the same; how the call ended is in the log of calls.
     """
-    held = OAuthToken.objects.filter(connection=connection).first()
-    if held is None:
-        return
-    refresh_token = held.refresh_token or held.access_token
-    OAuthToken.objects.filter(pk=held.pk).delete()
-    transaction.on_commit(lambda: _revoke(connection, refresh_token))
+    with transaction.atomic():
+        rows = OAuthToken.objects.filter(connection=connection)
+        held = rows.select_for_update(of=("self",)).first()  # a refresh may be changing it
+        if held is None:
+            return
+        refresh_token = held.refresh_token or held.access_token
+        held.delete()
+        transaction.on_commit(lambda: _revoke(connection, refresh_token))
 
 
 def _revoke(connection: Connection, refresh_token: str) -> None:
@@ -185,23 +191,37 @@ def _is_other(row: Connection, external_id: str) -> bool:
     return differs and Link.objects.filter(connection=row).exclude(crm_id="").exists()
 
 
-def _activated(row: Connection, actor: Actor, grant: Grant) -> Connection:
-    """Ask whose account it is, then let the sync begin; a provider that fails now is asked again later."""
-    external_id = grant.external_id or row.external_id
+def _checked(row: Connection, actor: Actor, grant: Grant) -> str:
+    """Ask with the new token whose account it is, and return that; one that will not do is given back."""
     try:
-        with calling.opened(row, is_test=True) as provider:
-            health = provider.health()
-        external_id = health.external_id or external_id
-    except AccessRevoked as error:
+        with calling.opened(row, is_test=True, grant=grant) as provider:
+            external_id = provider.health().external_id or grant.external_id
+    except ProviderError as error:
+        _turned_down(row, grant)
         raise _failed(row, actor, error.code) from error
-    except ProviderError:
-        pass
     if _is_other(row, external_id):
-        give_back(connection=row)
+        _turned_down(row, grant)
         raise _failed(row, actor, "oauth_other_account")
+    return external_id
+
+
+def _turned_down(row: Connection, grant: Grant) -> None:
+    """Give a grant back that was never kept, unless it is the one in use, told once more."""
+    held = OAuthToken.objects.filter(connection=row).first()
+    if grant.refresh_token and (held is None or held.refresh_token != grant.refresh_token):
+        _revoke(row, grant.refresh_token)
+
+
+def _activated(connection_id: int, actor: Actor, grant: Grant, external_id: str) -> Connection | None:
+    """Keep what was given, and let the sync begin, or go on; None: another account is linked meanwhile."""
     with transaction.atomic():
-        row = _present(row.pk)
+        row = _present(connection_id)
+        if _is_other(row, external_id):
+            return None
         before = row.status
+        tokens.store(row, grant, granted_by_id=actor.user_id)
+        is_new = row.external_id not in ("", external_id)
+        anew: dict[str, Any] = {"pull_cursor": {}, "pulled_at": None} if is_new else {}
         Connection.objects.filter(pk=row.pk).update(
             status=Connection.Status.ACTIVE,
             failures=0,
@@ -209,7 +229,9 @@ def _activated(row: Connection, actor: Actor, grant: Grant) -> Connection:
             last_error_code="",
             last_error="",
             external_id=external_id[:64],
+            **anew,
         )
+        faults.mended(connection_id=row.pk)
         row.refresh_from_db()
         actions.record(
             actor=actor,

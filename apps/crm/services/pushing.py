@@ -18,14 +18,21 @@ from django.db import connection as database
 from django.db.models import Exists, OuterRef, Q
 
 from apps.accounts.models import TradingAccount
-from apps.crm.adapters.provider import CallRefused, Provider, ProviderError, Upsert, Written
+from apps.crm.adapters.provider import (
+    CallRefused,
+    ConnectionFault,
+    Provider,
+    ProviderError,
+    Upsert,
+    Written,
+)
 from apps.crm.domain import mapping, merging
 from apps.crm.domain.fields import Value
 from apps.crm.domain.mapping import Pair
 from apps.crm.models import Connection, FieldMapping, Link, SyncRun
 from apps.crm.selectors.mappings import names_read, pairs_of
 from apps.crm.selectors.values import account_values, client_values
-from apps.crm.services import calling, claims, erasing, pulling, results, sync_log
+from apps.crm.services import calling, claims, erasing, faults, pulling, results, sync_log
 from apps.crm.services.calling import NotConnected
 from apps.crm.services.merging import Base, base_of
 from apps.crm.services.results import Prepared, Pushed
@@ -72,7 +79,8 @@ def waiting() -> list[int]:
 def push_all(*, connection_id: int, for_s: float) -> int:
     """
     Send what waits at a connection, batch by batch, for `for_s` seconds or up to the last; return how many
-    links were looked at. When the CRM cannot be called the rest waits; the connection's page says why.
+    links were looked at. When the CRM cannot be called, or the connection is at fault, the rest waits; the
+    connection's page says why.
     """
     connection = Connection.objects.filter(pk=connection_id).first()
     if connection is None or not _has_due(connection):
@@ -108,6 +116,8 @@ def _push_all(connection: Connection, for_s: float) -> int:
                 if not pushed.taken or time.monotonic() >= until:
                     break
     except ProviderError as error:
+        if isinstance(error, ConnectionFault):
+            faults.note(connection_id=connection.pk, error=error)
         log.info("crm_push_held", connection=connection.pk, error=error.code)
     return taken
 
@@ -178,6 +188,9 @@ class _Batch:
         outcome = dict(zip((one.link.pk for one in told), written, strict=True))
         writer = results.Writer(self.connection, self.run, self.cause, self.pairs, self.pushed)
         writer.write([(one, outcome.get(one.link.pk)) for one in prepared])
+        fault = next((one.error for one in written if isinstance(one.error, ConnectionFault)), None)
+        if fault is not None:  # it came after some of the batch was written
+            raise fault
 
     def _prepared(self, links: Sequence[Link]) -> list[Prepared]:
         values = self._values(links)

@@ -13,11 +13,27 @@ from django.db.models import F
 from apps.crm.adapters.provider import LimitReached, Limits, ProviderError, Unavailable
 from apps.crm.domain.limits import DAY_PAUSE_MS, Window
 from apps.crm.models import Connection, SyncRun
-from apps.crm.services import breakers, exchanges
+from apps.crm.services import breakers, exchanges, faults
 from apps.crm.services.exchanges import Asked, Ended
 from rtx.kernel import clock
 
 ERROR_MAX = 300
+LOCKED = (
+    *("calls", "not_before", "calls_max", "window_s", "failures", "open_until"),
+    *("provider", "fault_code", "fault_during"),
+)
+
+
+class Held(LimitReached):
+    """The limiter would have to wait too long: come back after `retry_after_s`."""
+
+    code = "rate_limited"
+
+
+class BreakerOpen(Unavailable):
+    """The connection is left alone for a while: come back after `retry_after_s`."""
+
+    code = "breaker_open"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +106,7 @@ def leave(
             "open_until": breaker.open_until,
             **_daily(limits),
             **said(error, now),
+            **(faults.mended_by(row, asked) if ended.is_success else {}),
         }
         Connection.objects.filter(pk=row.pk).update(**learned)
         if run is not None:
@@ -97,6 +114,33 @@ def leave(
         exchanges.record(
             connection_id=connection_id, run_id=run.pk if run is not None else None, asked=asked, ended=ended
         )
+
+
+def may_ask(*, connection_id: int) -> None:
+    """
+    Let a call to the token endpoint through; the limit of calls does not count there.
+
+    :raises BreakerOpen: the connection is left alone.
+    :raises Held: the provider asked to wait.
+    """
+    row = Connection.objects.only("failures", "open_until", "not_before").get(pk=connection_id)
+    now = clock.now()
+    if pause := breakers.of(row).wait(now):
+        raise BreakerOpen("The provider is left alone for a while.", retry_after_s=pause.total_seconds())
+    if row.not_before is not None and row.not_before > now:
+        wait_s = (row.not_before - now).total_seconds()
+        raise Held("The provider asked to wait.", retry_after_s=wait_s)
+
+
+def asked_in_vain(*, connection_id: int, error: ProviderError) -> None:
+    """Note that the token endpoint gave no token: a failure like that of any call."""
+    with transaction.atomic():
+        row, now = _locked(connection_id), clock.now()
+        breaker = breakers.after(breakers.of(row), error=error, is_probe=True, now=now)
+        learned = {"failures": breaker.failures, "open_until": breaker.open_until, **said(error, now)}
+        if error.retry_after_s:  # nobody asks again before
+            learned["not_before"] = now + timedelta(seconds=error.retry_after_s)
+        Connection.objects.filter(pk=row.pk).update(**learned)
 
 
 def said(error: ProviderError | None, now: datetime) -> dict[str, object]:
@@ -111,11 +155,7 @@ def said(error: ProviderError | None, now: datetime) -> dict[str, object]:
 
 
 def _locked(connection_id: int) -> Connection:
-    return (
-        Connection.objects.select_for_update(no_key=True)
-        .only("calls", "not_before", "calls_max", "window_s", "failures", "open_until")
-        .get(pk=connection_id)
-    )
+    return Connection.objects.select_for_update(no_key=True).only(*LOCKED).get(pk=connection_id)
 
 
 def _window(row: Connection) -> Window:

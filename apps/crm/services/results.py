@@ -12,7 +12,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 
-from apps.crm.adapters.provider import CallRefused, ProviderError, Upsert, Written
+from apps.crm.adapters.provider import CallRefused, ConnectionFault, ProviderError, Upsert, Written
 from apps.crm.domain import merging
 from apps.crm.domain.mapping import Pair
 from apps.crm.models import Connection, DeadLetter, Link, SyncEntry, SyncRun
@@ -143,6 +143,9 @@ class Writer:
         )
 
     def _fail(self, row: Link, error: ProviderError) -> None:
+        if isinstance(error, ConnectionFault):
+            row.claim, row.claimed_until = None, None
+            return
         if error.code in GONE_CODES and row.crm_id:
             row.status, row.claim, row.claimed_until, row.base_sealed = Link.Status.GONE, None, None, b""
             self._note(row, SyncEntry.Action.GONE)

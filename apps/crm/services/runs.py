@@ -13,9 +13,15 @@ from django.db import transaction
 from django.db.models import Q
 
 from apps.audit.services import actions
-from apps.crm.adapters.provider import AccessRevoked, LimitReached, ProviderError, Unavailable
+from apps.crm.adapters.provider import (
+    AccessRevoked,
+    ConnectionFault,
+    LimitReached,
+    ProviderError,
+    Unavailable,
+)
 from apps.crm.models import Connection, SyncRun
-from apps.crm.services import calling, passes
+from apps.crm.services import calling, faults, passes
 from rtx.kernel import clock
 from rtx.kernel.actor import Actor, ActorKind
 from rtx.kernel.errors import Conflict, NotFound
@@ -25,6 +31,7 @@ FAILURES_MAX = 20  # turns in a row in which the provider did not answer
 WAIT_S = 15.0
 SOON_S = 2.0
 ENDED = ("status", "phase", "finished_at", "claim", "claimed_until", "waits_until", "error_code", "error")
+TAKEN_UP = ("status", "started_at", "heartbeat_at", *ENDED[3:])
 
 
 def start(*, connection_id: int, kind: str, actor: Actor) -> SyncRun:
@@ -124,6 +131,8 @@ def carry_on(*, run_id: int, for_s: float | None = None) -> bool:
                 if until is not None and time.monotonic() >= until:
                     break
     except ProviderError as error:
+        if isinstance(error, ConnectionFault):
+            faults.note(connection_id=run.connection_id, error=error)
         _held_up(run, claim, error)
         return False
     except Exception as error:
@@ -154,9 +163,8 @@ def _claimed(run_id: int, claim: UUID) -> SyncRun | None:
             return None
         run.status, run.started_at, run.waits_until = Status.RUNNING, run.started_at or now, None
         run.claim, run.heartbeat_at, run.claimed_until = claim, now, _until()
-        run.save(
-            update_fields=["status", "started_at", "waits_until", "claim", "heartbeat_at", "claimed_until"]
-        )
+        run.error_code, run.error = "", ""
+        run.save(update_fields=TAKEN_UP)
         return run
 
 
@@ -193,7 +201,8 @@ def _held_up(run: SyncRun, claim: UUID, error: ProviderError) -> None:
             return
         is_silent = isinstance(error, Unavailable) and not isinstance(error, calling.BreakerOpen)
         failures = int(row.cursor.get("failures", 0)) + 1 if is_silent else 0
-        passes_by = isinstance(error, LimitReached | Unavailable) and failures < FAILURES_MAX
+        passes_by = isinstance(error, LimitReached | Unavailable | ConnectionFault)
+        passes_by = passes_by and failures < FAILURES_MAX
         is_paused = isinstance(error, calling.NotConnected) and not isinstance(error, AccessRevoked)
         is_paused = is_paused and Connection.objects.filter(pk=row.connection_id, status="paused").exists()
         if row.is_cancel_asked:
@@ -202,6 +211,7 @@ def _held_up(run: SyncRun, claim: UUID, error: ProviderError) -> None:
             wait_s = SOON_S if is_paused else (error.retry_after_s or WAIT_S)
             row.waits_until = clock.now() + timedelta(seconds=wait_s)
             row.claim, row.claimed_until = None, None
+            row.error_code, row.error = error.code[:40], str(error)[:300]
             row.cursor = {**row.cursor, "failures": failures}
         else:
             _end(row, Status.FAILED, code=error.code, error=str(error))

@@ -14,13 +14,14 @@ from apps.audit.services import actions
 from apps.crm.adapters.provider import AccessRevoked, Health, Provider, ProviderError
 from apps.crm.domain.advice import advice
 from apps.crm.models import Connection, FieldMapping, OAuthToken
-from apps.crm.services import calling
+from apps.crm.services import calling, faults
 from rtx.kernel import clock
 from rtx.kernel.actor import Actor
 from rtx.kernel.errors import NotFound
 
 Step = Literal["settings", "access", "account", "object", "fields", "limits", "webhook"]
 Outcome = Literal["ok", "warning", "failed", "skipped"]
+OF_ACCESS = frozenset({"not_authorized", "token_endpoint_silent"})
 FEW = 0.1  # of the day's calls
 
 
@@ -57,6 +58,8 @@ def test(*, connection_id: int, actor: Actor) -> Diagnosis:
     if row is None:
         raise NotFound("There is no such connection.", code="connection_not_found")
     diagnosis = Diagnosis(tuple(_findings(row)))
+    if diagnosis.is_ok:
+        faults.mended(connection_id=row.pk)
     with transaction.atomic():
         actions.record(
             actor=actor,
@@ -81,7 +84,8 @@ def _findings(row: Connection) -> Iterator[Finding]:
         try:
             health = provider.health()
         except ProviderError as error:
-            step: Step = "access" if isinstance(error, AccessRevoked) else "account"
+            is_access = isinstance(error, AccessRevoked) or error.code in OF_ACCESS
+            step: Step = "access" if is_access or error.code.startswith("oauth_") else "account"
             yield _failed(step, error.code, str(error))
             return
         yield from _account(row, health)

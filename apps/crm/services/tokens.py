@@ -10,15 +10,17 @@ from datetime import timedelta
 from django.db import transaction
 
 from apps.audit.services import actions
-from apps.crm.adapters.provider import AccessRevoked, Grant, LimitReached, Provider, ProviderError
+from apps.crm.adapters.oauth import SILENT
+from apps.crm.adapters.provider import AccessRevoked, Grant, Provider, ProviderError, Unavailable
 from apps.crm.models import Connection, OAuthToken
-from apps.crm.services import exchanges, rates
+from apps.crm.services import exchanges, faults, rates
 from apps.crm.services.exchanges import Asked, Ended
 from apps.risk.services import alarms
 from rtx.kernel import clock
 from rtx.kernel.actor import Actor
 
 MARGIN = timedelta(seconds=60)  # refreshed so long before the end
+SILENCE_S = 30.0  # a token endpoint that gave no answer is not asked again before
 ALARM = "crm_access"
 SYSTEM = Actor.system("crm")
 
@@ -32,13 +34,15 @@ class Access:
     api_url: str
 
 
-def access(connection: Connection, provider: Provider, *, stale: int = 0) -> Access:
+def access(connection: Connection, provider: Provider, *, stale: int = 0, is_test: bool = False) -> Access:
     """
     Return a token that is good for the next minute; `stale` is a generation that the provider refused.
 
-    Whoever needs a new one waits for the row; who gets it second finds it refreshed already.
+    Whoever needs a new one waits for the row; who gets it second finds it refreshed already, or that the
+    token endpoint keeps silent and is not asked again yet. `is_test`: it is asked all the same.
 
     :raises AccessRevoked: there is none, or the provider took it back: the connection is REVOKED then.
+    :raises BreakerOpen: the connection is left alone.
     :raises ProviderError: the token endpoint failed; the old tokens stay.
     """
     held = OAuthToken.objects.select_related("connection").filter(connection_id=connection.pk).first()
@@ -46,33 +50,59 @@ def access(connection: Connection, provider: Provider, *, stale: int = 0) -> Acc
         raise AccessRevoked("RTX has no access to this CRM.")
     if _is_good(held, stale):
         return _access(held)
-    started = time.monotonic()
-    try:
-        with transaction.atomic():
-            held = (
-                OAuthToken.objects.select_for_update(of=("self",))
-                .select_related("connection")
-                .filter(connection_id=connection.pk)
-                .first()
-            )
-            if held is None:
-                raise AccessRevoked("RTX has no access to this CRM.")
-            if _is_good(held, stale):
-                return _access(held)
-            started = time.monotonic()
+    if not stale and not is_test:  # else the caller was let in already
+        rates.may_ask(connection_id=connection.pk)
+    return _refreshed(connection, provider, stale=stale, is_test=is_test)
+
+
+def _refreshed(connection: Connection, provider: Provider, *, stale: int, is_test: bool) -> Access:
+    grant, failed = None, None
+    with transaction.atomic():
+        held = (
+            OAuthToken.objects.select_for_update(of=("self",))
+            .select_related("connection")
+            .filter(connection_id=connection.pk)
+            .first()
+        )
+        if held is None:
+            raise AccessRevoked("RTX has no access to this CRM.")
+        if _is_good(held, stale):
+            return _access(held)
+        if not is_test:
+            _may_ask(held)
+        started = time.monotonic()
+        try:
             grant = provider.refresh(held.refresh_token)
+        except ProviderError as error:
+            failed = error
+            _put_off(held, error)
+        else:
             _keep(held, grant)
-    except ProviderError as error:
-        _log(connection, started, error)
-        if isinstance(error, AccessRevoked) and held is not None:
+    _log(connection, started, failed)
+    if failed is not None:
+        rates.asked_in_vain(connection_id=connection.pk, error=failed)
+        if isinstance(failed, AccessRevoked):
             lost(connection_id=connection.pk, generation=held.generation)
-        if isinstance(error, LimitReached) and error.retry_after_s:  # nobody asks again before
-            until = clock.now() + timedelta(seconds=error.retry_after_s)
-            Connection.objects.filter(pk=connection.pk).update(not_before=until)
-        raise
-    _moved(connection.pk, grant)  # not under the token's lock: a connection is locked before its token
-    _log(connection, started, None)
+        raise failed
+    if grant is not None:
+        _moved(connection.pk, grant)  # not under the token's lock: a connection is locked before its token
     return _access(OAuthToken.objects.select_related("connection").get(connection_id=connection.pk))
+
+
+def _may_ask(held: OAuthToken) -> None:
+    now = clock.now()
+    if held.not_before is not None and held.not_before > now:
+        wait_s = (held.not_before - now).total_seconds()
+        raise Unavailable("The token endpoint kept silent.", code=SILENT, retry_after_s=wait_s)
+
+
+def _put_off(held: OAuthToken, error: ProviderError) -> None:
+    """Note in the locked row when the token endpoint is asked next: those who wait for the row see it."""
+    if error.code == SILENT:
+        error.retry_after_s = SILENCE_S
+    if error.retry_after_s:
+        held.not_before = clock.now() + timedelta(seconds=error.retry_after_s)
+        held.save(update_fields=["not_before"])
 
 
 def store(connection: Connection, grant: Grant, *, granted_by_id: int | None) -> OAuthToken:
@@ -99,6 +129,7 @@ def _keep(row: OAuthToken, grant: Grant) -> None:
     row.expires_at = row.refreshed_at + timedelta(seconds=grant.expires_in_s)
     row.scope = grant.scope[:500] or row.scope
     row.generation += 1
+    row.not_before = None
     row.save()
 
 
@@ -125,7 +156,7 @@ def lost(*, connection_id: int, generation: int) -> bool:
         before = row.status
         error = AccessRevoked("The provider took RTX's access back.")
         Connection.objects.filter(pk=connection_id).update(
-            status=Connection.Status.REVOKED, **rates.said(error, clock.now())
+            status=Connection.Status.REVOKED, **rates.said(error, clock.now()), **faults.NONE
         )
         actions.record(
             actor=SYSTEM,
@@ -134,6 +165,7 @@ def lost(*, connection_id: int, generation: int) -> bool:
             before={"status": before},
             after={"status": Connection.Status.REVOKED},
         )
+    alarms.clear(kind=faults.ALARM, subject=row.provider)
     alarms.raise_alarm(
         kind=ALARM,
         severity="critical",

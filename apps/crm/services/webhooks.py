@@ -15,9 +15,16 @@ from django.db import transaction
 from django.db.models import F
 from prometheus_client import Counter
 
-from apps.crm.adapters.provider import AccessRevoked, CallRefused, HookEvent, Provider, ProviderError
+from apps.crm.adapters.provider import (
+    AccessRevoked,
+    CallRefused,
+    ConnectionFault,
+    HookEvent,
+    Provider,
+    ProviderError,
+)
 from apps.crm.models import Connection, DeadLetter, Link, WebhookDelivery, WebhookEvent
-from apps.crm.services import calling, pulling
+from apps.crm.services import calling, faults, pulling
 from rtx.kernel import clock
 from rtx.kernel.errors import NotAuthenticated, NotFound
 
@@ -27,6 +34,7 @@ CLAIM = timedelta(minutes=3)  # a worker that died leaves its deliveries to the 
 TOGETHER = 200  # deliveries whose records are read at once
 KNOWN_S = 1.0  # so long a process remembers who waits: a pause or a new secret counts after that
 LIVE = (Connection.Status.ACTIVE, Connection.Status.PAUSED)
+NO_TRY = (calling.Held, calling.BreakerOpen, calling.NotConnected, AccessRevoked, ConnectionFault)
 PULLED = frozenset({"created", "changed", "merged"})
 INTAKE = Counter(
     "rtx_crm_webhooks", "Webhook requests by provider and what became of them.", ["provider", "outcome"]
@@ -171,6 +179,8 @@ def _processed(connection: Connection, held: list[WebhookDelivery]) -> int:
     except ProviderError as error:
         if len(read) > 1 and not error.is_retryable:  # one must not take the others down
             return sum(_processed(connection, [one.delivery]) for one in read)
+        if isinstance(error, ConnectionFault):
+            faults.note(connection_id=connection.pk, error=error)
         for one in read:
             _put_off(one.delivery, error)
         return 0
@@ -270,8 +280,11 @@ def _row(delivery: WebhookDelivery, event: HookEvent, outcome: str, now: datetim
 
 
 def _put_off(delivery: WebhookDelivery, error: ProviderError) -> None:
-    """Try a delivery later; after `ATTEMPTS_MAX` it is given up. Waiting for a limit is no try."""
-    if isinstance(error, calling.Held | calling.BreakerOpen | calling.NotConnected | AccessRevoked):
+    """
+    Try a delivery later; after `ATTEMPTS_MAX` it is given up. Waiting for a limit, or until a fault of the
+    connection is mended, is no try.
+    """
+    if isinstance(error, NO_TRY):
         delivery.attempts -= 1
     elif not error.is_retryable or delivery.attempts >= ATTEMPTS_MAX:
         _given_up(delivery, error.code, str(error))

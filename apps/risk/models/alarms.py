@@ -21,6 +21,7 @@ class RiskAlarm(models.Model):
         KILL_SWITCH = "kill_switch", "A kill switch was engaged"
         LOG_INTEGRITY = "log_integrity", "The audit's seal is broken or late"
         CRM_ACCESS = "crm_access", "A CRM took access back"
+        CRM_FAULT = "crm_fault", "A CRM connection is at fault"
 
     class Severity(models.TextChoices):
         WARNING = "warning", "Warning"

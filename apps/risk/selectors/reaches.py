@@ -14,6 +14,7 @@ OF_NO_ACCOUNT = (
     "kill_switch",
     "log_integrity",
     "crm_access",
+    "crm_fault",
 )  # tell nothing about single accounts
 
 

@@ -10,7 +10,7 @@ from django.db import connections as databases
 from django.db import transaction
 
 from apps.audit.models import StaffAction
-from apps.crm.adapters.provider import AccessRevoked, CallRefused, Unavailable
+from apps.crm.adapters.provider import AccessRevoked, CallRefused, ConnectionFault, Unavailable
 from apps.crm.models import Connection, Exchange, OAuthToken, SyncRun
 from apps.crm.services import calling, tokens
 from apps.risk.models import RiskAlarm
@@ -135,14 +135,28 @@ def test_a_grant_that_is_gone_makes_the_connection_revoked_for_all_to_see(connec
     assert StaffAction.objects.get().operation == "crm.access_revoked"
 
 
-def test_a_fresh_token_that_is_refused_too_counts_as_revoked(connected, toy):
+def test_a_fresh_token_that_is_refused_too_is_a_fault_and_takes_no_access_away(connected, toy):
     toy.fail(Fault(status=401), path="/names", times=2)
 
-    with pytest.raises(AccessRevoked):
+    with pytest.raises(ConnectionFault) as fault:
         call(connected)
 
-    assert toy.grants.refreshed == 1
-    assert Connection.objects.get().status == "revoked"
+    assert (fault.value.code, toy.count("names"), toy.grants.refreshed) == ("not_authorized", 2, 1)
+    held = OAuthToken.objects.get()
+    assert toy.grants.is_good(held.access_token)
+    assert held.refresh_token in toy.grants.refresh_tokens
+    assert Connection.objects.get().status == "active"
+    assert not RiskAlarm.objects.filter(kind="crm_access").exists()
+
+
+def test_a_probe_whose_token_ended_is_sent_again_with_a_fresh_one(connected, toy):
+    Connection.objects.update(failures=5, open_until=clock.now() - timedelta(seconds=1))
+    toy.grants.expire()
+
+    assert call(connected).account_name == "Acme"
+
+    row = Connection.objects.get()
+    assert (row.failures, row.open_until, toy.grants.refreshed) == (0, None, 1)
 
 
 def test_access_given_anew_meanwhile_is_not_taken_away_by_a_late_refusal(connected, toy):
@@ -229,15 +243,6 @@ def test_a_refusal_is_not_repeated(connected, toy):
     assert Exchange.objects.get().error_code == "call_refused"
 
 
-def test_creating_is_not_repeated_when_its_fate_is_unknown(connected, toy):
-    toy.fail(Fault(kind="drop", is_done=True), path="/names", method="POST", times=1)
-
-    with pytest.raises(Unavailable):
-        names(connected, "POST", "create", json={"a": "b"})
-
-    assert toy.count("names") == 1
-
-
 @pytest.mark.parametrize(
     ("kind", "code"),
     [
@@ -284,7 +289,7 @@ def test_an_answer_that_takes_too_long_in_all_is_given_up(connected, toy, monkey
 def test_an_address_inside_the_house_is_not_called(connected, toy, settings):
     settings.CRM_HUBSPOT_URL = "https://169.254.169.254"
 
-    with pytest.raises(CallRefused) as refused:
+    with pytest.raises(ConnectionFault) as refused:
         call(connected)
 
     assert refused.value.code == "address_refused"

@@ -176,7 +176,8 @@ def test_missing_access_is_told(status, code, make_connection, toy, actor):
         (Fault(kind="drop"), "provider_unavailable"),
         (Fault(kind="malformed"), "provider_malformed"),
         (Fault(status=429), "rate_limited"),
-        (Fault(status=403), "call_refused"),
+        (Fault(status=403), "missing_scopes"),
+        (Fault(status=404), "call_refused"),
     ],
 )
 def test_a_provider_that_fails_is_told_with_advice(fault, code, connected, toy, actor):

@@ -8,8 +8,9 @@ import pytest
 from django.db import transaction
 
 from apps.audit.models import StaffAction
+from apps.crm.adapters.provider import Forbidden
 from apps.crm.models import Connection, Exchange, Link, OAuthState, OAuthToken
-from apps.crm.services import connections, oauth
+from apps.crm.services import connections, faults, oauth
 from apps.crm.services.oauth import OAuthFailed
 from apps.risk.models import RiskAlarm
 from apps.risk.services import alarms
@@ -202,6 +203,94 @@ def test_another_account_than_the_linked_one_is_refused_and_given_back(draft, ac
     assert not OAuthToken.objects.exists()
     assert toy.grants.refresh_tokens == {}
     assert Connection.objects.get().status == "draft"
+
+
+@pytest.fixture
+def linked(connected) -> Connection:
+    """A connection that works, with a customer linked."""
+    now = clock.now()
+    Connection.objects.update(external_id="acme", last_ok_at=now)
+    client = make_house().anna.client
+    Link.objects.create(
+        connection=connected,
+        provider="hubspot",
+        client=client,
+        crm_id="1",
+        wanted_at=now,
+        changed_at=now,
+        due_at=now,
+    )
+    return connected
+
+
+def test_another_account_leaves_the_former_access_as_it_was(linked, actor, toy):
+    before = OAuthToken.objects.values().get()
+    asked = begin(linked, actor)
+    toy.account = "other"
+
+    assert refused(actor, **agree(toy, asked)) == "oauth_other_account"
+
+    held = OAuthToken.objects.get()
+    assert OAuthToken.objects.values().get() == before
+    assert list(toy.grants.refresh_tokens) == [held.refresh_token]  # the new grant was given back
+    assert toy.grants.is_good(held.access_token)
+    row = Connection.objects.get()
+    assert (row.status, row.external_id) == ("active", "acme")
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(503, "provider_unavailable"), (401, "not_authorized"), (403, "missing_scopes")]
+)
+def test_whose_account_it_is_not_known_is_not_connected(status, code, linked, actor, toy):
+    before = OAuthToken.objects.values().get()
+    asked = begin(linked, actor)
+    toy.fail(Fault(status=status), path="/names", times=9)
+
+    assert refused(actor, **agree(toy, asked)) == code
+
+    assert OAuthToken.objects.values().get() == before
+    assert Connection.objects.get().status == "active"
+    assert (len(toy.grants.refresh_tokens), toy.grants.refreshed) == (1, 0)
+
+
+def test_a_draft_whose_account_cannot_be_asked_stays_one(draft, actor, toy):
+    asked = begin(draft, actor)
+    toy.fail(Fault(status=503), path="/names")
+
+    assert refused(actor, **agree(toy, asked)) == "provider_unavailable"
+
+    assert not OAuthToken.objects.exists()
+    assert Connection.objects.get().status == "draft"
+    assert toy.grants.refresh_tokens == {}
+
+
+def test_the_account_is_asked_with_the_new_token_alone(linked, actor, toy):
+    given = agree(toy, begin(linked, actor))
+    former = OAuthToken.objects.get().access_token
+
+    oauth.finish(actor=actor, **given)
+
+    held = OAuthToken.objects.get()
+    assert toy.seen == [held.access_token] != [former]
+    assert held.generation == 2
+
+
+def test_another_account_of_a_connection_without_customers_is_read_from_its_beginning(connected, actor, toy):
+    Connection.objects.update(external_id="former", pull_cursor={"since": 7}, pulled_at=clock.now())
+
+    row = oauth.finish(actor=actor, **agree(toy, begin(connected, actor)))
+
+    assert (row.external_id, row.pull_cursor, row.pulled_at) == ("acme", {}, None)
+
+
+def test_connecting_again_ends_a_fault(connected, actor, toy):
+    error = Forbidden("no", code="missing_scopes").of("upsert", "contacts")
+    faults.note(connection_id=connected.pk, error=error)
+
+    row = oauth.finish(actor=actor, **agree(toy, begin(connected, actor)))
+
+    assert (row.fault_code, row.open_until) == ("", None)
+    assert RiskAlarm.objects.get().cleared_at is not None
 
 
 def test_connecting_again_clears_the_alarm_and_the_breaker(draft, actor, toy):

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client as Browser
 
 from apps.accounts.services import clients, erasing
-from apps.crm.adapters.provider import CallRefused
+from apps.crm.adapters.provider import Forbidden
 from apps.crm.models import Connection, Exchange, Link, OAuthToken, WebhookDelivery, WebhookEvent
 from apps.crm.services import calling, field_mappings, oauth, outbox, pushing, webhooks
 from rtx.kernel import clock
@@ -108,7 +108,7 @@ def test_an_ended_token_is_refreshed_once_and_the_refresh_token_stays(connected,
 def test_a_missing_scope_is_no_revocation_and_costs_no_token(connected, fake):
     fake.missing_scopes.add("ZohoCRM.settings.fields.READ")
 
-    with calling.opened(connected) as provider, pytest.raises(CallRefused) as caught:
+    with calling.opened(connected) as provider, pytest.raises(Forbidden) as caught:
         provider.describe("Contacts")
 
     connected.refresh_from_db()

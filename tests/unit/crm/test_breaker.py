@@ -31,6 +31,14 @@ def test_a_success_between_failures_begins_the_count_anew():
     assert after_failures(4).succeeded().failed(NOON).failures == 1
 
 
+def test_a_fault_opens_it_at_once_and_twice_as_long_each_time():
+    first = Breaker().tripped(NOON)
+    second = first.tripped(NOON + timedelta(seconds=30))
+
+    assert (first.failures, first.wait(NOON)) == (5, timedelta(seconds=30))
+    assert (second.failures, second.wait(NOON + timedelta(seconds=30))) == (6, timedelta(seconds=60))
+
+
 def test_calls_that_were_on_their_way_when_it_opened_do_not_lengthen_the_pause():
     breaker = after_failures(5)
 

@@ -40,6 +40,9 @@ class Command(BaseCommand):
                 f"  {limits['calls']} of {limits['calls_max']} calls in {limits['window_s']} s, "
                 f"breaker {told['breaker']['state']}"
             )
+            if told["fault"]:
+                self.stdout.write(f"  at fault since {told['fault']['at']}: {told['fault']['code']}")
+                self.stdout.write(f"  {told['fault']['detail']} {told['fault']['advice']}")
             if told["last_error"]["code"]:
                 self.stdout.write(
                     f"  last problem: {told['last_error']['code']} at {told['last_error']['at']}"

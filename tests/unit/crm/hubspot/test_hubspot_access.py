@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from apps.crm.adapters import oauth
-from apps.crm.adapters.provider import AccessRevoked, CallRefused, Unavailable
+from apps.crm.adapters.provider import AccessRevoked, CallRefused, ConnectionFault, Forbidden, Unavailable
 from tests.fakes.fake import Fault
 from tests.unit.crm.hubspot.conftest import Portal, adapter
 
@@ -91,7 +91,7 @@ def test_a_wrong_client_secret_is_no_revocation(portal: Portal) -> None:
     _, refresh = portal.fake.grants.give(client_id="app")
     portal.fake.grants.clients["app"] = "another"
 
-    with pytest.raises(CallRefused) as caught:
+    with pytest.raises(ConnectionFault) as caught:
         portal.hubspot.refresh(refresh)
 
     assert caught.value.code == "oauth_invalid_client"
@@ -141,9 +141,9 @@ def test_an_object_that_is_not_there_is_told_by_describing_it(portal: Portal) ->
 
     assert hubspot.health().external_id == "62515"
     assert "crm.objects.custom.read" in hubspot.scopes
-    with pytest.raises(CallRefused) as caught:
+    with pytest.raises(Forbidden) as caught:
         hubspot.describe("nonsense")
-    assert caught.value.code == "call_refused"
+    assert caught.value.code == "object_missing"
 
 
 def test_fields_are_described_as_a_person_chooses_them(portal: Portal) -> None:
@@ -166,10 +166,10 @@ def test_fields_are_described_as_a_person_chooses_them(portal: Portal) -> None:
 
 @pytest.mark.parametrize("name", ["../oauth", "contacts?x=1", "", "a/b"])
 def test_a_name_that_is_no_object_goes_nowhere(portal: Portal, name: str) -> None:
-    with pytest.raises(CallRefused) as caught:
+    with pytest.raises(Forbidden) as caught:
         portal.hubspot.describe(name)
 
-    assert (caught.value.code, portal.fake.calls) == ("object_unknown", [])
+    assert (caught.value.code, portal.fake.calls) == ("object_missing", [])
 
 
 def test_ids_of_another_form_go_nowhere(portal: Portal) -> None:

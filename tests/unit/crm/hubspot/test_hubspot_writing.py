@@ -4,9 +4,11 @@ import uuid
 
 import pytest
 
+from apps.crm.adapters.hubspot_errors import NO_OBJECT
 from apps.crm.adapters.provider import (
-    AccessRevoked,
     CallRefused,
+    ConnectionFault,
+    Forbidden,
     LimitReached,
     ProviderError,
     Unavailable,
@@ -286,7 +288,14 @@ def test_many_are_read_at_once_and_those_missing_left_out(portal: Portal) -> Non
     [
         (Fault(status=500), Unavailable, "provider_unavailable"),
         (Fault(status=423), Unavailable, "provider_unavailable"),
-        (Fault(status=403, body={"category": "MISSING_SCOPES"}), CallRefused, "missing_scopes"),
+        (Fault(status=403, body={"category": "MISSING_SCOPES"}), Forbidden, "missing_scopes"),
+        (Fault(status=403, body={"message": "no"}), Forbidden, "missing_rights"),
+        (Fault(status=404), Forbidden, "object_missing"),
+        (
+            Fault(status=400, body={"message": f"{NO_OBJECT} from: x"}),
+            Forbidden,
+            "object_missing",
+        ),
         (Fault(kind="malformed"), Unavailable, "provider_unavailable"),
         (Fault(kind="drop"), Unavailable, "provider_unavailable"),
         (Fault(status=429, body={"policyName": "DAILY"}), LimitReached, "daily_limit"),
@@ -373,7 +382,7 @@ def test_errors_hold_no_value_of_a_record(portal: Portal) -> None:
 def test_an_expired_token_is_not_authorized(portal: Portal) -> None:
     portal.fake.grants.expire()
 
-    with pytest.raises(AccessRevoked) as caught:
+    with pytest.raises(ConnectionFault) as caught:
         portal.hubspot.describe("contacts")
 
     assert caught.value.code == "not_authorized"

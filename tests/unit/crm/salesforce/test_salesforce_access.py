@@ -8,7 +8,7 @@ import pytest
 from pytest_django import Settings
 
 from apps.crm.adapters import oauth
-from apps.crm.adapters.provider import AccessRevoked, CallRefused, Unavailable
+from apps.crm.adapters.provider import AccessRevoked, ConnectionFault, Unavailable
 from apps.crm.adapters.registry import NoSession, make
 from apps.crm.adapters.salesforce import Salesforce
 from tests.fakes.fake import Fault
@@ -109,7 +109,7 @@ def test_a_wrong_client_secret_is_told_from_a_revoked_grant(
     _, refresh = fake.grants.give(client_id="consumer-key")
     fake.grants.clients = {"consumer-key": "changed"}
 
-    with pytest.raises(CallRefused) as refused:
+    with pytest.raises(ConnectionFault) as refused:
         salesforce.refresh(refresh)
 
     assert refused.value.code == "oauth_invalid_client"
@@ -149,7 +149,7 @@ def test_a_token_goes_to_salesforce_alone(salesforce: Salesforce, fake: Salesfor
     _, refresh = fake.grants.give(client_id="consumer-key")
     fake.instance_url = told
 
-    with pytest.raises(CallRefused) as refused:
+    with pytest.raises(ConnectionFault) as refused:
         salesforce.refresh(refresh)
 
     assert refused.value.code == "address_refused"

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from apps.crm.adapters.provider import AccessRevoked, CallRefused, LimitReached, Unavailable
+from apps.crm.adapters.provider import CallRefused, ConnectionFault, Forbidden, LimitReached, Unavailable
 from apps.crm.adapters.salesforce import Salesforce
 from tests.fakes.fake import Fault, Limit
 from tests.fakes.salesforce import SalesforceFake
@@ -91,10 +91,10 @@ def test_the_used_up_day_is_a_limit_although_it_comes_as_403(
     ("status", "body", "kind", "code", "retry_after_s"),
     [
         (403, "ConcurrentRequests Limit exceeded.", LimitReached, "rate_limited", 5.0),
-        (401, "INVALID_SESSION_ID", AccessRevoked, "not_authorized", None),
+        (401, "INVALID_SESSION_ID", ConnectionFault, "not_authorized", None),
         (503, "SERVER_UNAVAILABLE", Unavailable, "provider_unavailable", 7.0),
         (400, "QUERY_TIMEOUT", Unavailable, "provider_unavailable", 7.0),
-        (403, "API_DISABLED_FOR_ORG", CallRefused, "missing_rights", None),
+        (403, "API_DISABLED_FOR_ORG", Forbidden, "missing_rights", None),
         (400, "SOMETHING_NEW", CallRefused, "call_refused", None),
         (500, None, Unavailable, "provider_unavailable", 7.0),
     ],

@@ -7,7 +7,14 @@ import httpx
 import pytest
 
 from apps.crm.adapters import oauth
-from apps.crm.adapters.provider import AccessRevoked, CallRefused, LimitReached, Unavailable
+from apps.crm.adapters.provider import (
+    AccessRevoked,
+    CallRefused,
+    ConnectionFault,
+    Forbidden,
+    LimitReached,
+    Unavailable,
+)
 from tests.fakes.fake import Fault, Limit
 from tests.unit.crm.zoho.conftest import Organization, adapter
 
@@ -53,7 +60,7 @@ def test_each_region_has_its_own_accounts_server(
 def test_an_unknown_region_is_called_nowhere(organization: Organization, settings: Any) -> None:
     settings.CRM_ZOHO_OAUTH_URL = ""
 
-    with pytest.raises(CallRefused) as caught:
+    with pytest.raises(ConnectionFault) as caught:
         adapter(organization.session, region="evil.example").refresh("r")
 
     assert caught.value.code == "address_refused"
@@ -114,7 +121,7 @@ def test_a_wrong_client_secret_is_no_revocation(organization: Organization) -> N
     _, refresh = organization.fake.grants.give(client_id="app")
     organization.fake.grants.clients["app"] = "another"
 
-    with pytest.raises(CallRefused) as caught:
+    with pytest.raises(ConnectionFault) as caught:
         organization.zoho.refresh(refresh)
 
     assert caught.value.code == "oauth_invalid_client"
@@ -173,7 +180,7 @@ def test_an_address_that_is_not_zoho_s_gets_no_token(
     organization.fake.api_domain = address
     _, refresh = organization.fake.grants.give(client_id="app")
 
-    with pytest.raises(CallRefused) as caught:
+    with pytest.raises(ConnectionFault) as caught:
         organization.zoho.refresh(refresh)
 
     assert caught.value.code == "address_refused"
@@ -191,7 +198,7 @@ def test_calls_carry_zoho_s_own_kind_of_token(organization: Organization) -> Non
 def test_an_expired_token_is_not_authorized(organization: Organization) -> None:
     organization.fake.grants.expire()
 
-    with pytest.raises(AccessRevoked) as caught:
+    with pytest.raises(ConnectionFault) as caught:
         organization.zoho.describe("Contacts")
 
     assert caught.value.code == "not_authorized"
@@ -254,7 +261,7 @@ def test_fields_are_described_as_a_person_chooses_them(organization: Organizatio
 
 @pytest.mark.parametrize("name", ["../oauth", "Contacts?x=1", "", "a/b", "Kontakte\u0301"])
 def test_a_name_that_is_no_module_goes_nowhere(organization: Organization, name: str) -> None:
-    with pytest.raises(CallRefused) as caught:
+    with pytest.raises(Forbidden) as caught:
         organization.zoho.describe(name)
 
     assert (caught.value.code, organization.fake.calls) == ("object_missing", [])

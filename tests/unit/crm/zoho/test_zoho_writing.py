@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from apps.crm.adapters.provider import CallRefused, LimitReached, ProviderError, Unavailable, Upsert
+from apps.crm.adapters.provider import (
+    CallRefused,
+    Forbidden,
+    LimitReached,
+    ProviderError,
+    Unavailable,
+    Upsert,
+)
 from tests.fakes.fake import Fault
 from tests.fakes.zoho_store import Field
 from tests.unit.crm.zoho.conftest import Organization, adapter, client
@@ -313,9 +320,9 @@ def test_many_are_read_at_once_and_those_missing_left_out(organization: Organiza
     ("fault", "kind", "code"),
     [
         (Fault(status=500, body={"code": "INTERNAL_ERROR"}), Unavailable, "provider_unavailable"),
-        (Fault(status=403, body={"code": "NO_PERMISSION"}), CallRefused, "missing_rights"),
-        (Fault(status=401, body={"code": "OAUTH_SCOPE_MISMATCH"}), CallRefused, "missing_scopes"),
-        (Fault(status=400, body={"code": "INVALID_MODULE"}), CallRefused, "object_missing"),
+        (Fault(status=403, body={"code": "NO_PERMISSION"}), Forbidden, "missing_rights"),
+        (Fault(status=401, body={"code": "OAUTH_SCOPE_MISMATCH"}), Forbidden, "missing_scopes"),
+        (Fault(status=400, body={"code": "INVALID_MODULE"}), Forbidden, "object_missing"),
         (Fault(kind="malformed"), Unavailable, "provider_unavailable"),
         (Fault(kind="drop"), Unavailable, "provider_unavailable"),
         (Fault(status=200, body={"data": []}), Unavailable, "provider_malformed"),

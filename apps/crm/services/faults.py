@@ -1,0 +1,68 @@
+"""
+Faults of a whole connection: a wrong client secret, a missing right or scope, an object or an address that is
+not there. Nobody's record is given up for them: the connection is left alone for a while, staff are told, and
+what waits goes on once a call succeeds again. Calls nobody.
+"""
+
+from typing import Any
+
+from django.db import transaction
+
+from apps.audit.services import actions
+from apps.crm.adapters.provider import ConnectionFault, place
+from apps.crm.domain.advice import advice
+from apps.crm.models import Connection, SyncRun
+from apps.crm.services import breakers
+from apps.crm.services.exchanges import Asked
+from apps.risk.services import alarms
+from rtx.kernel import clock
+from rtx.kernel.actor import Actor
+
+ALARM = "crm_fault"
+DURING_MAX = 120
+SYSTEM = Actor.system("crm")
+NONE: dict[str, Any] = {"fault_code": "", "fault": "", "fault_during": "", "fault_at": None}
+
+
+def note(*, connection_id: int, error: ConnectionFault) -> None:
+    """Leave the connection alone for a while, each time longer, and tell staff what is wrong with it."""
+    with transaction.atomic():
+        row = Connection.objects.select_for_update(no_key=True).get(pk=connection_id)
+        now, code = clock.now(), error.code[:40]
+        breaker = breakers.of(row).tripped(now)
+        is_new = row.fault_code != code
+        Connection.objects.filter(pk=row.pk).update(
+            failures=breaker.failures,
+            open_until=breaker.open_until,
+            fault_code=code,
+            fault=str(error)[:300],
+            fault_during=error.during[:DURING_MAX],
+            fault_at=now if is_new else row.fault_at,
+        )
+        if is_new:
+            actions.record(actor=SYSTEM, operation="crm.fault", target=row, detail=code)
+    alarms.raise_alarm(
+        kind=ALARM,
+        severity="critical",
+        subject=row.provider,
+        message=f"{row.get_provider_display()} ({code}): {error} {advice(code)}",
+    )
+
+
+def mended_by(row: Connection, asked: Asked) -> dict[str, Any]:
+    """Return the columns of a locked connection that a call which succeeded changes; empty: none."""
+    during = place(asked.operation, asked.object_name)[:DURING_MAX]
+    if not row.fault_code or row.fault_during not in ("", during):
+        return {}
+    alarms.clear(kind=ALARM, subject=row.provider)
+    return dict(NONE)
+
+
+def mended(*, connection_id: int) -> None:
+    """Forget the fault of a connection that works as far as can be seen, and let calls through at once."""
+    with transaction.atomic():
+        row = Connection.objects.select_for_update(no_key=True).get(pk=connection_id)
+        if row.fault_code:
+            Connection.objects.filter(pk=row.pk).update(failures=0, open_until=None, **NONE)
+            SyncRun.objects.filter(connection=row, status__in=SyncRun.LIVE).update(waits_until=None)
+            alarms.clear(kind=ALARM, subject=row.provider)
