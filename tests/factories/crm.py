@@ -18,6 +18,7 @@ from apps.crm.adapters.provider import (
     Record,
     Upsert,
     Written,
+    gone,
 )
 from apps.crm.models import Connection, SyncRun
 from apps.crm.services import field_mappings, outbox, pushing, runs
@@ -59,6 +60,7 @@ class MemoryCrm:
     refused: dict[str, ProviderError] = field(default_factory=dict)  # by external id
     failing: list[BaseException] = field(default_factory=list)  # the next calls
     dying: bool = False  # after a batch was taken
+    untold: set[str] = field(default_factory=set)  # ids
 
     def put(
         self, crm_id: str, *, object_name: str = "contacts", external_id: str = "", **fields: Any
@@ -109,10 +111,11 @@ class MemoryCrm:
         if one.crm_id and (kept is None or kept.is_deleted):
             return Written(one.external_id, error=CallRefused("there is none", code="record_gone"))
         kept = kept or next((k for k in self.all(object_name) if k.external_id == one.external_id), None)
-        email, is_adopted = one.fields.get("email"), False
+        email = one.fields.get("email")
         if kept is None and email:
-            kept = next((k for k in self.all(object_name) if k.fields.get("email") == email), None)
-            is_adopted = kept is not None
+            same = [k for k in self.all(object_name) if k.fields.get("email") == email and not k.external_id]
+            if same:
+                return Written(one.external_id, same[0].crm_id, is_adopted=True)
         is_created = kept is None
         if kept is None:
             crm_id = str(1000 + len(there))
@@ -120,16 +123,20 @@ class MemoryCrm:
         kept.external_id, kept.parent = one.external_id, one.parent_crm_id
         kept.fields.update(one.fields)
         kept.changed_at = clock.now()
-        return Written(one.external_id, kept.crm_id, is_created, is_adopted)
+        return Written(one.external_id, kept.crm_id, is_created)
 
     def get(self, object_name: str, crm_id: str, names: Sequence[str]) -> Record | None:
         """Return one record."""
-        return next(iter(self.get_many(object_name, [crm_id], names)), None)
+        found = self.get_many(object_name, [crm_id], names)
+        return next((one for one in found if not one.is_deleted), None)
 
     def get_many(self, object_name: str, crm_ids: Sequence[str], names: Sequence[str]) -> list[Record]:
-        """Return records."""
+        """Return records, deleted ones as such; of those in `untold` nothing is said."""
         self._call("get_many")
-        return [kept.record(names) for kept in self.all(object_name) if kept.crm_id in crm_ids]
+        found = [kept.record(names) for kept in self.all(object_name) if kept.crm_id in crm_ids]
+        there = {one.crm_id for one in found}
+        records = [*found, *(gone(crm_id) for crm_id in crm_ids if crm_id not in there)]
+        return [one for one in records if one.crm_id not in self.untold]
 
     def changes(self, object_name: str, cursor: Cursor, names: Sequence[str]) -> Page:
         """Return records by their change."""

@@ -21,6 +21,7 @@ from apps.crm.adapters.hubspot_properties import (
     field_info,
     prepare,
 )
+from apps.crm.adapters.hubspot_reading import Reading
 from apps.crm.adapters.hubspot_upserts import Upserts
 from apps.crm.adapters.provider import (
     AccessRevoked,
@@ -187,29 +188,9 @@ class HubSpot:
         return record(answer.body if isinstance(answer.body, dict) else {}, id_property)
 
     def get_many(self, object_name: str, crm_ids: Sequence[str], names: Sequence[str]) -> list[Record]:
-        """Return those records that there are; at most 100 at once."""
-        if not crm_ids:
-            return []
+        """Return those records that there are, and those that were deleted; at most 100 at once."""
         id_property = self._id_property(object_name)
-        answer = self._session.call(
-            "POST",
-            f"/crm/v3/objects/{_name(object_name)}/batch/read",
-            operation="get_many",
-            object_name=object_name,
-            records=len(crm_ids),
-            json={
-                "inputs": [{"id": one} for one in dict.fromkeys(crm_ids)],
-                "properties": list(dict.fromkeys([*names, id_property])),
-                "propertiesWithHistory": [],
-            },
-            expected=(404,),
-        )
-        if answer.status == 404:
-            return []
-        rows = answer.body.get("results") if isinstance(answer.body, dict) else None
-        if not isinstance(rows, list):
-            raise Unavailable("HubSpot's records cannot be read.", code="provider_malformed")
-        return [record(row, id_property) for row in rows if isinstance(row, dict)]
+        return Reading(self._session, _name(object_name), id_property, names).records(crm_ids)
 
     def upsert(self, object_name: str, wanted: Sequence[Upsert]) -> list[Written]:
         """Create or change up to 100 records; RTX's property is made first where it is missing."""

@@ -2,11 +2,10 @@
 Writes batches to HubSpot. A record whose id is known is updated by it, others are created or updated by RTX's
 unique property. HubSpot answers a batch with a bad record in two ways: 207 and an error per record, or by
 refusing the batch; then the batch is parted until the bad one stands alone. A contact who is there already
-with the same e-mail address, without RTX's id, is joined.
+with the same e-mail address, without RTX's id, is named and not written to.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from apps.crm.adapters import hubspot_errors as errors
@@ -177,29 +176,24 @@ class Upserts:
         return found
 
     def _join(self, batch: Sequence[Upsert]) -> None:
-        """Join customers to contacts with their e-mail addresses, unless those are others' already."""
+        """Name the contacts that have customers' e-mail addresses, unless they are others' already."""
         if not batch:
             return
         rows = self._read_batch([self._taken[one.external_id] for one in batch], by="")
         owners = {str(row["id"]): str(row["properties"].get(self._id_property) or "") for row in rows}
-        free: list[Upsert] = []
         again: list[Upsert] = []
         for one in batch:
             crm_id = self._taken.pop(one.external_id)
             owner = owners.get(crm_id)
             if owner == "":
                 owners[crm_id] = one.external_id  # nobody else's from here on
-                free.append(replace(one, crm_id=crm_id))
+                self._done[one.external_id] = Written(one.external_id, crm_id=crm_id, is_adopted=True)
             elif owner is None or owner == one.external_id:  # deleted or joined meanwhile
                 again.append(one)
             else:
                 self._fail(
                     one, CallRefused("Another client has this e-mail's contact.", code="duplicate_email")
                 )
-        self._update(free)
-        for one in free:
-            written = self._done[one.external_id]
-            self._done[one.external_id] = replace(written, is_adopted=written.error is None)
         self._upsert(again)
         for one in again:
             if self._taken.pop(one.external_id, None) is not None:

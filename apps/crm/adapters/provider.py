@@ -114,6 +114,11 @@ class Record:
     is_deleted: bool = False
 
 
+def gone(crm_id: str) -> Record:
+    """Return what is left of a record that was deleted."""
+    return Record(crm_id, "", {}, None, is_deleted=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Upsert:
     """What a record is to become. With `crm_id` the record is known; else it is found by `external_id`."""
@@ -131,7 +136,7 @@ class Written:
     external_id: str
     crm_id: str = ""
     is_created: bool = False
-    is_adopted: bool = False  # a record that was there before RTX was joined
+    is_adopted: bool = False  # the record was there before RTX, and was not written to
     error: ProviderError | None = None
 
 
@@ -287,7 +292,10 @@ class Provider(Protocol):
         ...
 
     def get_many(self, object_name: str, crm_ids: Sequence[str], names: Sequence[str]) -> list[Record]:
-        """Return those records that there are; at most `batch_max` at once."""
+        """
+        Return those records that there are, and as `is_deleted` those of which the answer says that there are
+        none (any more); at most `batch_max` at once. What became of one that is left out is not known.
+        """
         ...
 
     def upsert(self, object_name: str, wanted: Sequence[Upsert]) -> list[Written]:
@@ -295,7 +303,8 @@ class Provider(Protocol):
         Create or change up to `batch_max` records, each found by its `crm_id` or RTX's id; answer in order.
 
         Repeating it changes nothing more. A customer who is there already without RTX's id (same e-mail) is
-        joined (`is_adopted`), never doubled.
+        never doubled and not written to either: the answer names the record (`is_adopted`), which is compared
+        with the client first and then written by its `crm_id`.
         """
         ...
 

@@ -36,6 +36,7 @@ from apps.crm.adapters.provider import (
     Unavailable,
     Upsert,
     Written,
+    gone,
 )
 from apps.crm.adapters.salesforce_changes import STAMP, Changes, as_record
 from apps.crm.adapters.salesforce_fields import emptied, field_info
@@ -185,10 +186,10 @@ class Salesforce:
         return None if answer.status == 404 else as_record(answer.body, key=key, names=names)
 
     def get_many(self, object_name: str, crm_ids: Sequence[str], names: Sequence[str]) -> list[Record]:
-        """Return the records that there are, in one call."""
+        """Return the records that there are, and those that were deleted, in one call."""
         if not crm_ids:
             return []
-        key = self._key(object_name)
+        key, ids = self._key(object_name), [soql.record_id(one) for one in crm_ids]
         asked = dict.fromkeys(["Id", key, STAMP, "IsDeleted", *(soql.name(one) for one in names)])
         answer = self.session.call(
             "POST",
@@ -196,14 +197,18 @@ class Salesforce:
             operation="get_many",
             object_name=object_name,
             records=len(crm_ids),
-            json={"ids": [soql.record_id(one) for one in crm_ids], "fields": list(asked)},
+            json={"ids": ids, "fields": list(asked)},
         )
-        rows = answer.body if isinstance(answer.body, list) else []
-        found = [as_record(row, key=key, names=names) for row in rows if row is not None]
-        return [record for record in found if not record.is_deleted]
+        rows = answer.body
+        if not isinstance(rows, list) or len(rows) != len(ids):
+            raise Unavailable("The answer does not fit what was asked for.", code="provider_malformed")
+        return [
+            gone(crm_id) if row is None else as_record(row, key=key, names=names)
+            for crm_id, row in zip(ids, rows, strict=True)
+        ]
 
     def upsert(self, object_name: str, wanted: Sequence[Upsert]) -> list[Written]:
-        """Create or change up to 200 records; a customer with the same e-mail and no RTX id is joined."""
+        """Create or change up to 200 records; one who has the same e-mail and no RTX id is named."""
         if len(wanted) > self.batch_max:
             raise ValueError("more records than a call takes")
         is_account = object_name == self.settings.account_object

@@ -55,8 +55,11 @@ class Collection:
         known: list[Row] = []
         new: list[Row] = []
         for place, one in enumerate(wanted):
+            found, is_adopted = standing.get(one.external_id, ("", False))
+            if is_adopted:
+                done[place] = Written(one.external_id, crm_id=found, is_adopted=True)
+                continue
             try:
-                found, _ = standing.get(one.external_id, ("", False))
                 crm_id = soql.record_id(one.crm_id) if one.crm_id else found
                 content = self._content(one, is_known=bool(crm_id))
             except CallRefused as error:
@@ -66,13 +69,12 @@ class Collection:
                 known.append((place, one, {**content, "Id": crm_id}))
             else:
                 new.append((place, one, content))
-        adopted = {external_id for external_id, (_, is_adopted) in standing.items() if is_adopted}
         for rows, path in ((known, ""), (new, f"/{self._object}/{self._key}")):
             if rows:
-                self._write(rows, path, adopted, done)
+                self._write(rows, path, done)
         return [done[place] for place in range(len(wanted))]
 
-    def _write(self, rows: list[Row], path: str, adopted: set[str], done: dict[int, Written]) -> None:
+    def _write(self, rows: list[Row], path: str, done: dict[int, Written]) -> None:
         try:
             answers = self._send(rows, path)
         except CallRefused as error:
@@ -88,7 +90,7 @@ class Collection:
             self._fail(rows, error, done)
             return
         for (place, one, content), answer in zip(rows, answers, strict=True):
-            done[place] = self._written(one, content, answer, is_adopted=one.external_id in adopted)
+            done[place] = self._written(one, content, answer)
 
     def _fail(self, rows: Sequence[Row], error: ProviderError, done: dict[int, Written]) -> None:
         """What was written before is told; where nothing was, the error is that of the whole call."""
@@ -137,7 +139,7 @@ class Collection:
                 good.append(row)
         return good, misfits
 
-    def _written(self, one: Upsert, content: Mapping[str, Any], answer: Any, *, is_adopted: bool) -> Written:
+    def _written(self, one: Upsert, content: Mapping[str, Any], answer: Any) -> Written:
         answer = answer if isinstance(answer, dict) else {}
         is_known = "Id" in content
         if answer.get("success") is not True:
@@ -147,7 +149,6 @@ class Collection:
             external_id=one.external_id,
             crm_id=soql.record_id(str(answer.get("id"))),
             is_created=answer.get("created") is True,
-            is_adopted=is_adopted,
         )
 
     def _content(self, one: Upsert, *, is_known: bool) -> dict[str, Any]:
@@ -161,8 +162,8 @@ class Collection:
 
     def _standing(self, wanted: Sequence[Upsert]) -> dict[str, tuple[str, bool]]:
         """
-        Find what is there already: RTX's id -> the record's id, and whether it is joined now by its e-mail.
-        The oldest of several with one e-mail is taken; a record is joined once.
+        Find what is there already: RTX's id -> the record's id, and whether it was found by its e-mail alone.
+        The oldest of several with one e-mail is taken; a record is found once.
         """
         email = EMAILS.get(self._object, "")
         if not wanted or not (email or self._parent == "ContactId"):

@@ -34,6 +34,7 @@ from apps.crm.adapters.provider import (
     Unavailable,
     Upsert,
     Written,
+    gone,
 )
 from apps.crm.adapters.zoho_changes import Changes, asked, record, rows_of
 from apps.crm.adapters.zoho_upserts import API, Kinds, Upserts
@@ -167,11 +168,15 @@ class Zoho:
         return next(iter(self._read(object_name, [crm_id], names, operation="get")), None)
 
     def get_many(self, object_name: str, crm_ids: Sequence[str], names: Sequence[str]) -> list[Record]:
-        """Return those records that there are; at most 100 at once."""
-        return self._read(object_name, crm_ids, names, operation="get_many") if crm_ids else []
+        """Return those records that there are, and those that were deleted; at most 100 at once."""
+        if not crm_ids:
+            return []
+        found = self._read(object_name, crm_ids, names, operation="get_many")
+        there = {one.crm_id for one in found}
+        return [*found, *(gone(one) for one in dict.fromkeys(crm_ids) if one not in there)]
 
     def upsert(self, object_name: str, wanted: Sequence[Upsert]) -> list[Written]:
-        """Create or change up to 100 records; a customer with the same e-mail and no RTX id is joined."""
+        """Create or change up to 100 records; one who has the same e-mail and no RTX id is named."""
         if len(wanted) > self.batch_max:
             raise ValueError("more records than a call takes")
         return Upserts(

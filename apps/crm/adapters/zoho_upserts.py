@@ -1,7 +1,8 @@
 """
 Writes up to 100 records of one module. A record that is known, or that is found, is named by its own id; all
 others by RTX's id in its unique field, so that a repeated call makes nothing twice. Customers who are there
-already without RTX's id are found by their e-mail addresses and joined. One record's error stays its own.
+already without RTX's id are found by their e-mail addresses, and not written to. One record's error stays its
+own.
 """
 
 import re
@@ -50,6 +51,8 @@ class Upserts:
             found = standing.get(one.external_id)
             if isinstance(found, ProviderError):
                 self._done[place] = Written(one.external_id, error=found)
+            elif one.external_id in self._adopted:
+                self._done[place] = Written(one.external_id, crm_id=found or "", is_adopted=True)
             elif crm_id := one.crm_id or found or "":
                 known.append((place, one, crm_id))
             else:
@@ -122,7 +125,6 @@ class Upserts:
                 one.external_id,
                 crm_id=written_id or crm_id,
                 is_created=item.get("action") == "insert",
-                is_adopted=one.external_id in self._adopted,
             )
 
     # Who is there already.

@@ -5,7 +5,7 @@ A page is taken in one transaction, one page of a connection at a time. What is 
 before is left alone; who is not known here too, or becomes a client where the connection says so.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,7 +19,7 @@ from apps.accounts.models import Client
 from apps.accounts.services import clients
 from apps.accounts.services.clients import PersonalData
 from apps.audit.services import actions
-from apps.crm.adapters.provider import Provider, Record
+from apps.crm.adapters.provider import Provider, Record, Unavailable
 from apps.crm.domain.mapping import Pair, email_field
 from apps.crm.domain.texts import Unfit
 from apps.crm.domain.transforms import inward
@@ -62,13 +62,17 @@ def take_page(
     *,
     cause: str,
     run: SyncRun | None = None,
+    joined: Mapping[str, UUID] | None = None,
     then: Callable[[Taken], None] | None = None,
 ) -> Taken:
-    """Take records over; `then` runs in the same transaction (cursors, counts)."""
+    """
+    Take records over. `joined`: whose record one is that was found by its e-mail address; `then` runs in the
+    same transaction (cursors, counts).
+    """
     with transaction.atomic():
         with database.cursor() as cursor:
             cursor.execute(LOCK, [connection.pk])
-        page = _Page(connection, cause, run)
+        page = _Page(connection, cause, run, joined or {})
         page.take(records)
         sync_log.write(page.taken.entries)
         if then is not None:
@@ -97,17 +101,22 @@ def pull_named(
     connection: Connection, provider: Provider, *, object_name: str, crm_ids: Sequence[str], cause: str
 ) -> int:
     """
-    Read records anew and take them over; those that are not there (any more) count as deleted. Return how
-    many of them are customers here. For webhooks: an event names records, its fields are not trusted.
+    Read records anew and take them over, also that they were deleted. Return how many of them are customers
+    here. For webhooks: an event names records, its fields are not trusted.
+
+    :raises Unavailable: `record_unknown`: of some it was not told what became of them; the others are taken.
     """
     wanted, known = list(dict.fromkeys(crm_ids)), 0
+    answered: list[Record] = []
     if object_name != connection.customer_object:
         return _look_for(connection, provider, object_name, wanted, cause)
     names = names_read(pairs_of(connection, CLIENT))
     for start in range(0, len(wanted), provider.batch_max):
         asked = wanted[start : start + provider.batch_max]
         records = provider.get_many(object_name, asked, names)
-        known += take_found(connection, records, asked=asked, cause=cause).known
+        known += take_page(connection, records, cause=cause).known
+        answered += records
+    _see_all_told(answered, wanted)
     return known
 
 
@@ -118,26 +127,25 @@ def _look_for(
     accounts = Link.objects.filter(connection=connection, kind=FieldMapping.Kind.ACCOUNT, crm_id__in=crm_ids)
     mine = list(accounts.values_list("crm_id", flat=True))
     names = [pair.crm_field for pair in pairs_of(connection, FieldMapping.Kind.ACCOUNT)][:1]
+    answered: list[Record] = []
     for start in range(0, len(mine), provider.batch_max):
         asked = mine[start : start + provider.batch_max]
-        found = {record.crm_id for record in provider.get_many(object_name, asked, names)}
-        gone = [crm_id for crm_id in asked if crm_id not in found]
+        records = provider.get_many(object_name, asked, names)
+        gone = [record.crm_id for record in records if record.is_deleted]
         note_deleted(connection, object_name=object_name, crm_ids=gone, cause=cause)
+        answered += records
+    _see_all_told(answered, mine)
     return len(mine)
 
 
-def take_found(
-    connection: Connection,
-    records: Sequence[Record],
-    *,
-    asked: Sequence[str],
-    cause: str,
-    run: SyncRun | None = None,
-) -> Taken:
-    """Take over what was found of records that were asked for; the others are gone."""
-    found = {record.crm_id for record in records}
-    gone = [Record(crm_id, "", {}, None, is_deleted=True) for crm_id in asked if crm_id not in found]
-    return take_page(connection, [*records, *gone], cause=cause, run=run)
+def _see_all_told(records: Sequence[Record], asked: Sequence[str]) -> None:
+    """
+    See that the provider said what became of every record.
+
+    :raises Unavailable: `record_unknown`: not of all; they must be asked for again.
+    """
+    if unknown := len(set(asked) - {record.crm_id for record in records}):
+        raise Unavailable(f"What became of {unknown} records was not told.", code="record_unknown")
 
 
 def note_deleted(
@@ -178,8 +186,10 @@ def _gone_entry(connection: Connection, link: Link, cause: str, run: SyncRun | N
 
 
 class _Page:
-    def __init__(self, connection: Connection, cause: str, run: SyncRun | None) -> None:
-        self._connection, self._cause, self._run = connection, cause, run
+    def __init__(
+        self, connection: Connection, cause: str, run: SyncRun | None, joined: Mapping[str, UUID]
+    ) -> None:
+        self._connection, self._cause, self._run, self._joined = connection, cause, run, joined
         self._pairs = pairs_of(connection, CLIENT)
         self._email = email_field(self._pairs)
         self.taken = Taken()
@@ -210,7 +220,9 @@ class _Page:
         """Return whose record each is: by RTX's id, else by the e-mail address."""
         ids = {record.crm_id: key for record in records if (key := _uuid(record.external_id)) is not None}
         there = set(Client.objects.filter(pk__in=set(ids.values())).values_list("pk", flat=True))
-        owners = {crm_id: key for crm_id, key in ids.items() if key in there}
+        free = {record.crm_id for record in records if not record.external_id and not record.is_deleted}
+        owners = {crm_id: key for crm_id, key in self._joined.items() if crm_id in free}
+        owners |= {crm_id: key for crm_id, key in ids.items() if key in there}
         hashes = {}
         for record in records:
             email = (record.fields.get(self._email) or "").strip() if self._email else ""
@@ -241,6 +253,8 @@ class _Page:
         elif link.crm_id:
             self._by_record.pop(link.crm_id, None)  # RTX's id moved on to another record, as in a merger
             link.base_sealed, link.crm_changed_at = b"", None
+        if record.crm_id in self._joined:
+            self._note(link, SyncEntry.Action.ADOPTED, fields=[])
         link.crm_id = record.crm_id
         self._by_record[record.crm_id] = link
         return link

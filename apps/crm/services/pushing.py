@@ -7,7 +7,7 @@ one sends the same records again, found by RTX's id, which changes nothing more.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +23,7 @@ from apps.crm.adapters.provider import (
     ConnectionFault,
     Provider,
     ProviderError,
+    Unavailable,
     Upsert,
     Written,
 )
@@ -186,11 +187,37 @@ class _Batch:
         told = [one for one in prepared if not one.is_in_step]
         written = self._upsert([one.upsert for one in told]) if told else []
         outcome = dict(zip((one.link.pk for one in told), written, strict=True))
-        writer = results.Writer(self.connection, self.run, self.cause, self.pairs, self.pushed)
-        writer.write([(one, outcome.get(one.link.pk)) for one in prepared])
+        met = {outcome[one.link.pk].crm_id: one.link for one in told if outcome[one.link.pk].is_adopted}
+        done = [(one, outcome.get(one.link.pk)) for one in prepared if one.link not in met.values()]
+        results.Writer(self.connection, self.run, self.cause, self.pairs, self.pushed).write(done)
         fault = next((one.error for one in written if isinstance(one.error, ConnectionFault)), None)
         if fault is not None:  # it came after some of the batch was written
             raise fault
+        if met:
+            self._meet(met)
+
+    def _meet(self, met: Mapping[str, Link]) -> None:
+        """
+        Compare records that were there before RTX with the clients whose e-mail addresses they have; what is
+        to be written to them waits and goes with a next batch.
+        """
+        records = self.provider.get_many(self.object_name, list(met), names_read(self.pairs))
+        taken = pulling.take_page(
+            self.connection,
+            records,
+            cause=sync_log.cause_of(self.run, self.cause),
+            run=self.run,
+            joined={crm_id: link.client_id for crm_id, link in met.items()},
+        )
+        results.count_in(self.run, Pushed(pulled=taken.pulled, conflicts=taken.conflicts))
+        self.pushed.pulled += taken.pulled
+        self.pushed.conflicts += taken.conflicts
+        keys = [link.pk for link in met.values()]
+        now_there = dict(Link.objects.filter(pk__in=keys).values_list("pk", "crm_id"))
+        for crm_id, link in met.items():
+            if now_there.get(link.pk) != crm_id:
+                results.refuse(link, Unavailable("The record was taken meanwhile.", code="record_taken"))
+        claims.give_back(list(met.values()))
 
     def _prepared(self, links: Sequence[Link]) -> list[Prepared]:
         values = self._values(links)
@@ -239,7 +266,7 @@ class _Batch:
         ids = [one.link.crm_id for one in doubtful]
         records = self.provider.get_many(self.object_name, ids, names_read(self.pairs))
         cause = sync_log.cause_of(self.run, self.cause)
-        taken = pulling.take_found(self.connection, records, asked=ids, run=self.run, cause=cause)
+        taken = pulling.take_page(self.connection, records, run=self.run, cause=cause)
         self.pushed.pulled += taken.pulled
         self.pushed.conflicts += taken.conflicts
         keys = [one.link.pk for one in prepared]
@@ -248,7 +275,11 @@ class _Batch:
         }
         claim, active = prepared[0].link.claim, Link.Status.ACTIVE
         still = [fresh[key] for key in keys if fresh[key].claim == claim and fresh[key].status == active]
-        return self._prepared(still)
+        unknown = set(ids) - {record.crm_id for record in records}
+        for link in still:
+            if link.crm_id in unknown:
+                results.refuse(link, Unavailable("What became of it was not told.", code="record_unknown"))
+        return self._prepared([link for link in still if link.crm_id not in unknown])
 
     def _upsert(self, wanted: list[Upsert]) -> list[Written]:
         """Send; a batch that is refused as a whole is halved, so that one record does not hold the others."""

@@ -127,7 +127,7 @@ class Writer:
             action = SyncEntry.Action.CREATED
         else:
             self._pushed.updated += 1
-            action = SyncEntry.Action.ADOPTED if written.is_adopted else SyncEntry.Action.UPDATED
+            action = SyncEntry.Action.UPDATED
         self._note(row, action, fields=list(one.fields))
 
     def _unfit(self, row: Link, unfit: dict[str, str]) -> None:

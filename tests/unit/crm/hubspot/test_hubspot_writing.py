@@ -1,6 +1,7 @@
 """HubSpot's adapter against a stand-in of HubSpot: writing batches, joining, errors, reading, access."""
 
 import uuid
+from dataclasses import replace
 
 import pytest
 
@@ -156,7 +157,7 @@ def test_answers_that_tell_of_no_record_are_asked_again_one_by_one(portal: Porta
 
 
 @pytest.mark.parametrize("multi_status", [True, False])
-def test_a_contact_with_the_same_email_is_joined(portal: Portal, multi_status: bool) -> None:
+def test_a_contact_with_the_same_email_is_named_and_left_as_it_is(portal: Portal, multi_status: bool) -> None:
     portal.fake.multi_status = multi_status
     there = portal.fake.add("contacts", email="C1@rtx.example", phone="+1")
 
@@ -168,9 +169,14 @@ def test_a_contact_with_the_same_email_is_joined(portal: Portal, multi_status: b
         (False, True),
     ]
     assert written[1].crm_id == there
+    assert portal.contact(there) == {"email": "c1@rtx.example", "phone": "+1"}
+    assert len(portal.fake.contacts.records) == 3
+
+    (joined,) = portal.hubspot.upsert("contacts", [replace(client(1), crm_id=there)])
+
+    assert (joined.crm_id, joined.is_adopted, joined.error) == (there, False, None)
     assert portal.contact(there)["rtx_client_id"] == str(uuid.UUID(int=1))
     assert portal.contact(there)["phone"] == "+1"
-    assert len(portal.fake.contacts.records) == 3
 
 
 @pytest.mark.parametrize("multi_status", [True, False])
@@ -185,7 +191,7 @@ def test_the_contact_of_another_client_is_not_taken(portal: Portal, multi_status
     assert portal.contact(other.crm_id)["rtx_client_id"] == other.external_id
 
 
-def test_a_contact_with_two_addresses_is_joined_by_one_client_alone(portal: Portal) -> None:
+def test_a_contact_with_two_addresses_is_named_for_one_client_alone(portal: Portal) -> None:
     there = portal.fake.add("contacts", email="c1@rtx.example")
     portal.fake.contacts.also[("email", "c2@rtx.example")] = there
 
@@ -194,7 +200,6 @@ def test_a_contact_with_two_addresses_is_joined_by_one_client_alone(portal: Port
     assert (written[0].crm_id, written[0].is_adopted, written[0].error) == (there, True, None)
     assert written[1].error is not None
     assert written[1].error.code == "duplicate_email"
-    assert portal.contact(there)["rtx_client_id"] == str(uuid.UUID(int=1))
 
 
 def test_a_changed_email_that_another_contact_has_is_refused(portal: Portal) -> None:
@@ -210,7 +215,7 @@ def test_a_changed_email_that_another_contact_has_is_refused(portal: Portal) -> 
     assert "taken" not in str(written.error)
 
 
-def test_many_contacts_are_joined_in_four_calls(portal: Portal) -> None:
+def test_many_contacts_are_found_in_three_calls(portal: Portal) -> None:
     portal.fake.multi_status = False
     for place in range(100):
         portal.fake.add("contacts", email=f"c{place}@rtx.example")
@@ -218,7 +223,7 @@ def test_many_contacts_are_joined_in_four_calls(portal: Portal) -> None:
     written = portal.hubspot.upsert("contacts", [client(place) for place in range(100)])
 
     assert all(one.is_adopted for one in written)
-    assert portal.session.calls == [("upsert", 100), *[("find_email", 100)] * 2, ("upsert", 100)]
+    assert portal.session.calls == [("upsert", 100), *[("find_email", 100)] * 2]
 
 
 # Accounts
@@ -268,16 +273,6 @@ def test_deals_are_deleted_into_the_bin(portal: Portal) -> None:
     portal.hubspot.delete("deals", deal)
 
     assert portal.fake.deals.records[deal].is_archived
-
-
-def test_many_are_read_at_once_and_those_missing_left_out(portal: Portal) -> None:
-    ids = [portal.fake.add("contacts", email=f"{place}@x.example") for place in range(3)]
-    portal.fake.remove("contacts", ids[1])
-
-    found = portal.hubspot.get_many("contacts", [*ids, "999999"], ["email"])
-
-    assert [one.crm_id for one in found] == [ids[0], ids[2]]
-    assert found[0].fields["email"] == "0@x.example"
 
 
 # What goes wrong

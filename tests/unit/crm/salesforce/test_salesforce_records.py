@@ -57,16 +57,20 @@ def test_known_and_new_records_of_one_call_keep_their_order(
     assert known.values["LastName"] == "New"
 
 
-def test_a_contact_with_the_same_email_is_joined_not_doubled(
+def test_a_contact_with_the_same_email_is_named_and_left_as_it_is(
     salesforce: Salesforce, fake: SalesforceFake
 ) -> None:
     there = fake.add("Contact", LastName="Doe", Email="Ann@B.example")
 
     (joined,) = salesforce.upsert("Contact", [customer("id-1", "ann@b.example", FirstName="Ann")])
-    (again,) = salesforce.upsert("Contact", [customer("id-1", "ann@b.example", FirstName="Ann")])
 
     assert (joined.crm_id, joined.is_adopted, joined.is_created) == (there.id, True, False)
-    assert (again.crm_id, again.is_adopted) == (there.id, False)
+    assert (there.values.get("FirstName"), there.values.get("RTX_Client_Id__c")) == (None, None)
+
+    known = customer("id-1", "ann@b.example", crm_id=there.id, FirstName="Ann")
+    (written,) = salesforce.upsert("Contact", [known])
+
+    assert (written.crm_id, written.is_adopted) == (there.id, False)
     assert [row["RTX_Client_Id__c"] for row in fake.alive("Contact")] == ["id-1"]
 
 
@@ -113,7 +117,7 @@ def test_queries_of_long_addresses_are_shared_out_over_calls(
 
     assert fake.count("composite", status=200) == 2  # of five queries at most
     assert (written[199].crm_id, written[199].is_adopted) == (there.id, True)
-    assert fake.count("collection_upsert") == fake.count("collection_update") == 1
+    assert (fake.count("collection_upsert"), fake.count("collection_update")) == (1, 0)
 
 
 def test_a_query_that_is_refused_inside_a_call_is_an_error(
@@ -275,7 +279,7 @@ def test_values_come_back_as_text_that_compares(salesforce: Salesforce, fake: Sa
     }
 
 
-def test_many_records_are_one_call_without_those_that_are_gone(
+def test_many_records_are_one_call_with_those_that_are_gone(
     salesforce: Salesforce, fake: SalesforceFake
 ) -> None:
     kept = [fake.add("Contact", LastName=f"P{number}") for number in range(3)]
@@ -283,9 +287,23 @@ def test_many_records_are_one_call_without_those_that_are_gone(
 
     records = salesforce.get_many("Contact", [one.id for one in kept], FIELDS)
 
-    assert [record.crm_id for record in records] == [kept[0].id, kept[2].id]
+    assert [(record.crm_id, record.is_deleted) for record in records] == [
+        (kept[0].id, False),
+        (kept[1].id, True),
+        (kept[2].id, False),
+    ]
     assert fake.count("collection_get") == 1
     assert salesforce.get_many("Contact", [], FIELDS) == []
+
+
+def test_an_answer_that_does_not_fit_deletes_nobody(salesforce: Salesforce, fake: SalesforceFake) -> None:
+    kept = [fake.add("Contact", LastName=f"P{number}") for number in range(2)]
+    for body in ([None], {}):
+        fake.fail(Fault(status=200, body=body), path="composite/sobjects")
+
+        with pytest.raises(Unavailable) as unread:
+            salesforce.get_many("Contact", [one.id for one in kept], FIELDS)
+        assert unread.value.code == "provider_malformed"
 
 
 def test_an_account_hangs_on_its_customer(salesforce: Salesforce, fake: SalesforceFake) -> None:

@@ -1,6 +1,7 @@
 """Writing to Zoho: batches, joining by e-mail, types of values, deletions, errors of single records."""
 
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -74,7 +75,7 @@ def test_a_batch_of_bad_records_is_told_record_by_record(organization: Organizat
     assert [one.error.code for one in written if one.error] == ["value_refused"] * 3
 
 
-def test_a_contact_with_the_same_email_is_joined(organization: Organization) -> None:
+def test_a_contact_with_the_same_email_is_named_and_left_as_it_is(organization: Organization) -> None:
     there = organization.fake.add("Contacts", Email="C1@rtx.example", Phone="+1")
 
     written = organization.zoho.upsert("Contacts", [client(0), client(1), client(2)])
@@ -85,9 +86,14 @@ def test_a_contact_with_the_same_email_is_joined(organization: Organization) -> 
         (False, True),
     ]
     assert written[1].crm_id == there
+    assert organization.contact(there).get("RTX_Client_Id") is None
+    assert organization.contacts == 3
+
+    (joined,) = organization.zoho.upsert("Contacts", [replace(client(1), crm_id=there)])
+
+    assert (joined.crm_id, joined.is_adopted, joined.error) == (there, False, None)
     assert organization.contact(there)["RTX_Client_Id"] == str(uuid.UUID(int=1))
     assert organization.contact(there)["Phone"] == "+1"
-    assert organization.contacts == 3
 
 
 def test_the_oldest_of_several_with_one_email_is_joined(organization: Organization) -> None:
@@ -98,7 +104,7 @@ def test_the_oldest_of_several_with_one_email_is_joined(organization: Organizati
         organization.fake.add("Contacts", Email="c1@rtx.example")
 
     assert organization.zoho.upsert("Contacts", [client(1)])[0].crm_id == oldest
-    assert organization.session.calls == [("find", 1), ("find", 1), ("upsert", 1)]
+    assert organization.session.calls == [("find", 1), ("find", 1)]
 
 
 def test_a_record_with_rtx_id_goes_before_one_with_the_email(organization: Organization) -> None:
@@ -138,7 +144,7 @@ def test_an_unusual_address_is_quoted_and_asked_for_alone(organization: Organiza
     written = organization.zoho.upsert("Contacts", [client(1, Email=odd), client(2)])
 
     assert [(one.crm_id == there, one.is_adopted) for one in written] == [(True, True), (False, False)]
-    assert organization.session.calls == [("find", 1), ("find", 1), ("upsert", 1), ("upsert", 1)]
+    assert organization.session.calls == [("find", 1), ("find", 1), ("upsert", 1)]
 
 
 def test_an_address_that_no_query_takes_fails_alone(organization: Organization) -> None:
@@ -302,17 +308,19 @@ def test_one_record_is_created_changed_read_and_deleted_empty(organization: Orga
     assert caught.value.code == "record_gone"
 
 
-def test_many_are_read_at_once_and_those_missing_left_out(organization: Organization) -> None:
+def test_many_are_read_at_once_and_those_missing_are_deleted(organization: Organization) -> None:
     ids = [organization.fake.add("Contacts", Email=f"{place}@x.example") for place in range(3)]
     organization.fake.remove("Contacts", ids[1])
 
     found = organization.zoho.get_many("Contacts", [*ids, "999999"], ["Email"])
 
-    assert sorted((one.crm_id, one.fields["Email"]) for one in found) == [
-        (ids[0], "0@x.example"),
-        (ids[2], "2@x.example"),
-    ]
-    assert organization.zoho.get_many("Contacts", [ids[1]], ["Email"]) == []
+    assert {one.crm_id: one.fields.get("Email") for one in found if not one.is_deleted} == {
+        ids[0]: "0@x.example",
+        ids[2]: "2@x.example",
+    }
+    assert [one.crm_id for one in found if one.is_deleted] == [ids[1], "999999"]
+    (alone,) = organization.zoho.get_many("Contacts", [ids[1]], ["Email"])
+    assert alone.is_deleted
     assert organization.session.calls == [("get_many", 4), ("get_many", 1)]
 
 
