@@ -116,6 +116,10 @@ class Order(models.Model):
                 name="order_working_by_account",
                 condition=Q(status__in=["working", "partially_filled"]),
             ),
+            models.Index(
+                fields=["status", "-id"], name="order_unusual_status", condition=~Q(status="filled")
+            ),
+            models.Index(fields=["type", "-id"], name="order_unusual_type", condition=~Q(type="market")),
         ]
         triggers = [
             pgtrigger.Trigger(

@@ -1,8 +1,9 @@
 """
 A house of 100,000 accounts with 500,000 open positions, for what only reads accounts and positions.
 
-One account trades with real orders; its rows are multiplied within the database, with balances spread from
-just above stop-out to comfortable. The copies have no journal: whatever verifies books must run before.
+One account trades with real orders; its rows are multiplied within the database, account by account, with
+balances spread from just above stop-out to comfortable. The copies have no journal: whatever verifies books
+must run before.
 """
 
 import time
@@ -41,9 +42,14 @@ POSITION = """
          book, last_deal_id, opened_at, updated_at)
     SELECT nextval('trading_ticket'), a.id, p.symbol_id, p.side, p.volume,
            p.cost * (1 + (a.id %% 100) * 0.00001), p.open_price, p.margin_rate, p.terms,
-           -0.35 * (a.id %% 3), p.commission, p.book, p.last_deal_id, p.opened_at, p.updated_at
-    FROM accounts_tradingaccount a, trading_position p
-    WHERE a.login > 50000000 AND p.account_id = %(template)s
+           -0.35 * (a.id %% 3), p.commission, p.book, p.last_deal_id,
+           p.opened_at - (%(count)s - a.number) * interval '20 seconds', p.updated_at
+    FROM (
+        SELECT id, row_number() OVER (ORDER BY id) AS number
+        FROM accounts_tradingaccount WHERE login > 50000000
+    ) a
+    CROSS JOIN LATERAL (SELECT * FROM trading_position WHERE account_id = %(template)s ORDER BY id) p
+    ORDER BY a.number
 """
 
 

@@ -183,9 +183,10 @@ DOCUMENTS = """
 """
 TOKENS = """
     INSERT INTO accounts_refreshtoken (family, token_hash, issued_at, expires_at, user_id)
-    SELECT gen_random_uuid(), md5(u.id || '-' || n), now() - n * interval '1 hour',
-           now() + interval '7 days', u.id
-    FROM accounts_user u, generate_series(1, 3) n WHERE u.email LIKE 'client%%@lists.example'
+    SELECT gen_random_uuid(), md5(u.id || '-' || n), made, made + interval '7 days', u.id
+    FROM accounts_user u, generate_series(1, 3) n,
+        LATERAL (SELECT now() - n * interval '1 hour' - u.id * interval '1 second' AS made) m
+    WHERE u.email LIKE 'client%%@lists.example'
 """
 CHANGES = """
     INSERT INTO auditlog_logentry (object_pk, object_id, object_repr, action, changes, timestamp,

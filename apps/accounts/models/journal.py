@@ -65,7 +65,7 @@ class LedgerLine(models.Model):
     ledger = models.CharField(max_length=16, choices=Ledger.choices)
     amount = ExactDecimalField(help_text="Positive: the ledger owns more.")
     currency = models.CharField(max_length=8)
-    at = models.DateTimeField()
+    at = models.DateTimeField(db_index=True)
 
     class Meta:
         ordering = ["-id"]

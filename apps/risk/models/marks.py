@@ -46,7 +46,9 @@ class AccountRisk(models.Model):
 class AccountRiskDay(models.Model):
     """One account's UTC day: equity, trading, credit and stop-outs."""
 
-    account = models.ForeignKey(TradingAccount, on_delete=models.PROTECT, related_name="risk_days")
+    account = models.ForeignKey(
+        TradingAccount, on_delete=models.PROTECT, related_name="risk_days", db_index=False
+    )
     date = models.DateField()
     equity_start = ExactDecimalField()
     equity_low = ExactDecimalField()
@@ -64,6 +66,7 @@ class AccountRiskDay(models.Model):
     class Meta:
         ordering = ["-date", "account"]
         constraints = [models.UniqueConstraint(fields=["account", "date"], name="account_risk_day_unique")]
+        indexes = [models.Index(fields=["-date", "account"], name="account_risk_newest_day")]
 
     def __str__(self) -> str:
         return f"{self.account} {self.date}"
