@@ -295,6 +295,7 @@ class ConfiguredModelAdmin(RtxModelAdmin):
         """Delete after a confirmation; a refusal by the database is shown."""
         self._require_recent_login(request)
         try:
+            staff_log.require_reason(request)
             return super().delete_view(request, object_id, extra_context)
         except (IntegrityError, ProtectedError, RtxError) as error:
             return self._back_with(request, error)
@@ -303,6 +304,7 @@ class ConfiguredModelAdmin(RtxModelAdmin):
         """Show the list; what is done to chosen rows asks for what the form asks for."""
         self._require_recent_login(request)
         try:
+            staff_log.require_reason(request)
             return super().changelist_view(request, extra_context)
         except RtxError as error:
             return self._back_with(request, error)

@@ -1,12 +1,19 @@
 """Filters of admin lists. Know nothing of any app."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.contrib import messages
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import Min, QuerySet
 from django.http import HttpRequest
-from unfold.contrib.filters.admin import FieldTextFilter, RelatedDropdownFilter
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_time
+from unfold.contrib.filters.admin import FieldTextFilter, RangeDateTimeFilter, RelatedDropdownFilter
 
 from rtx.kernel.admin import reachable_groups
+
+LASTS = (timedelta(days=1), timedelta(minutes=1), timedelta(seconds=1))  # by the colons of a time
 
 
 class ReachableGroupFilter(RelatedDropdownFilter):
@@ -21,6 +28,45 @@ class ReachableGroupFilter(RelatedDropdownFilter):
             limit_choices_to={} if groups is None else {"pk__in": groups},
         )
         return found
+
+
+class PeriodFilter(RangeDateTimeFilter):
+    """
+    From an instant to another, both within, in the time zone of the pages. A day without a time is the whole
+    day, and the last second or minute is meant whole.
+    """
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """
+        Keep the rows of the period.
+
+        :raises IncorrectLookupParameters: what was typed is no day or no time; the page says so.
+        """
+        try:
+            first, last = self._given("from"), self._given("to")
+        except IncorrectLookupParameters as error:
+            messages.error(request, f"Not a day and a time: {error}. The list is shown without the period.")
+            raise
+        if first is not None:
+            queryset = queryset.filter(**{f"{self.field_path}__gte": first[0]})
+        if last is not None:
+            queryset = queryset.filter(**{f"{self.field_path}__lt": last[1]})
+        return queryset
+
+    def _given(self, end: str) -> tuple[datetime, datetime] | None:
+        """Return when what was typed begins and when it is over: a day, a minute or a second."""
+        typed = [str(self.used_parameters.get(f"{self.field_path}_{end}_{part}") or "") for part in "01"]
+        day, hour = map(str.strip, typed)
+        if not day and not hour:
+            return None
+        try:
+            date, time = parse_date(day), parse_time(hour or "00:00")
+            if date is None or time is None:
+                raise ValueError("neither a day nor a time")
+            begins = timezone.make_aware(datetime.combine(date, time))
+            return begins, begins + LASTS[hour.count(":")]
+        except (ValueError, OverflowError, IndexError) as error:
+            raise IncorrectLookupParameters(" ".join(typed)) from error
 
 
 class FewNamesFilter(FieldTextFilter):

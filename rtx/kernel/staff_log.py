@@ -12,9 +12,12 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
+from rtx.kernel.errors import Invalid
+
 MASKED = "****"
 REQUESTED = "requested"  # the outcome of what waits for a second person
 REASON_FIELD = "change_reason"
+REASON_MIN_CHARS = 3
 REASON_MAX_CHARS = 200
 Told = dict[str, Any]
 
@@ -79,6 +82,17 @@ def noted_change(request: HttpRequest) -> tuple[Told, Told, str]:
 def given_reason(request: HttpRequest) -> str:
     """Return the reason that a page without a form of its own was sent with."""
     return request.POST.get(REASON_FIELD, "").strip()[:REASON_MAX_CHARS]
+
+
+def require_reason(request: HttpRequest) -> None:
+    """
+    Refuse the confirmation of a deletion that does not say why.
+
+    :raises Invalid: `reason_required`.
+    """
+    is_confirmed = request.method == "POST" and "post" in request.POST
+    if is_confirmed and len(given_reason(request)) < REASON_MIN_CHARS:
+        raise Invalid("Nothing was deleted: say why it is to be.", code="reason_required")
 
 
 def _difference(form: Any, masked: Collection[str]) -> tuple[Told, Told]:

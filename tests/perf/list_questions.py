@@ -60,7 +60,7 @@ def _of_filter(page: Any, entry: Any, request: Any) -> Iterator[Question]:
         choices = field.flatchoices or made.lookup_choices
         known = [value for value, _ in choices if value not in (None, "")]
         yield from ({parameters[0]: str(value)} for value in known[:CHOICES_MAX])
-    elif field.get_internal_type() == "BooleanField":
+    elif field.get_internal_type() == "BooleanField" or f"{path}__isempty" in parameters:
         yield from ({parameters[0]: value} for value in "01")
     else:
         yield from ({parameters[0]: str(value)} for value in _some(page.model, path))

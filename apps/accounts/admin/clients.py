@@ -18,7 +18,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, FieldTextFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, FieldTextFilter
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 
@@ -43,6 +43,7 @@ from rtx.kernel.actor import Actor
 from rtx.kernel.admin import ConfiguredModelAdmin, reachable_groups
 from rtx.kernel.admin_actions import CONFIRMED, Operation, OperatorForm, operator_action
 from rtx.kernel.admin_display import EMPTY, MASK, badge, instant, link, link_to
+from rtx.kernel.admin_filters import PeriodFilter
 from rtx.kernel.staff_log import REASON_FIELD
 
 CHANGE_CLIENT = "accounts.change_client"
@@ -63,7 +64,7 @@ class ClientAdmin(ExportedAdmin, ConfiguredModelAdmin):
     list_filter = [
         ("kyc_status", ChoicesDropdownFilter),
         ("country", FieldTextFilter),
-        ("created_at", RangeDateTimeFilter),
+        ("created_at", PeriodFilter),
     ]
     list_select_related = ["user"]
     search_fields = ["number"]

@@ -4,12 +4,12 @@ from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from apps.accounts.models import AccountEvent, AccountState, LedgerLine, TradingAccount
 from rtx.kernel.admin import ReadOnlyModelAdmin, ReadOnlyTabularInline, as_id
 from rtx.kernel.admin_display import amount, badge, instant, link, link_to, stored_values
-from rtx.kernel.admin_filters import FewNamesFilter
+from rtx.kernel.admin_filters import FewNamesFilter, PeriodFilter
 
 
 def accounts_by_login(term: str) -> list[int]:
@@ -96,7 +96,7 @@ class AccountEventAdmin(ReadOnlyModelAdmin):
 
     reach_path = "account__group"
     list_display = ["id", "at_", "account_link", "seq", "type_", "actor", "summary"]
-    list_filter = [("type", FewNamesFilter), ("at", RangeDateTimeFilter)]
+    list_filter = [("type", FewNamesFilter), ("at", PeriodFilter)]
     list_select_related = ["account"]
     search_fields = ["account__login"]
     search_help_text = "Account number, event id or command id"
@@ -158,7 +158,7 @@ class LedgerLineAdmin(ReadOnlyModelAdmin):
 
     reach_path = "account__group"
     list_display = ["id", "at_", "account_link", "ledger_", "amount_", "event_link"]
-    list_filter = [("ledger", ChoicesDropdownFilter), ("at", RangeDateTimeFilter)]
+    list_filter = [("ledger", ChoicesDropdownFilter), ("at", PeriodFilter)]
     list_select_related = ["account"]
     search_fields = ["account__login"]
     search_help_text = "Account number or line id"

@@ -17,7 +17,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 
@@ -32,6 +32,7 @@ from rtx.kernel.actor import Actor
 from rtx.kernel.admin import OperatedModelAdmin, as_id, reachable_groups
 from rtx.kernel.admin_actions import CONFIRMED, Operation, OperatorForm, operator_action
 from rtx.kernel.admin_display import EMPTY, badge, instant, link
+from rtx.kernel.admin_filters import PeriodFilter
 from rtx.kernel.errors import RtxError
 
 KYC_TONES = {"none": "muted", "pending": "warn", "verified": "good", "rejected": "bad", "expired": "warn"}
@@ -71,7 +72,7 @@ class KycReviewAdmin(OperatedModelAdmin):
 
     reach_path = "client__trading_accounts__group"
     list_display = ["id", "client_link", "country", "submitted", "files", "assignee_", "state", "decided"]
-    list_filter = [QueueFilter, ("submitted_at", RangeDateTimeFilter)]
+    list_filter = [QueueFilter, ("submitted_at", PeriodFilter)]
     list_select_related = ["client", "assignee", "decided_by"]
     list_before_template = "admin/kyc_queue.html"
     search_fields = ["client__number"]
@@ -224,7 +225,7 @@ class KycDocumentAdmin(OperatedModelAdmin):
 
     reach_path = "client__trading_accounts__group"
     list_display = ["kind_", "client_link", "issued_by", "expires_on", "media_type", "size", "uploaded"]
-    list_filter = [("kind", ChoicesDropdownFilter), ("uploaded_at", RangeDateTimeFilter)]
+    list_filter = [("kind", ChoicesDropdownFilter), ("uploaded_at", PeriodFilter)]
     list_select_related = ["client", "uploaded_by"]
     search_fields = ["client__number"]
     search_help_text = "Client number"

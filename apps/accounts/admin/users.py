@@ -16,7 +16,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter
 from unfold.decorators import action
 
 from apps.accounts.forms import NewUserForm, RoleForm, UserForm, UserPasswordForm, roles_given_by
@@ -28,6 +28,7 @@ from rtx.kernel.actor import Actor
 from rtx.kernel.admin import ConfiguredModelAdmin, ReadOnlyModelAdmin, as_id
 from rtx.kernel.admin_actions import Operation, Told, operator_action
 from rtx.kernel.admin_display import EMPTY, MASK, badge, instant, link, link_to
+from rtx.kernel.admin_filters import PeriodFilter
 
 WAITS = "The role waits for a super administrator (Approvals)."
 ROLE_TONES = {
@@ -65,7 +66,7 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
         ("role", ChoicesDropdownFilter),
         ("is_active", BooleanRadioFilter),
         ("is_staff", BooleanRadioFilter),
-        ("created_at", RangeDateTimeFilter),
+        ("created_at", PeriodFilter),
     ]
     list_select_related = ["client"]
     search_fields = ["email"]
@@ -329,7 +330,7 @@ class RefreshTokenAdmin(ReadOnlyModelAdmin):
 
     reach_path = "user__client__trading_accounts__group"
     list_display = ["id", "user_link", "family", "issued", "expires", "state"]
-    list_filter = [("issued_at", RangeDateTimeFilter), ("expires_at", RangeDateTimeFilter)]
+    list_filter = [("issued_at", PeriodFilter), ("expires_at", PeriodFilter)]
     list_select_related = ["user"]
     search_fields = ["user__email"]
     search_help_text = "Exact e-mail, user id or family"

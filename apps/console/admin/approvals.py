@@ -9,7 +9,7 @@ from django.db.models import Case, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, FieldTextFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, FieldTextFilter
 from unfold.enums import ActionVariant
 
 from apps.accounts.admin.journal import accounts_by_login
@@ -26,6 +26,7 @@ from rtx.kernel.actor import Actor
 from rtx.kernel.admin import OperatedModelAdmin
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import EMPTY, badge, instant, link_to
+from rtx.kernel.admin_filters import PeriodFilter
 from rtx.kernel.dry_runs import DryRun
 
 DECIDE = "audit.decide_approval"
@@ -70,7 +71,7 @@ class ApprovalAdmin(OperatedModelAdmin):
     list_filter = [
         ("status", ChoicesDropdownFilter),
         ("kind", FieldTextFilter),
-        ("created_at", RangeDateTimeFilter),
+        ("created_at", PeriodFilter),
     ]
     search_fields = ["kind"]
     search_help_text = "E-mail of staff, account number, kind or id"

@@ -14,7 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET, require_http_methods
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, FieldTextFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, FieldTextFilter
 
 from apps.audit.models import Checkpoint, IntegrityCheck
 from apps.audit.selectors import integrity
@@ -24,6 +24,7 @@ from apps.console.admin.staff_log import told_values
 from rtx.kernel.actor import Actor
 from rtx.kernel.admin import ReadOnlyModelAdmin, as_id
 from rtx.kernel.admin_display import badge, instant
+from rtx.kernel.admin_filters import PeriodFilter
 from rtx.kernel.recent_login import passive
 
 VIEW, VERIFY = "audit.view_integritycheck", "audit.verify_checkpoint"
@@ -36,7 +37,7 @@ class CheckpointAdmin(ReadOnlyModelAdmin):
     """The signed states of the sealed logs."""
 
     list_display = ["__str__", "signed", "count", "tree_size", "root_", "key_id"]
-    list_filter = [("log", FieldTextFilter), ("signed_at", RangeDateTimeFilter)]
+    list_filter = [("log", FieldTextFilter), ("signed_at", PeriodFilter)]
     search_fields = ["number"]
     search_help_text = "Number"
     ordering = ["-id"]
@@ -96,7 +97,7 @@ class IntegrityCheckAdmin(ReadOnlyModelAdmin):
     """Every verification that was made."""
 
     list_display = ["id", "started", "finished", "status_", "done", "asked_by"]
-    list_filter = [("status", ChoicesDropdownFilter), ("started_at", RangeDateTimeFilter)]
+    list_filter = [("status", ChoicesDropdownFilter), ("started_at", PeriodFilter)]
     search_fields = ["id"]
     search_help_text = "Number"
     ordering = ["-id"]

@@ -19,7 +19,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from guardian.models import GroupObjectPermission, UserObjectPermission
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from apps.accounts.models import User
 from apps.accounts.permissions import ROLE_GROUP
@@ -29,6 +29,7 @@ from apps.risk.selectors.reaches import reaches_everyone
 from rtx.kernel.admin import ConfiguredModelAdmin, OperatedModelAdmin, ReadOnlyModelAdmin
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import EMPTY, MASK, badge, instant, link_to
+from rtx.kernel.admin_filters import PeriodFilter
 
 for model in (Group, ChangeLogEntry, AccessAttempt, AccessLog, AccessFailureLog):
     admin.site.unregister(model)
@@ -160,7 +161,7 @@ class ChangeLogAdmin(ReadOnlyModelAdmin, LogEntryAdminMixin):
     """What changed in configuration, field by field."""
 
     list_display = ["at", "target", "action_", "msg_short", "by"]
-    list_filter = [("action", ChoicesDropdownFilter), ("timestamp", RangeDateTimeFilter)]
+    list_filter = [("action", ChoicesDropdownFilter), ("timestamp", PeriodFilter)]
     list_select_related = ["content_type", "actor"]
     search_fields = ["object_repr"]
     search_help_text = "E-mail of who changed it, or id of the row"
@@ -218,7 +219,7 @@ class ChangeLogAdmin(ReadOnlyModelAdmin, LogEntryAdminMixin):
 class AttemptAdmin(OperatedModelAdmin):
     """Base of the sign-in logs."""
 
-    list_filter = [("attempt_time", RangeDateTimeFilter)]
+    list_filter = [("attempt_time", PeriodFilter)]
     search_fields = ["username"]
     search_help_text = "Exact e-mail of staff, or address"
     ordering = ["-id"]

@@ -13,12 +13,7 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import (
-    ChoicesDropdownFilter,
-    DropdownFilter,
-    FieldTextFilter,
-    RangeDateTimeFilter,
-)
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, FieldTextFilter
 
 from apps.accounts.adapters import sheets
 from apps.accounts.admin.journal import accounts_by_login
@@ -31,6 +26,7 @@ from rtx.kernel import clock
 from rtx.kernel.actor import Actor
 from rtx.kernel.admin import ReadOnlyModelAdmin, as_id
 from rtx.kernel.admin_display import EMPTY, badge, instant, link_to
+from rtx.kernel.admin_filters import PeriodFilter
 
 OUTCOME_TONES = {"done": "good", "requested": "warn", "refused": "bad"}
 TICKETS = ("trading.position", "trading.order", "trading.deal")
@@ -98,7 +94,7 @@ class StaffActionAdmin(ReadOnlyModelAdmin):
         StaffFilter,
         ("operation", FieldTextFilter),
         ("outcome", ChoicesDropdownFilter),
-        ("at", RangeDateTimeFilter),
+        ("at", PeriodFilter),
     ]
     search_fields = ["request_id"]
     search_help_text = "E-mail of staff, account number, ticket, request id, command or approval id"

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.enums import ActionVariant
 
 from apps.crm.admin.records import clients_of, found_by
@@ -16,6 +16,7 @@ from apps.crm.services import dead_letters
 from rtx.kernel.admin import OperatedModelAdmin
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import EMPTY, badge, instant, link
+from rtx.kernel.admin_filters import PeriodFilter
 
 TONES = {"open": "bad", "replayed": "good", "dropped": "muted"}
 
@@ -30,7 +31,7 @@ class DeadLetterAdmin(OperatedModelAdmin):
         ("status", ChoicesDropdownFilter),
         ("connection__provider", ChoicesDropdownFilter),
         ("direction", ChoicesDropdownFilter),
-        ("created_at", RangeDateTimeFilter),
+        ("created_at", PeriodFilter),
     ]
     list_select_related = ["connection", "link__client", "link__account", "delivery", "resolved_by"]
     search_fields = ["error_code"]

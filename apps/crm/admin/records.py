@@ -15,7 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 
@@ -30,6 +30,7 @@ from rtx.kernel.actor import Actor
 from rtx.kernel.admin import OperatedModelAdmin, ReadOnlyModelAdmin, as_id
 from rtx.kernel.admin_actions import CONFIRMED, Operation, OperatorForm, operator_action
 from rtx.kernel.admin_display import EMPTY, badge, instant, link
+from rtx.kernel.admin_filters import PeriodFilter
 
 LINK_TONES = {"active": "good", "dead": "bad", "gone": "warn", "erased": "muted"}
 ACTION_TONES = {
@@ -81,7 +82,7 @@ class LinkAdmin(OperatedModelAdmin):
         ("status", ChoicesDropdownFilter),
         ("is_waiting", BooleanRadioFilter),
         ("kind", ChoicesDropdownFilter),
-        ("in_step_at", RangeDateTimeFilter),
+        ("in_step_at", PeriodFilter),
     ]
     list_select_related = ["client", "account", "connection"]
     search_fields = ["crm_id"]
@@ -215,7 +216,7 @@ class SyncEntryAdmin(ReadOnlyModelAdmin):
         ("connection__provider", ChoicesDropdownFilter),
         ("action", ChoicesDropdownFilter),
         ("direction", ChoicesDropdownFilter),
-        ("at", RangeDateTimeFilter),
+        ("at", PeriodFilter),
     ]
     list_select_related = ["link__client", "link__account", "run", "connection"]
     search_fields = ["error_code"]
@@ -282,7 +283,7 @@ class ConflictAdmin(OperatedModelAdmin):
         ("link__provider", ChoicesDropdownFilter),
         ("winner", ChoicesDropdownFilter),
         ("rule", ChoicesDropdownFilter),
-        ("at", RangeDateTimeFilter),
+        ("at", PeriodFilter),
     ]
     list_select_related = ["link__client", "link__account"]
     search_fields = ["rtx_field"]

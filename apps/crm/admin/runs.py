@@ -7,7 +7,7 @@ from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, JsonResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from apps.accounts.selectors.clients import clients_within
 from apps.crm.admin.records import entry_cells
@@ -18,6 +18,7 @@ from apps.crm.services import runs
 from rtx.kernel.admin import OperatedModelAdmin, as_id, reachable_groups
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import EMPTY, badge, instant, link
+from rtx.kernel.admin_filters import PeriodFilter
 from rtx.kernel.recent_login import passive
 
 TONES = {"queued": "warn", "running": "info", "done": "good", "canceled": "muted", "failed": "bad"}
@@ -45,7 +46,7 @@ class SyncRunAdmin(OperatedModelAdmin):
         ("connection__provider", ChoicesDropdownFilter),
         ("status", ChoicesDropdownFilter),
         ("kind", ChoicesDropdownFilter),
-        ("created_at", RangeDateTimeFilter),
+        ("created_at", PeriodFilter),
     ]
     list_select_related = ["connection"]
     search_fields = ["error_code"]

@@ -4,11 +4,12 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter
 
 from apps.crm.models import Exchange, WebhookDelivery, WebhookEvent
 from rtx.kernel.admin import ReadOnlyModelAdmin
 from rtx.kernel.admin_display import EMPTY, badge, instant, link
+from rtx.kernel.admin_filters import PeriodFilter
 
 DELIVERY_TONES = {"received": "warn", "done": "good", "failed": "bad"}
 
@@ -21,7 +22,7 @@ class ExchangeAdmin(ReadOnlyModelAdmin):
     list_filter = [
         ("connection__provider", ChoicesDropdownFilter),
         ("is_write", BooleanRadioFilter),
-        ("at", RangeDateTimeFilter),
+        ("at", PeriodFilter),
     ]
     list_select_related = ["connection", "run"]
     search_fields = ["operation"]
@@ -80,7 +81,7 @@ class WebhookDeliveryAdmin(ReadOnlyModelAdmin):
     list_filter = [
         ("connection__provider", ChoicesDropdownFilter),
         ("status", ChoicesDropdownFilter),
-        ("received_at", RangeDateTimeFilter),
+        ("received_at", PeriodFilter),
     ]
     list_select_related = ["connection"]
     search_fields = ["digest"]
@@ -129,7 +130,7 @@ class WebhookEventAdmin(ReadOnlyModelAdmin):
     """Single events of deliveries, each looked at once."""
 
     list_display = ["at_", "what", "object_name", "crm_id", "outcome", "occurred", "provider"]
-    list_filter = [("connection__provider", ChoicesDropdownFilter), ("at", RangeDateTimeFilter)]
+    list_filter = [("connection__provider", ChoicesDropdownFilter), ("at", PeriodFilter)]
     list_select_related = ["connection"]
     search_fields = ["crm_id"]
     search_help_text = "Exact id in the CRM or key of the event"

@@ -10,7 +10,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 
@@ -30,7 +30,7 @@ from rtx.kernel.actor import Actor
 from rtx.kernel.admin import OperatedModelAdmin, ReadOnlyModelAdmin, as_id
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import EMPTY, amount, badge, instant, link
-from rtx.kernel.admin_filters import ReachableGroupFilter
+from rtx.kernel.admin_filters import PeriodFilter, ReachableGroupFilter
 from rtx.kernel.dry_runs import DryRun
 
 STATUS_TONES = {
@@ -82,7 +82,7 @@ class FundOperationAdmin(OperatedModelAdmin):
         ("kind", ChoicesDropdownFilter),
         ("by_client", BooleanRadioFilter),
         ("account__group", ReachableGroupFilter),
-        ("requested_at", RangeDateTimeFilter),
+        ("requested_at", PeriodFilter),
     ]
     list_select_related = ["account__group", "approval", "requested_by", "decided_by"]
     search_fields = ["reference"]
@@ -284,7 +284,7 @@ class FundOperationAdmin(OperatedModelAdmin):
     @admin.display(description="Reference")
     def reference_(self, row: FundOperation) -> SafeString:
         """What proves it outside."""
-        return format_html('<span class="rtx-num">{}</span>', row.reference)
+        return format_html('<span class="rtx-time">{}</span>', row.reference)
 
     @admin.display(description="Waits for")
     def waiting(self, row: FundOperation) -> str:
@@ -346,7 +346,7 @@ class FundStepAdmin(ReadOnlyModelAdmin):
 
     reach_path = "operation__account__group"
     list_display = ["at_", "kind_", "operation_link", "actor", "reason", "detail"]
-    list_filter = [("kind", ChoicesDropdownFilter), ("at", RangeDateTimeFilter)]
+    list_filter = [("kind", ChoicesDropdownFilter), ("at", PeriodFilter)]
     list_select_related = ["operation__account"]
     search_fields = ["operation__reference"]
     search_help_text = "Number of the operation"

@@ -6,12 +6,13 @@ from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import BooleanRadioFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import BooleanRadioFilter
 
 from apps.market.models import ConfigurationChange, EngineLease, TermsVersion, TickDay
 from rtx.kernel import clock
 from rtx.kernel.admin import ReadOnlyModelAdmin, as_id
 from rtx.kernel.admin_display import EMPTY, badge, instant, stored_values
+from rtx.kernel.admin_filters import PeriodFilter
 
 
 @admin.register(EngineLease)
@@ -61,7 +62,7 @@ class ConfigurationChangeAdmin(ReadOnlyModelAdmin):
     """
 
     list_display = ["at_", "table_name", "row_id", "what"]
-    list_filter = [("at", RangeDateTimeFilter)]
+    list_filter = [("at", PeriodFilter)]
     search_fields = ["table_name"]
     search_help_text = "Table, or the number of a row"
     ordering = ["-id"]

@@ -4,17 +4,13 @@ from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import (
-    BooleanRadioFilter,
-    ChoicesDropdownFilter,
-    RangeDateTimeFilter,
-    RelatedDropdownFilter,
-)
+from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RelatedDropdownFilter
 
 from apps.market.models import Candle, FeedStatus, LastQuote, Symbol
 from rtx.kernel import clock
 from rtx.kernel.admin import ReadOnlyModelAdmin
 from rtx.kernel.admin_display import badge, instant, number, price
+from rtx.kernel.admin_filters import PeriodFilter
 
 
 def source_badge(*, source: str, simulated: bool) -> SafeString:
@@ -124,7 +120,7 @@ class CandleAdmin(ReadOnlyModelAdmin):
     list_filter = [
         ("symbol", RelatedDropdownFilter),
         ("interval", ChoicesDropdownFilter),
-        ("opened_at", RangeDateTimeFilter),
+        ("opened_at", PeriodFilter),
     ]
     list_select_related = ["symbol"]
     search_fields = ["symbol__name"]

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.enums import ActionVariant
 
 from apps.risk.models import RiskAlarm, SweepRun
@@ -16,6 +16,7 @@ from apps.risk.services import alarms
 from rtx.kernel.admin import OperatedModelAdmin, ReadOnlyModelAdmin, reachable_groups
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import EMPTY, badge, instant, link, stored_values
+from rtx.kernel.admin_filters import PeriodFilter
 
 OF_PLATFORM = frozenset({"positions", "found_", "liquidated", "missed_", "without_price", "told"})
 
@@ -52,7 +53,7 @@ class RiskAlarmAdmin(OperatedModelAdmin):
         StateFilter,
         ("kind", ChoicesDropdownFilter),
         ("severity", ChoicesDropdownFilter),
-        ("raised_at", RangeDateTimeFilter),
+        ("raised_at", PeriodFilter),
     ]
     list_select_related = ["account"]
     search_fields = ["subject", "message"]
@@ -153,7 +154,7 @@ class SweepRunAdmin(ReadOnlyModelAdmin):
     """Runs of the SQL sweep, the latest first. Whoever reaches some groups only sees that it runs."""
 
     list_display = ["at_", "took", "state", "positions", "found_", "liquidated", "missed_", "without_price"]
-    list_filter = [("at", RangeDateTimeFilter)]
+    list_filter = [("at", PeriodFilter)]
     search_fields = ["id"]
     search_help_text = "Number"
     ordering = ["-id"]

@@ -7,7 +7,7 @@ from django.contrib.admin.utils import unquote
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter
 from unfold.enums import ActionVariant
 
 from apps.risk.admin.controls import ScopedAdmin
@@ -26,6 +26,7 @@ from rtx.kernel.admin import (
 )
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import EMPTY, badge, grouped, instant, link, number
+from rtx.kernel.admin_filters import PeriodFilter
 from rtx.kernel.errors import Forbidden
 from rtx.kernel.money import plain, rounded
 
@@ -289,7 +290,7 @@ class BreakerChangeAdmin(ReadOnlyModelAdmin):
 
     reach_path = "state__account__group"
     list_display = ["at_", "breaker_name", "subject_", "before_", "after_", "measured_", "reason", "actor"]
-    list_filter = [("after", ChoicesDropdownFilter), ("at", RangeDateTimeFilter)]
+    list_filter = [("after", ChoicesDropdownFilter), ("at", PeriodFilter)]
     search_fields = ["subject"]
     search_help_text = "Symbol, provider, account number or breaker"
     sortable_by: list[str] = []

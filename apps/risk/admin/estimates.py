@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminDecimalFieldWidget
@@ -17,6 +17,7 @@ from apps.risk.services import correlations
 from rtx.kernel.admin import OperatedModelAdmin, ReadOnlyModelAdmin
 from rtx.kernel.admin_actions import Operation, OperatorForm, operator_action
 from rtx.kernel.admin_display import EMPTY, amount, badge, instant, number, stored_values
+from rtx.kernel.admin_filters import PeriodFilter
 
 CHANGE_CORRELATION = "risk.change_correlation"
 
@@ -120,7 +121,7 @@ class ValueAtRiskAdmin(ReadOnlyModelAdmin):
         "observations",
         "left_out",
     ]
-    list_filter = [("method", ChoicesDropdownFilter), ("at", RangeDateTimeFilter)]
+    list_filter = [("method", ChoicesDropdownFilter), ("at", PeriodFilter)]
     search_fields = ["method"]
     search_help_text = "Method"
     ordering = ["-id"]

@@ -7,7 +7,7 @@ import orjson
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.enums import ActionVariant
 
 from apps.risk.admin.accounts import OfAccount
@@ -20,7 +20,7 @@ from apps.risk.services.liquidation import Enforced
 from rtx.kernel.admin import OperatedModelAdmin
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import EMPTY, amount, badge, instant, link
-from rtx.kernel.admin_filters import ReachableGroupFilter
+from rtx.kernel.admin_filters import PeriodFilter, ReachableGroupFilter
 from rtx.kernel.clock import from_ms
 
 SAID = {
@@ -67,7 +67,7 @@ class LiquidationAdmin(OfAccount):
         ("cause", ChoicesDropdownFilter),
         ("group", ReachableGroupFilter),
         "is_complete",
-        ("at", RangeDateTimeFilter),
+        ("at", PeriodFilter),
     ]
     reach_path = "group"
     list_select_related = ["account", "group", "event"]
@@ -185,7 +185,7 @@ class QueuedLiquidationAdmin(OfAccount, OperatedModelAdmin):
         WaitingFilter,
         "reason",
         ("account__group", ReachableGroupFilter),
-        ("since", RangeDateTimeFilter),
+        ("since", PeriodFilter),
     ]
     list_display_links = ["since_"]
     ordering = ["-id"]

@@ -5,7 +5,6 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import RangeDateTimeFilter
 
 from apps.risk.admin.accounts import OfAccount
 from apps.risk.models import MarginCall, MonitorStatus
@@ -13,7 +12,7 @@ from apps.risk.selectors import levels
 from rtx.kernel import clock
 from rtx.kernel.admin import ReadOnlyModelAdmin, reachable_groups
 from rtx.kernel.admin_display import EMPTY, amount, badge, instant, stored_values
-from rtx.kernel.admin_filters import ReachableGroupFilter
+from rtx.kernel.admin_filters import PeriodFilter, ReachableGroupFilter
 
 SILENT_S = 5
 LATE_MS = 1000
@@ -134,7 +133,7 @@ class MarginCallAdmin(OfAccount):
     list_display = ["account_link", "group_name", "called", "level", "equity_", "margin_", "state", "cleared"]
     list_filter = [
         ("account__group", ReachableGroupFilter),
-        ("called_at", RangeDateTimeFilter),
+        ("called_at", PeriodFilter),
         ("cleared_at", admin.EmptyFieldListFilter),
     ]
     list_display_links = ["called"]

@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from apps.accounts.admin.exports import ExportedAdmin, personal_columns
 from apps.accounts.models import Client, TradingAccount
@@ -25,7 +25,7 @@ from apps.trading.admin.statements import StatementDownload
 from rtx.kernel import money
 from rtx.kernel.admin import as_id
 from rtx.kernel.admin_display import amount, badge, instant, link
-from rtx.kernel.admin_filters import ReachableGroupFilter
+from rtx.kernel.admin_filters import PeriodFilter, ReachableGroupFilter
 
 STATUS_OF_ACCOUNT_TONES = {"active": "good", "close_only": "warn", "disabled": "bad"}
 
@@ -50,7 +50,7 @@ class TradingAccountAdmin(AccountDealing, AccountChanges, AccountWatch, Statemen
         ("group", ReachableGroupFilter),
         ("status", ChoicesDropdownFilter),
         ("position_mode", ChoicesDropdownFilter),
-        ("opened_at", RangeDateTimeFilter),
+        ("opened_at", PeriodFilter),
     ]
     list_select_related = ["client", "group", "state"]
     search_fields = ["login"]

@@ -2,12 +2,11 @@
 
 from django.contrib import admin
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import RangeDateTimeFilter
 
 from apps.trading.models import RolloverDay
 from rtx.kernel.admin import ReadOnlyModelAdmin
 from rtx.kernel.admin_display import EMPTY, badge, instant
-from rtx.kernel.admin_filters import ReachableGroupFilter
+from rtx.kernel.admin_filters import PeriodFilter, ReachableGroupFilter
 
 
 @admin.register(RolloverDay)
@@ -16,7 +15,7 @@ class RolloverDayAdmin(ReadOnlyModelAdmin):
 
     reach_path = "group"
     list_display = ["date", "group", "rolled", "charges", "state", "finished"]
-    list_filter = [("group", ReachableGroupFilter), ("rolled_at", RangeDateTimeFilter)]
+    list_filter = [("group", ReachableGroupFilter), ("rolled_at", PeriodFilter)]
     list_select_related = ["group"]
     search_fields = ["group__name", "date"]
     search_help_text = "Group or date"

@@ -52,7 +52,12 @@ def test_a_password_and_rows_chosen_in_a_list(boss: User, house: House) -> None:
         user=other, trading_group=house.usd, reason="holidays", given_at="2026-01-01T00:00Z"
     )
     http = signed_in(boss, proved_s_ago=OLD_S)
-    chosen = {"action": "delete_selected", "_selected_action": [str(grant.pk)], "post": "yes"}
+    chosen = {
+        "action": "delete_selected",
+        "_selected_action": [str(grant.pk)],
+        "post": "yes",
+        "change_reason": "not needed any more",
+    }
     before = User.objects.get(pk=other.pk).password
 
     password = {

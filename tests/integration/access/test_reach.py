@@ -102,7 +102,8 @@ def test_a_grant_is_withdrawn_and_moved_with_its_right(house: House, helper: Use
     http.post(change, {"user": helper.pk, "trading_group": house.eur.pk, "reason": "moved"})
     moved = reached(helper)
     http.post(
-        reverse("admin:accounts_reachgrant_delete", args=[ReachGrant.objects.get().pk]), {"post": "yes"}
+        reverse("admin:accounts_reachgrant_delete", args=[ReachGrant.objects.get().pk]),
+        {"post": "yes", "change_reason": "not needed any more"},
     )
 
     assert moved == {house.eur.pk}

@@ -154,8 +154,8 @@ def test_nobody_locks_themselves_out(boss: User) -> None:
     assert http.get(INDEX).status_code == 200
 
 
-def deletion(http: Client, row: AllowedNetwork, way: str) -> Any:
-    sent = {"post": "yes", "change_reason": "moved out"}
+def deletion(http: Client, row: AllowedNetwork, way: str, reason: str = "moved out") -> Any:
+    sent = {"post": "yes", "change_reason": reason}
     if way == "page":
         return http.post(reverse("admin:accounts_allowednetwork_delete", args=[row.pk]), sent)
     chosen = {"action": "delete_selected", "_selected_action": [str(row.pk)], **sent}
@@ -176,6 +176,18 @@ def test_nobody_deletes_what_lets_them_in(boss: User, way: str) -> None:
     assert StaffAction.objects.latest("pk").reason == "moved out"
     deletion(http, here, way)  # the last one: without any, everybody is let in
     assert AllowedNetwork.objects.count() == 0
+
+
+@pytest.mark.parametrize("way", ["page", "list"])
+def test_nothing_is_deleted_without_a_reason(boss: User, way: str) -> None:
+    http = signed_in(boss)
+    office = AllowedNetwork.objects.create(network="203.0.113.0/24", note="office")
+    AllowedNetwork.objects.create(network="127.0.0.1/32", note="here")
+
+    told = http.get(deletion(http, office, way, reason="  x ").url).content.decode()
+
+    assert "Nothing was deleted: say why it is to be." in told
+    assert AllowedNetwork.objects.count() == 2
 
 
 def test_an_administrator_locks_out_nobody_of_their_rank(boss: User) -> None:

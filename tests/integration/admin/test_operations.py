@@ -256,7 +256,11 @@ def test_a_week_of_hours_is_saved(house: House, admin_client: Any) -> None:
 def test_a_session_in_use_is_not_deleted(house: House, admin_client: Any) -> None:
     session = TradingSession.objects.get()
 
-    confirm(admin_client, reverse("admin:market_tradingsession_delete", args=[session.pk]), {"post": "yes"})
+    confirm(
+        admin_client,
+        reverse("admin:market_tradingsession_delete", args=[session.pk]),
+        {"post": "yes", "change_reason": "not needed any more"},
+    )
 
     assert TradingSession.objects.filter(pk=session.pk).exists()
 

@@ -74,10 +74,20 @@ def test_an_administrator_stops_a_common_task_and_it_is_logged(
 def test_what_seals_the_logs_is_stopped_by_no_administrator(manager: Client, sealing: PeriodicTask) -> None:
     act(manager, "disable_tasks", sealing)
     manager.post(reverse("admin:django_celery_beat_periodictask_change", args=[sealing.pk]), {"name": "x"})
-    manager.post(LIST, {"action": "delete_selected", "_selected_action": sealing.pk, "post": "yes"})
+    manager.post(
+        LIST,
+        {
+            "action": "delete_selected",
+            "_selected_action": sealing.pk,
+            "post": "yes",
+            "change_reason": "not needed any more",
+        },
+    )
     interval = reverse("admin:django_celery_beat_intervalschedule_change", args=[sealing.interval_id])
     manager.post(interval, {"every": "9000", "period": "days"})
-    manager.post(interval.replace("change", "delete"), {"post": "yes"})
+    manager.post(
+        interval.replace("change", "delete"), {"post": "yes", "change_reason": "not needed any more"}
+    )
 
     sealing.refresh_from_db()
     assert (sealing.enabled, sealing.name, sealing.interval.every) == (True, "audit-seal", 3)

@@ -271,7 +271,15 @@ def test_terms_are_changed_only_after_a_fresh_sign_in(
         post_group(old, group, markup_bid_points="9"),
         restore(old, group, made),
         bulk(old, [pair], markup_bid_points="4", save="1"),
-        old.post(rows, {"action": "delete_selected", "_selected_action": [1], "post": "yes"}),
+        old.post(
+            rows,
+            {
+                "action": "delete_selected",
+                "_selected_action": [1],
+                "post": "yes",
+                "change_reason": "not needed any more",
+            },
+        ),
     ]
 
     assert [answer["Location"].split("?")[0] for answer in answers] == [reverse("mfa_reauthenticate")] * 4

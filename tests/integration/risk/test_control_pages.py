@@ -222,7 +222,10 @@ def test_a_breaker_is_checked_as_a_whole(house, boss, values, field):
 def test_a_breaker_is_switched_off_and_never_deleted(house, boss):
     kept = Breaker.objects.create(name="spread", scope="symbol", kind="spread", threshold=D(50))
 
-    answered = boss.post(reverse("admin:risk_breaker_delete", args=[kept.pk]), {"post": "yes"})
+    answered = boss.post(
+        reverse("admin:risk_breaker_delete", args=[kept.pk]),
+        {"post": "yes", "change_reason": "not needed any more"},
+    )
 
     assert answered.status_code == 403
     assert Breaker.objects.filter(pk=kept.pk).exists()

@@ -172,11 +172,16 @@ def test_what_concerns_everyone_is_changed_by_those_who_reach_everyone(house: Ho
 
     def delete(row: Any) -> int:
         url = reverse(f"admin:risk_{row._meta.model_name}_delete", args=[row.pk])
-        return int(pages.post(url, {"post": "yes"}).status_code)
+        return int(pages.post(url, {"post": "yes", "change_reason": "not needed any more"}).status_code)
 
     assert [delete(row) for row in everyone] == [403] * 4
     assert delete(own) == 302
-    selected = {"action": "delete_selected", "_selected_action": [str(everyone[0].pk)], "post": "yes"}
+    selected = {
+        "action": "delete_selected",
+        "_selected_action": [str(everyone[0].pk)],
+        "post": "yes",
+        "change_reason": "not needed any more",
+    }
     pages.post(reverse("admin:risk_risklimit_changelist"), selected)
     assert RiskLimit.objects.filter(pk=everyone[0].pk).exists()
     changed = pages.post(reverse("admin:risk_risklimit_change", args=[everyone[0].pk]), {"value": "9"})
@@ -201,7 +206,7 @@ def test_reach_of_every_group_is_reach_of_everyone(house: House) -> None:
 
     url = reverse("admin:risk_risklimit_delete", args=[limit.pk])
 
-    assert whole.post(url, {"post": "yes"}).status_code == 302
+    assert whole.post(url, {"post": "yes", "change_reason": "not needed any more"}).status_code == 302
     assert not RiskLimit.objects.exists()
 
 
