@@ -61,8 +61,8 @@ def check_url(url: str) -> httpx.URL:
     """
     Return the parsed address when it has an allowed form; its host is looked up only when it is called.
 
-    :raises AddressRefused: not https (plain http only towards loopback where that is allowed), or it names a
-        user, or no host.
+    :raises AddressRefused: not https (plain http only where loopback is allowed, and led there alone), or it
+        names a user, or no host.
     """
     try:
         parsed = httpx.URL(url)
@@ -74,11 +74,11 @@ def check_url(url: str) -> httpx.URL:
     return parsed
 
 
-def addresses(host: str, port: int) -> list[Address]:
+def addresses(host: str, port: int, *, is_plain: bool = False) -> list[Address]:
     """
-    Look a host up; every address it has must be callable.
+    Look a host up; every address it has must be callable. `is_plain`: without TLS, so by this machine alone.
 
-    :raises AddressRefused: one of them is inside the house.
+    :raises AddressRefused: one of them is inside the house, or plain http leads away from this machine.
     :raises OSError: the name is unknown.
     """
     found: list[Address] = []
@@ -88,11 +88,16 @@ def addresses(host: str, port: int) -> list[Address]:
             found.append(address)
     if not found or not all(_may_call(address) for address in found):
         raise AddressRefused(f"{host} lies inside the house: it is not called.")
+    if is_plain and not all(_inner(address).is_loopback for address in found):
+        raise AddressRefused(f"{host} is called by https alone.")
     return found
 
 
 class _CheckedBackend(httpcore.SyncBackend):
     """Opens connections only to addresses that were checked; the name is used for TLS alone."""
+
+    def __init__(self, *, is_plain: bool) -> None:
+        self._is_plain = is_plain
 
     def connect_tcp(
         self,
@@ -104,7 +109,7 @@ class _CheckedBackend(httpcore.SyncBackend):
     ) -> httpcore.NetworkStream:
         """Look up, check, and connect to the first address that answers."""
         try:
-            known = addresses(host, port)
+            known = addresses(host, port, is_plain=self._is_plain)
         except OSError as error:
             raise httpcore.ConnectError(f"{host} is not known") from error
         for place, address in enumerate(known):
@@ -129,14 +134,14 @@ def _tls() -> ssl.SSLContext:
 
 
 class _CheckedTransport(httpx.HTTPTransport):
-    def __init__(self) -> None:
+    def __init__(self, *, is_plain: bool = False) -> None:
         super().__init__(verify=_tls(), trust_env=False, limits=LIMITS, retries=0)
         self._pool = httpcore.ConnectionPool(
             ssl_context=_tls(),
             max_connections=LIMITS.max_connections,
             max_keepalive_connections=LIMITS.max_keepalive_connections,
             keepalive_expiry=LIMITS.keepalive_expiry,
-            network_backend=_CheckedBackend(),
+            network_backend=_CheckedBackend(is_plain=is_plain),
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -152,5 +157,9 @@ def client(*, timeout: httpx.Timeout = TIMEOUT) -> httpx.Client:
     A call raises `AddressRefused` for an address inside the house, httpx's errors for all else.
     """
     return httpx.Client(
-        transport=_CheckedTransport(), timeout=timeout, follow_redirects=False, trust_env=False
+        transport=_CheckedTransport(),
+        mounts={"http://": _CheckedTransport(is_plain=True)},
+        timeout=timeout,
+        follow_redirects=False,
+        trust_env=False,
     )

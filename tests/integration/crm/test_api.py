@@ -12,9 +12,10 @@ from django.test import Client
 
 from apps.accounts.models import User
 from apps.audit.models import StaffAction
+from apps.crm.adapters.provider import ConnectionFault
 from apps.crm.api import outputs
 from apps.crm.models import Connection, FieldMapping, SyncRun
-from apps.crm.services import connections
+from apps.crm.services import connections, faults
 from rtx.kernel.actor import Actor
 from tests.factories.crm import make_client
 from tests.factories.staff import token_of
@@ -102,6 +103,17 @@ def test_no_secret_is_ever_answered_or_logged(api: Api, row: Connection) -> None
     assert all("secret-77" not in answer.content.decode() for answer in answers)
     assert "secret-77" not in str(list(StaffAction.objects.values("before", "after", "detail")))
     assert answers[1].json()["has_webhook_secret"] is True
+
+
+def test_a_fault_is_answered_with_what_to_do(api: Api, row: Connection) -> None:
+    faults.note(connection_id=row.pk, error=ConnectionFault("refused", code="oauth_invalid_client"))
+
+    (told,) = api("GET", "sync/status").json()["results"]
+
+    fault = msgspec.convert(told, outputs.CrmStatusOut).fault
+    assert fault is not None
+    assert (fault.code, fault.detail) == ("oauth_invalid_client", "refused")
+    assert fault.advice == "Client id or client secret is wrong. Copy both from the provider's app again."
 
 
 def test_one_connection_per_provider(api: Api, row: Connection) -> None:

@@ -1,10 +1,13 @@
 """Giving RTX access to a CRM, and taking it away: state, PKCE, single use, clear failures."""
 
 import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from django.db import connections as databases
 from django.db import transaction
 
 from apps.audit.models import StaffAction
@@ -19,6 +22,8 @@ from rtx.kernel.actor import Actor, ActorKind
 from rtx.kernel.errors import Conflict, NotFound
 from tests.factories.house import make_house, staff
 from tests.fakes.server import Fault
+from tests.fakes.toy import Toy
+from tests.integration.crm.toys import call
 
 pytestmark = pytest.mark.django_db
 BACK = "https://rtx.example/api/admin/crm/oauth/callback"
@@ -319,6 +324,40 @@ def test_disconnecting_forgets_the_tokens_even_when_the_provider_is_down(connect
 
     assert not OAuthToken.objects.exists()
     assert Exchange.objects.get().error_code == "provider_unavailable"
+
+
+def test_a_token_that_is_being_changed_is_given_back_as_it_will_be(connected, actor, toy, monkeypatch):
+    """A refresh is on its way, and rotates the refresh token, while staff disconnect."""
+    OAuthToken.objects.update(expires_at=clock.now())
+    asked, refresh = threading.Event(), Toy.refresh
+    given: list[str] = []
+    monkeypatch.setattr(oauth, "_revoke", lambda row, token: given.append(token))
+
+    def slowly(self, token):
+        asked.set()
+        with databases["default"].cursor() as cursor:
+            waits = None
+            while waits is None:  # staff wait for the token by now
+                cursor.execute("SELECT 1 FROM pg_locks WHERE NOT granted AND pid <> pg_backend_pid()")
+                waits = cursor.fetchone()
+        return refresh(self, token)
+
+    monkeypatch.setattr(Toy, "refresh", slowly)
+
+    def work():
+        try:
+            return call(connected)
+        finally:
+            databases.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        called = pool.submit(work)
+        assert asked.wait(10)
+        connections.disconnect(connection_id=connected.pk, actor=actor)
+        called.exception(10)
+
+    assert given == list(toy.grants.refresh_tokens)
+    assert not OAuthToken.objects.exists()
 
 
 def test_a_grant_is_given_back_only_once_the_change_is_committed(connected, actor, toy):

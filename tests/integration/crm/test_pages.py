@@ -17,8 +17,9 @@ from apps.accounts.models import Client as Person
 from apps.accounts.models import User
 from apps.accounts.services import clients
 from apps.audit.models import StaffAction
+from apps.crm.adapters.provider import Forbidden
 from apps.crm.models import Conflict, Connection, DeadLetter, FieldMapping, Link, SyncRun
-from apps.crm.services import connections, outbox, runs
+from apps.crm.services import connections, faults, outbox, runs
 from rtx.kernel import clock
 from rtx.kernel.actor import Actor
 from tests.factories.crm import make_client
@@ -149,6 +150,23 @@ def test_the_test_says_what_works_and_what_to_do(hubspot: HubSpotFake, desk: Cli
 
     connect(desk, row)
     assert desk.post(url(row, "test")).context["diagnosis"].is_ok
+
+
+def test_a_fault_is_told_with_what_to_do_and_access_can_be_given_anew(desk: Client, row: Connection) -> None:
+    Connection.objects.update(status="active")
+    assert f"{LIST}{row.pk}/connect/" not in desk.get(url(row)).content.decode()
+    error = Forbidden("The OAuth app lacks a scope for this.", code="missing_scopes")
+    faults.note(connection_id=row.pk, error=error)
+
+    page, listed = desk.get(url(row)).content.decode(), desk.get(LIST).content.decode()
+
+    assert "Allow the OAuth app the missing scopes at the provider, then Connect again." in page
+    assert "The OAuth app lacks a scope for this." in page
+    assert f"{LIST}{row.pk}/connect/" in page
+    assert "At fault" in listed
+    assert "missing_scopes" in listed
+    told = desk.get(f"{LIST}{row.pk}/live/").json()["fault"]
+    assert (told["code"], told["detail"]) == ("missing_scopes", str(error))
 
 
 def test_the_mapping_lists_the_fields_that_the_crm_has_now(

@@ -166,6 +166,18 @@ def test_plain_http_is_called_only_where_loopback_is_allowed(settings):
         outgoing.check_url("http://127.0.0.1:1/")
 
 
+@pytest.mark.parametrize("address", ["93.184.216.34", "2606:4700:4700::1111"])
+def test_plain_http_leads_nowhere_but_to_this_machine(address, names, settings):
+    settings.OUTGOING_ALLOWS_LOOPBACK = True
+    names.answers["crm.example"] = [["127.0.0.1", address]]
+
+    with outgoing.client() as client, pytest.raises(outgoing.AddressRefused) as refused:
+        client.get("http://crm.example/")
+
+    assert refused.value.detail == "crm.example is called by https alone."
+    assert names.asked == ["crm.example"]
+
+
 def test_allowing_loopback_allows_no_other_address_of_the_house(names, settings):
     settings.OUTGOING_ALLOWS_LOOPBACK = True
     names.answers["crm.example"] = [["192.168.0.1"]]
