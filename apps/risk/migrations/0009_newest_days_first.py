@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """Exchange the indexes."""
 
-    dependencies = [("risk", "0007_alarm_of_crm")]
+    dependencies = [("risk", "0008_fault_of_connection")]
 
     operations = [
         migrations.AlterField(
