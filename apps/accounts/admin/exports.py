@@ -83,6 +83,8 @@ class ExportedAdmin(RtxModelAdmin):
             "opts": self.opts,
             "form": form,
             "filters": filters,
+            "rows": self._count(request, filters),
+            "rows_max": ROWS_MAX,
             "confirmed_name": CONFIRMED,
             "back_url": f"{back}?{filters}",
         }
@@ -98,7 +100,7 @@ class ExportedAdmin(RtxModelAdmin):
         with_personal = bool(form.cleaned_data.get("personal"))
         kind: str = form.cleaned_data["format"]
         rows = self._rows(request, filters)
-        count = rows[: ROWS_MAX + 1].count()
+        count: int = rows[: ROWS_MAX + 1].count()
         if count > ROWS_MAX:
             raise TooManyRows(f"At most {ROWS_MAX:,} rows fit into a file: narrow the list first.")
         columns = [*self.export_columns, *(self.export_personal if with_personal else [])]
@@ -123,6 +125,13 @@ class ExportedAdmin(RtxModelAdmin):
         answer["X-Content-Type-Options"] = "nosniff"
         answer["Cache-Control"] = "no-store"
         return answer
+
+    def _count(self, request: HttpRequest, filters: str) -> int | None:
+        """Return how many rows the file would have, `ROWS_MAX` + 1 if they do not fit; None: who knows."""
+        try:
+            return int(self._rows(request, filters)[: ROWS_MAX + 1].count())
+        except IncorrectLookupParameters:
+            return None
 
     def _rows(self, request: HttpRequest, filters: str) -> Any:
         given, request.GET = request.GET, QueryDict(filters)

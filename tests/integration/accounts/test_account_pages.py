@@ -12,6 +12,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from apps.accounts.adapters import sheets
+from apps.accounts.admin import exports
 from apps.accounts.models import AccountEvent, Client, ImportRun, TradingAccount, User
 from apps.accounts.services import clients, imports
 from apps.accounts.services.clients import PersonalData
@@ -186,6 +187,19 @@ def test_an_export_holds_what_the_list_shows_and_no_formula(house: House, boss: 
     assert (rows[0]["balance"], rows[0]["group"]) == ("10000.00", "usd")
     entry = StaffAction.objects.get(operation="accounts.export_tradingaccount")
     assert entry.after == {"rows": 1, "format": "csv", "personal_data": True, "filtered_by": ["q"]}
+
+
+def test_an_export_says_beforehand_how_many_rows_it_has(
+    house: House, boss: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    http, address = signed_in(boss), "/admin/accounts/tradingaccount/export/"
+    accounts = TradingAccount.objects.count()
+    listed = f"http://testserver/admin/accounts/tradingaccount/?q={house.anna.login}"
+
+    assert f"reach: <strong>{accounts}</strong>." in http.get(address).content.decode()
+    assert "filtered: <strong>1</strong>." in http.get(address, HTTP_REFERER=listed).content.decode()
+    monkeypatch.setattr(exports, "ROWS_MAX", accounts - 1)
+    assert f"more than {accounts - 1}</strong>" in http.get(address).content.decode()
 
 
 @pytest.mark.parametrize("filters", ["q=%00", "opened_at_from_0=a%00b"])
