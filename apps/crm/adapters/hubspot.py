@@ -4,7 +4,7 @@ that this adapter makes where it is missing: `rtx_client_id` for clients, `rtx_l
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from django.conf import settings as project
 from apps.crm.adapters import hubspot_errors as errors
 from apps.crm.adapters import hubspot_hooks as hooks
 from apps.crm.adapters import oauth
+from apps.crm.adapters.base import Adapter
 from apps.crm.adapters.hubspot_changes import Changes, record
 from apps.crm.adapters.hubspot_properties import (
     ACCOUNT_PROPERTY,
@@ -24,10 +25,8 @@ from apps.crm.adapters.hubspot_properties import (
 from apps.crm.adapters.hubspot_reading import Reading
 from apps.crm.adapters.hubspot_upserts import Upserts
 from apps.crm.adapters.provider import (
-    AccessRevoked,
     Answer,
     CallRefused,
-    ConnectionFault,
     Cursor,
     FieldInfo,
     Fields,
@@ -39,8 +38,6 @@ from apps.crm.adapters.provider import (
     Page,
     ProviderError,
     Record,
-    Session,
-    Settings,
     Unavailable,
     Upsert,
     Written,
@@ -49,25 +46,21 @@ from apps.crm.adapters.provider import (
 CONTACTS = "contacts"
 
 
-class HubSpot:
+class HubSpot(Adapter):
     """The adapter of one connection."""
 
     name = "hubspot"
     auth_scheme = "Bearer"
     batch_max = 100
 
-    def __init__(self, *, settings: Settings, session: Session) -> None:
-        self._settings, self._session = settings, session
-
     @property
     def scopes(self) -> tuple[str, ...]:
         """What the person agrees to: reading and writing records and their properties."""
-        objects = [one for one in (self._settings.customer_object, self._settings.account_object) if one]
         return (
             "oauth",
             *(
                 f"crm.{what}.{name}.{access}"
-                for name in dict.fromkeys(map(_scope, objects))
+                for name in dict.fromkeys(map(_scope, self._objects))
                 for what in ("objects", "schemas")
                 for access in ("read", "write")
             ),
@@ -87,26 +80,14 @@ class HubSpot:
 
     def authenticate(self, *, code: str, verifier: str, redirect_uri: str) -> Grant:
         """Exchange the code of an agreed authorization, and find out whose portal it is."""
-        form = {"grant_type": "authorization_code", "code": code, "code_verifier": verifier}
-        body = self._token({**form, "redirect_uri": redirect_uri})
-        grant = self._grant(body)
+        grant = super().authenticate(code=code, verifier=verifier, redirect_uri=redirect_uri)
         if grant.external_id:
             return grant
         told = oauth.post_form(
             self._oauth_address("/introspect"),
-            {**self._client(), "token": grant.access_token, "token_type_hint": "access_token"},
+            {**self._client, "token": grant.access_token, "token_type_hint": "access_token"},
         )
-        return oauth.grant(body, external_id=_text(told, "hub_id"))
-
-    def refresh(self, refresh_token: str) -> Grant:
-        """Return a new access token."""
-        return self._grant(self._token({"grant_type": "refresh_token", "refresh_token": refresh_token}))
-
-    def revoke(self, refresh_token: str) -> None:
-        """Give the grant back; one that is gone already is fine."""
-        form = {**self._client(), "token": refresh_token, "token_type_hint": "refresh_token"}
-        with suppress(AccessRevoked, ConnectionFault):
-            oauth.post_form(self._oauth_address("/revoke"), form)
+        return replace(grant, external_id=_text(told, "hub_id"))
 
     def failure(self, answer: Answer) -> ProviderError:
         """Return the error that an answer outside 2xx means."""
@@ -125,7 +106,7 @@ class HubSpot:
             raise Unavailable("HubSpot does not say whose portal it is.", code="provider_malformed")
         missing: list[str] = []
         warnings: list[str] = []
-        for object_name in filter(None, (self._settings.customer_object, self._settings.account_object)):
+        for object_name in self._objects:
             try:
                 warnings += self._prepare(object_name)
             except (CallRefused, Forbidden) as error:  # that there is no such object, `describe` tells
@@ -151,24 +132,11 @@ class HubSpot:
             raise Unavailable("HubSpot's list of properties cannot be read.", code="provider_malformed")
         return [field_info(row) for row in rows if isinstance(row, dict) and not row.get("hidden")]
 
-    def create(self, object_name: str, fields: Fields, *, external_id: str) -> Written:
-        """Create one record; one that has RTX's id already is changed instead."""
-        return _raised(self.upsert(object_name, [Upsert(external_id, fields)])[0])
-
     def update(self, object_name: str, crm_id: str, fields: Fields) -> Written:
         """Change one record. Raises `CallRefused` (`record_gone`) when it was deleted."""
-        answer = self._session.call(
-            "PATCH",
-            f"/crm/v3/objects/{_name(object_name)}/{_id(crm_id)}",
-            operation="update",
-            object_name=object_name,
-            records=1,
-            is_write=True,
-            json={"properties": {name: "" if value is None else value for name, value in fields.items()}},
-            expected=(404,),
-        )
-        if answer.status == 404:
-            raise CallRefused("The record was deleted.", code="record_gone")
+        path = f"/crm/v3/objects/{_name(object_name)}/{_id(crm_id)}"
+        content = {name: "" if value is None else value for name, value in fields.items()}
+        answer = self._changed("PATCH", path, object_name, json={"properties": content})
         return Written(_property(answer.body, self._id_property(object_name)), crm_id=crm_id)
 
     def get(self, object_name: str, crm_id: str, names: Sequence[str]) -> Record | None:
@@ -209,16 +177,7 @@ class HubSpot:
         method, path, body = "DELETE", f"{path}/{_id(crm_id)}", None
         if object_name == CONTACTS:
             method, path, body = "POST", f"/crm/v3/objects/{CONTACTS}/gdpr-delete", {"objectId": crm_id}
-        self._session.call(
-            method,
-            path,
-            operation="delete",
-            object_name=object_name,
-            records=1,
-            is_write=True,
-            json=body,
-            expected=(404,),
-        )
+        self._one(method, path, "delete", object_name, json=body)
 
     def changes(self, object_name: str, cursor: Cursor, names: Sequence[str]) -> Page:
         """Return a page of records changed since a cursor."""
@@ -275,25 +234,18 @@ class HubSpot:
         is_account = object_name == self._settings.account_object != self._settings.customer_object
         return ACCOUNT_PROPERTY if is_account else CLIENT_PROPERTY
 
-    def _client(self) -> dict[str, str]:
-        return {"client_id": self._settings.client_id, "client_secret": self._settings.client_secret}
-
     def _oauth_address(self, path: str = "") -> str:
         return f"{project.CRM_HUBSPOT_URL.rstrip('/')}/oauth/v3/token{path}"
 
-    def _token(self, form: Mapping[str, str]) -> Any:
-        return oauth.post_form(self._oauth_address(), {**self._client(), **form})
-
-    def _grant(self, body: Any) -> Grant:
+    def _granted(self, form: Mapping[str, str]) -> Grant:
+        body = oauth.post_form(self._oauth_address(), {**self._client, **form})
         if isinstance(body, dict) and isinstance(body.get("scopes"), list):
             body = {**body, "scope": " ".join(str(one) for one in body["scopes"])}
         return oauth.grant(body, external_id=_text(body, "hub_id"))
 
-
-def _raised(written: Written) -> Written:
-    if written.error is not None:
-        raise written.error
-    return written
+    def _revocation(self, refresh_token: str) -> tuple[str, Mapping[str, str]]:
+        form = {**self._client, "token": refresh_token, "token_type_hint": "refresh_token"}
+        return self._oauth_address("/revoke"), form
 
 
 def _name(object_name: str) -> str:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from apps.crm.adapters.base import retry_after, word
 from apps.crm.adapters.provider import (
     Answer,
     CallRefused,
@@ -34,7 +35,7 @@ OF_MAPPING = frozenset({"field_unknown", "field_read_only"})  # every record wit
 def failure(answer: Answer) -> ProviderError:
     """Return the error that a whole answer outside 2xx means."""
     body = answer.body if isinstance(answer.body, dict) else {}
-    told = _retry_after(answer.headers)
+    told = retry_after(answer.headers)
     if answer.status == 429:
         return _limit(str(body.get("policyName") or ""), told)
     if answer.status == 401:
@@ -47,7 +48,7 @@ def failure(answer: Answer) -> ProviderError:
 
 def of_record(error: Mapping[str, Any], *, status: int = 0) -> CallRefused:
     """Return why a record, or a whole request, was refused."""
-    category = _word(error.get("category"))
+    category = word(error.get("category"))
     if status == 409 or category == "CONFLICT":
         return CallRefused("Another contact has this e-mail address.", code="duplicate_value")
     if category == "MISSING_SCOPES":
@@ -80,7 +81,7 @@ def details(error: Mapping[str, Any]) -> tuple[str, list[str]]:
     given = error.get("errors")
     for one in given if isinstance(given, list) else []:
         if isinstance(one, dict):
-            codes.append(_word(one.get("code")))
+            codes.append(word(one.get("code")))
             context = one.get("context")
             found = context.get("propertyName") if isinstance(context, dict) else one.get("in")
             names += found if isinstance(found, list) else [found]
@@ -120,15 +121,6 @@ def _limit(policy: str, told: float | None) -> LimitReached:
         )
     pause = told if told is not None else PAUSES_S.get(policy.upper(), 10.0)
     return LimitReached("Too many calls.", retry_after_s=pause)
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    given = headers.get("retry-after", "")
-    return float(given) if re.fullmatch(r"\d{1,6}", given) else None
-
-
-def _word(given: Any) -> str:
-    return given if isinstance(given, str) and re.fullmatch(r"\w{1,60}", given) else ""
 
 
 def _named(text: str, names: list[str]) -> str:

@@ -15,8 +15,8 @@ from django.conf import settings as project
 
 from apps.crm.adapters import oauth, salesforce_errors, salesforce_hooks
 from apps.crm.adapters import salesforce_soql as soql
+from apps.crm.adapters.base import Adapter
 from apps.crm.adapters.provider import (
-    AccessRevoked,
     Answer,
     CallRefused,
     ConnectionFault,
@@ -31,8 +31,6 @@ from apps.crm.adapters.provider import (
     Page,
     ProviderError,
     Record,
-    Session,
-    Settings,
     Unavailable,
     Upsert,
     Written,
@@ -55,7 +53,7 @@ WRITES = {
 }
 
 
-class Salesforce:
+class Salesforce(Adapter):
     """The adapter. `webhook_secret` ends the address of Outbound Messages and keys the relay's HMAC."""
 
     name = "salesforce"
@@ -63,41 +61,17 @@ class Salesforce:
     batch_max = 200
     scopes = ("api", "refresh_token")
 
-    def __init__(self, *, settings: Settings, session: Session) -> None:
-        self.settings = settings
-        self.session = session
-
     # Access.
     def authorize_url(self, *, state: str, challenge: str, redirect_uri: str) -> str:
         """Return where the person agrees."""
         return oauth.authorize_url(
             _login("authorize"),
-            client_id=self.settings.client_id,
+            client_id=self._settings.client_id,
             redirect_uri=redirect_uri,
             state=state,
             challenge=challenge,
             scope=" ".join(self.scopes),
         )
-
-    def authenticate(self, *, code: str, verifier: str, redirect_uri: str) -> Grant:
-        """Exchange a code; the answer names the organization and its address."""
-        return self._granted(
-            {
-                "grant_type": "authorization_code",
-                "code": code,
-                "code_verifier": verifier,
-                "redirect_uri": redirect_uri,
-            }
-        )
-
-    def refresh(self, refresh_token: str) -> Grant:
-        """Return a new access token; where refresh tokens rotate, the old one is dead from now on."""
-        return self._granted({"grant_type": "refresh_token", "refresh_token": refresh_token})
-
-    def revoke(self, refresh_token: str) -> None:
-        """Give the grant back; one that is gone already is fine."""
-        with suppress(AccessRevoked, ConnectionFault):
-            oauth.post_form(_login("revoke"), {"token": refresh_token})
 
     def failure(self, answer: Answer) -> ProviderError:
         """Return the error that an answer outside 2xx means."""
@@ -120,7 +94,7 @@ class Salesforce:
         requests = daily.get("DailyApiRequests") if isinstance(daily, dict) else None
         requests = requests if isinstance(requests, dict) else {}
         warnings = self._missing()
-        if self.settings.external_id and soql.record_id(self.settings.external_id) != organization:
+        if self._settings.external_id and soql.record_id(self._settings.external_id) != organization:
             warnings.append("Another organization answers than the one that was connected before.")
         is_sandbox = " (sandbox)" if rows[0].get("IsSandbox") is True else ""
         return Health(
@@ -138,7 +112,7 @@ class Salesforce:
     def create(self, object_name: str, fields: Fields, *, external_id: str) -> Written:
         """Create a record, or change the one that has this id already; several with it are refused."""
         key = self._key(object_name)
-        answer = self.session.call(
+        answer = self._session.call(
             "PATCH",
             f"{self._place(object_name)}/{key}/{quote(external_id, safe='')}",
             operation="upsert",
@@ -155,26 +129,15 @@ class Salesforce:
     def update(self, object_name: str, crm_id: str, fields: Fields) -> Written:
         """Change one record. Raises `CallRefused` (`record_gone`) when it was deleted."""
         crm_id = soql.record_id(crm_id)
-        answer = self.session.call(
-            "PATCH",
-            f"{self._place(object_name)}/{crm_id}",
-            operation="update",
-            object_name=object_name,
-            records=1,
-            is_write=True,
-            json=_content(fields),
-            headers=WRITES,
-            expected=(404,),
-        )
-        if answer.status == 404:
-            raise CallRefused("The record was deleted.", code="record_gone")
+        path = f"{self._place(object_name)}/{crm_id}"
+        self._changed("PATCH", path, object_name, json=_content(fields), headers=WRITES)
         return Written(external_id="", crm_id=crm_id)
 
     def get(self, object_name: str, crm_id: str, names: Sequence[str]) -> Record | None:
         """Return one record."""
         key = self._key(object_name)
         asked = dict.fromkeys(["Id", key, STAMP, "IsDeleted", *(soql.name(one) for one in names)])
-        answer = self.session.call(
+        answer = self._session.call(
             "GET",
             f"{self._place(object_name)}/{soql.record_id(crm_id)}",
             operation="get",
@@ -191,7 +154,7 @@ class Salesforce:
             return []
         key, ids = self._key(object_name), [soql.record_id(one) for one in crm_ids]
         asked = dict.fromkeys(["Id", key, STAMP, "IsDeleted", *(soql.name(one) for one in names)])
-        answer = self.session.call(
+        answer = self._session.call(
             "POST",
             f"{DATA}/composite/sobjects/{soql.name(object_name)}",
             operation="get_many",
@@ -211,9 +174,9 @@ class Salesforce:
         """Create or change up to 200 records; one who has the same e-mail and no RTX id is named."""
         if len(wanted) > self.batch_max:
             raise ValueError("more records than a call takes")
-        is_account = object_name == self.settings.account_object
+        is_account = object_name == self._settings.account_object
         collection = Collection(
-            self.session,
+            self._session,
             data=DATA,
             object_name=object_name,
             key=self._key(object_name),
@@ -228,18 +191,18 @@ class Salesforce:
         place = f"{self._place(object_name)}/{soql.record_id(crm_id)}"
         empty = emptied(self._described(object_name))
         with suppress(CallRefused, Forbidden):  # by a validation rule of theirs: deleted it is all the same
-            self._erase("PATCH", place, object_name, json=empty)
-        self._erase("DELETE", place, object_name)
+            self._one("PATCH", place, "delete", object_name, json=empty, headers=WRITES)
+        self._one("DELETE", place, "delete", object_name, headers=WRITES)
 
     def changes(self, object_name: str, cursor: Cursor, names: Sequence[str]) -> Page:
         """Return a page of what changed and what was deleted since a cursor."""
-        reader = Changes(self.session, data=DATA, object_name=object_name, key=self._key(object_name))
+        reader = Changes(self._session, data=DATA, object_name=object_name, key=self._key(object_name))
         return reader.page(cursor, names)
 
     # Webhooks.
     def verify(self, *, method: str, url: str, headers: Mapping[str, str], body: bytes, now_ms: int) -> str:
         """Check the address's secret and the organization (SOAP) or the relay's HMAC over the raw body."""
-        return salesforce_hooks.verify(self.settings, url=url, headers=headers, body=body)
+        return salesforce_hooks.verify(self._settings, url=url, headers=headers, body=body)
 
     def events(self, body: bytes, content_type: str) -> list[HookEvent]:
         """Read a verified delivery."""
@@ -256,31 +219,18 @@ class Salesforce:
         return {}
 
     def _granted(self, form: Mapping[str, str]) -> Grant:
-        body = oauth.post_form(
-            _login("token"),
-            {**form, "client_id": self.settings.client_id, "client_secret": self.settings.client_secret},
-        )
+        body = oauth.post_form(_login("token"), {**form, **self._client})
         given = oauth.grant(body, api_url=_instance(body), external_id=_organization(body))
         return given if "expires_in" in body else replace(given, expires_in_s=SESSION_S)
 
-    def _get(self, path: str, operation: str, *, params: Mapping[str, str] | None = None) -> Answer:
-        return self.session.call("GET", path, operation=operation, params=params)
+    def _revocation(self, refresh_token: str) -> tuple[str, Mapping[str, str]]:
+        return _login("revoke"), {"token": refresh_token}
 
-    def _erase(self, method: str, place: str, object_name: str, *, json: Any = None) -> None:
-        self.session.call(
-            method,
-            place,
-            operation="delete",
-            object_name=object_name,
-            records=1,
-            is_write=True,
-            json=json,
-            headers=WRITES,
-            expected=(404,),
-        )
+    def _get(self, path: str, operation: str, *, params: Mapping[str, str] | None = None) -> Answer:
+        return self._session.call("GET", path, operation=operation, params=params)
 
     def _described(self, object_name: str) -> list[dict[str, Any]]:
-        answer = self.session.call(
+        answer = self._session.call(
             "GET", f"{self._place(object_name)}/describe", operation="describe", object_name=object_name
         )
         fields = answer.body.get("fields") if isinstance(answer.body, dict) else None
@@ -291,9 +241,7 @@ class Salesforce:
     def _missing(self) -> list[str]:
         """Say what the customer must still make in Salesforce."""
         found: list[str] = []
-        for object_name in (self.settings.customer_object, self.settings.account_object):
-            if not object_name:
-                continue
+        for object_name in self._objects:
             key, parent = self._key(object_name), self._parent(object_name)
             try:
                 fields = {str(one.get("name")): one for one in self._described(object_name)}
@@ -304,17 +252,17 @@ class Salesforce:
                 found.append(f"{object_name} lacks the field {key} (text 64, unique, external id).")
             elif not (fields[key].get("externalId") and fields[key].get("unique")):
                 found.append(f"The field {key} of {object_name} must be an external id and unique.")
-            if object_name == self.settings.account_object and parent and parent not in fields:
-                found.append(f"{object_name} lacks the lookup {parent} to {self.settings.customer_object}.")
+            if object_name == self._settings.account_object and parent and parent not in fields:
+                found.append(f"{object_name} lacks the lookup {parent} to {self._settings.customer_object}.")
         return found
 
     def _key(self, object_name: str) -> str:
-        return ACCOUNT_KEY if object_name == self.settings.account_object else CUSTOMER_KEY
+        return ACCOUNT_KEY if object_name == self._settings.account_object else CUSTOMER_KEY
 
     def _parent(self, object_name: str) -> str:
         if object_name != "Opportunity":
             return "RTX_Client__c"
-        return "ContactId" if self.settings.customer_object == "Contact" else ""
+        return "ContactId" if self._settings.customer_object == "Contact" else ""
 
     def _place(self, object_name: str) -> str:
         return f"{DATA}/sobjects/{soql.name(object_name)}"

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from apps.crm.adapters.base import retry_after, word
 from apps.crm.adapters.provider import (
     Answer,
     CallRefused,
@@ -52,7 +53,7 @@ def code_of(body: Any) -> str:
     """Return the code of an answer's first error; empty where it names none."""
     first = body[0] if isinstance(body, list) and body else body
     named = first.get("errorCode") or first.get("error") if isinstance(first, dict) else ""
-    return named if isinstance(named, str) and re.fullmatch(r"\w{1,60}", named) else ""
+    return word(named)
 
 
 def failure(answer: Answer) -> ProviderError:
@@ -61,13 +62,11 @@ def failure(answer: Answer) -> ProviderError:
     if code == "REQUEST_LIMIT_EXCEEDED":
         return _limit(answer)
     if answer.status == 429:
-        return LimitReached("Too many calls.", retry_after_s=_retry_after(answer.headers) or BUSY_PAUSE_S)
+        return LimitReached("Too many calls.", retry_after_s=retry_after(answer.headers) or BUSY_PAUSE_S)
     if answer.status == 401:
         return ConnectionFault("Salesforce does not take the access token.", code="not_authorized")
     if answer.status >= 500 or code in _BUSY:
-        return Unavailable(
-            f"Salesforce answered {answer.status}.", retry_after_s=_retry_after(answer.headers)
-        )
+        return Unavailable(f"Salesforce answered {answer.status}.", retry_after_s=retry_after(answer.headers))
     if answer.status == 300:
         return CallRefused("Several records have the same RTX id.", code="several_records")
     if answer.status == 404 and code not in _MEANINGS:
@@ -79,8 +78,7 @@ def failure(answer: Answer) -> ProviderError:
 def of_record(errors: Any, *, is_known: bool) -> ProviderError:
     """Return why one record of a collection was not written. `is_known`: it was named by its own id."""
     first = errors[0] if isinstance(errors, list) and errors else {}
-    code = first.get("statusCode") if isinstance(first, dict) else None
-    code = code if isinstance(code, str) and re.fullmatch(r"\w{1,60}", code) else ""
+    code = word(first.get("statusCode")) if isinstance(first, dict) else ""
     fields = _fields(errors)
     if code == "REQUEST_LIMIT_EXCEEDED":
         return LimitReached(
@@ -106,7 +104,7 @@ def limits(headers: Mapping[str, str]) -> Limits:
 
 def _limit(answer: Answer) -> LimitReached:
     first = answer.body[0] if isinstance(answer.body, list) else answer.body
-    told = _retry_after(answer.headers)
+    told = retry_after(answer.headers)
     if "concurrent" in str(first.get("message", "")).lower():
         return LimitReached("Too many long calls at once.", retry_after_s=told or BUSY_PAUSE_S)
     return LimitReached(
@@ -137,8 +135,3 @@ def _fields(errors: Any) -> list[str]:
         column = re.search(r"No such column '(\w{1,80})'", str(error.get("message", "")))
         found += [column[1]] if column else []
     return [one for one in dict.fromkeys(found) if re.fullmatch(r"\w{1,80}", one)][:5]
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    given = headers.get("retry-after", "")
-    return float(given) if re.fullmatch(r"\d{1,6}", given) else None

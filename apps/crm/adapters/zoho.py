@@ -6,16 +6,15 @@ fields that it has asked for.
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from apps.crm.adapters import oauth, zoho_errors, zoho_hooks, zoho_hosts
 from apps.crm.adapters import zoho_values as values
+from apps.crm.adapters.base import Adapter
 from apps.crm.adapters.provider import (
     AccessRevoked,
     Answer,
-    CallRefused,
     ConnectionFault,
     Cursor,
     FieldInfo,
@@ -46,7 +45,7 @@ SCOPED = {"Accounts": "accounts", "Contacts": "contacts", "Deals": "deals", "Lea
 GONE = (400, 404)
 
 
-class Zoho:
+class Zoho(Adapter):
     """The adapter of one connection. `webhook_secret` is the token of the channel of notifications."""
 
     name = "zoho"
@@ -54,13 +53,13 @@ class Zoho:
     batch_max = 100
 
     def __init__(self, *, settings: Settings, session: Session) -> None:
-        self._settings, self._session = settings, session
+        super().__init__(settings=settings, session=session)
         self._types: dict[str, Kinds] = {}
 
     @property
     def scopes(self) -> tuple[str, ...]:
         """What the person agrees to: the modules in use, their fields, queries, notifications."""
-        modules = dict.fromkeys(SCOPED.get(one, "custom") for one in self._modules)
+        modules = dict.fromkeys(SCOPED.get(one, "custom") for one in self._objects)
         return (
             *(f"ZohoCRM.modules.{one}.ALL" for one in modules),
             "ZohoCRM.settings.fields.ALL",
@@ -83,22 +82,6 @@ class Zoho:
             prompt="consent",
         )
 
-    def authenticate(self, *, code: str, verifier: str, redirect_uri: str) -> Grant:
-        """Exchange a code; the answer names the address of the API."""
-        form = {"grant_type": "authorization_code", "code": code, "code_verifier": verifier}
-        return self._granted({**form, "redirect_uri": redirect_uri})
-
-    def refresh(self, refresh_token: str) -> Grant:
-        """Return a new access token; the refresh token stays."""
-        return self._granted({"grant_type": "refresh_token", "refresh_token": refresh_token})
-
-    def revoke(self, refresh_token: str) -> None:
-        """Give the grant back; one that is gone already is fine."""
-        with suppress(AccessRevoked, ConnectionFault):
-            oauth.post_form(
-                zoho_hosts.accounts(self._settings.region, "token/revoke"), {"token": refresh_token}
-            )
-
     def failure(self, answer: Answer) -> ProviderError:
         """Return the error that an answer outside 2xx means."""
         return zoho_errors.failure(answer)
@@ -117,7 +100,7 @@ class Zoho:
             raise Unavailable("The answer does not name the organization.", code="provider_malformed")
         missing: list[str] = []
         warnings: list[str] = []
-        for module in self._modules:
+        for module in self._objects:
             try:
                 warnings += self._prepare(module)
             except Forbidden as error:
@@ -136,29 +119,15 @@ class Zoho:
         """Return the fields of a module that hold a single value."""
         return [info for row in self._described(object_name) if (info := values.field_info(row)) is not None]
 
-    def create(self, object_name: str, fields: Fields, *, external_id: str) -> Written:
-        """Create one record; one that has RTX's id already is changed instead."""
-        return _raised(self.upsert(object_name, [Upsert(external_id, fields)])[0])
-
     def update(self, object_name: str, crm_id: str, fields: Fields) -> Written:
         """Change one record. Raises `CallRefused` (`record_gone`) when it was deleted."""
         kinds = self._kinds(object_name, values.may_need_type(fields))
         content = {
             values.name(field): values.outward(text, kinds.get(field)) for field, text in fields.items()
         }
-        answer = self._session.call(
-            "PUT",
-            self._place(object_name, crm_id),
-            operation="update",
-            object_name=object_name,
-            records=1,
-            is_write=True,
-            json={"data": [content]},
-            expected=GONE,
-        )
+        place, body = self._place(object_name, crm_id), {"data": [content]}
+        answer = self._changed("PUT", place, object_name, json=body, expected=GONE)
         item = zoho_errors.first(answer.body)
-        if answer.status == 404:
-            raise CallRefused("The record was deleted.", code="record_gone")
         if not zoho_errors.is_success(item):
             raise zoho_errors.of_record(item, status=answer.status, key=self._key(object_name))
         return Written(external_id="", crm_id=crm_id)
@@ -192,16 +161,7 @@ class Zoho:
         place = self._place(object_name, crm_id)
         emptied = values.erasing(self._described(object_name))
         for method, body in (("PUT", {"data": [emptied]}), ("DELETE", None)):
-            answer = self._session.call(
-                method,
-                place,
-                operation="delete",
-                object_name=object_name,
-                records=1,
-                is_write=True,
-                json=body,
-                expected=GONE,
-            )
+            answer = self._one(method, place, "delete", object_name, json=body, expected=GONE)
         if answer.status in GONE and self.get(object_name, crm_id, []) is not None:
             raise zoho_errors.failure(answer)
 
@@ -231,20 +191,15 @@ class Zoho:
     def watch(self, *, notify_url: str, watched: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         """Open the channel of notifications, or renew it well before it ends."""
         secret = self._settings.webhook_secret
-        watch = Watch(self._session, path=f"{API}/actions/watch", modules=self._modules, token=secret)
+        watch = Watch(self._session, path=f"{API}/actions/watch", modules=self._objects, token=secret)
         return watch.renewed(notify_url=notify_url, watched=watched, now=now)
 
     # Parts.
-    @property
-    def _modules(self) -> list[str]:
-        both = (self._settings.customer_object, self._settings.account_object)
-        return [one for one in dict.fromkeys(both) if one]
-
     def _granted(self, form: Mapping[str, str]) -> Grant:
         """Ask for a token. Zoho answers errors with 200 too, and "access denied" to who asks too often."""
-        client = {"client_id": self._settings.client_id, "client_secret": self._settings.client_secret}
         try:
-            body = oauth.post_form(zoho_hosts.accounts(self._settings.region, "token"), {**form, **client})
+            address = zoho_hosts.accounts(self._settings.region, "token")
+            body = oauth.post_form(address, {**form, **self._client})
         except ConnectionFault as error:
             if error.code == "oauth_invalid_code":
                 raise AccessRevoked("Zoho does not know the authorization (any more).") from None
@@ -252,6 +207,9 @@ class Zoho:
                 raise LimitReached("Too many tokens were asked for.", retry_after_s=TOKENS_PAUSE_S) from None
             raise
         return oauth.grant(body, api_url=zoho_hosts.api(body))
+
+    def _revocation(self, refresh_token: str) -> tuple[str, Mapping[str, str]]:
+        return zoho_hosts.accounts(self._settings.region, "token/revoke"), {"token": refresh_token}
 
     def _read(
         self, object_name: str, crm_ids: Sequence[str], names: Sequence[str], *, operation: str
@@ -340,9 +298,3 @@ class Zoho:
     def _place(self, object_name: str, crm_id: str = "") -> str:
         place = f"{API}/{values.name(object_name)}"
         return f"{place}/{values.record_id(crm_id)}" if crm_id else place
-
-
-def _raised(written: Written) -> Written:
-    if written.error is not None:
-        raise written.error
-    return written

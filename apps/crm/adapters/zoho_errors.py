@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from apps.crm.adapters.base import retry_after, word
 from apps.crm.adapters.provider import (
     Answer,
     CallRefused,
@@ -40,8 +41,8 @@ _MEANINGS = {
 def failure(answer: Answer) -> ProviderError:
     """Return the error that a whole answer outside 2xx means."""
     error = first(answer.body)
-    code = _word(error.get("code"))
-    told = _retry_after(answer.headers)
+    code = word(error.get("code"))
+    told = retry_after(answer.headers)
     if answer.status == 429 or code in ("TOO_MANY_REQUESTS", "RATE_LIMIT_EXCEEDED"):
         return _limit(answer, code, told)
     if answer.status == 401 and code != "OAUTH_SCOPE_MISMATCH":
@@ -60,7 +61,7 @@ def of_record(error: Mapping[str, Any], *, status: int = 0, key: str = "") -> Pr
     several = details.get("errors")
     if error.get("code") == "MULTIPLE_OR_MULTI_ERRORS" and isinstance(several, list) and several:
         return of_record(several[0] if isinstance(several[0], dict) else {}, status=status, key=key)
-    code, name = _word(error.get("code")), _word(details.get("api_name"))
+    code, name = word(error.get("code")), word(details.get("api_name"))
     if code in _BUSY:
         return Unavailable("Zoho could not write the record now.", code="record_busy")
     if code == "DUPLICATE_DATA":
@@ -116,12 +117,3 @@ def _limit(answer: Answer, code: str, told: float | None) -> LimitReached:
 
 def _named(text: str, name: str) -> str:
     return f"{text} Field: {name}." if name else text
-
-
-def _word(given: Any) -> str:
-    return given if isinstance(given, str) and re.fullmatch(r"\w{1,60}", given) else ""
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    given = headers.get("retry-after", "")
-    return float(given) if re.fullmatch(r"\d{1,6}", given) else None

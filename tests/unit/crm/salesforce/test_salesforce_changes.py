@@ -197,7 +197,7 @@ def test_a_cursor_of_long_ago_still_brings_every_record(salesforce: Salesforce, 
     fake.clock.advance(86_400)
     fake.change("Contact", kept.id, LastName="Changed")
     fake.clock.advance(40 * 86_400)  # updated/ reaches 30 days back, deleted/ 15
-    salesforce.session.token, _ = fake.grants.give()  # type: ignore[attr-defined]
+    salesforce._session.token, _ = fake.grants.give()  # type: ignore[attr-defined]
 
     found, cursor = read(salesforce, cursor)
 
