@@ -165,8 +165,10 @@ class HubSpot(Adapter):
         try:
             written = self._upserts(object_name).write(wanted)
         except CallRefused as error:
-            if error.code != "field_unknown" or self._prepare(object_name):
+            if error.code != "field_unknown":
                 raise
+            if missing := self._prepare(object_name):
+                raise Forbidden(missing[0], code="field_missing").of("upsert", object_name) from None
             written = self._upserts(object_name).write(wanted)
         self._associate(object_name, wanted, written)
         return written

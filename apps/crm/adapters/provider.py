@@ -56,7 +56,7 @@ class ConnectionFault(ProviderError):
 
 
 class Forbidden(ConnectionFault):
-    """The app or its user lacks a right or scope, or the object is not there for them."""
+    """The app or its user lacks a right or scope, or an object or mapped field is not there for them."""
 
     code = "missing_rights"
 

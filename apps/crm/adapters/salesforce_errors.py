@@ -24,6 +24,7 @@ DAILY_PAUSE_S = 900.0  # the 24 hours roll, and the answer does not say when the
 BUSY_PAUSE_S = 5.0  # too many long calls at once
 _BUSY = frozenset({"UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "QUERY_TIMEOUT", "UNKNOWN_EXCEPTION"})
 _GONE = frozenset({"ENTITY_IS_DELETED", "NOT_FOUND", "INVALID_CROSS_REFERENCE_KEY"})
+_OF_MAPPING = frozenset({"INVALID_FIELD", "INVALID_FIELD_FOR_INSERT_UPDATE"})  # of a whole call: any record
 _MEANINGS = {
     "API_CURRENTLY_DISABLED": ("missing_rights", "The API is disabled for this user."),
     "API_DISABLED_FOR_ORG": ("missing_rights", "This edition of Salesforce has no API, or it is disabled."),
@@ -72,7 +73,10 @@ def failure(answer: Answer) -> ProviderError:
     if answer.status == 404 and code not in _MEANINGS:
         # Whoever asks for one record takes this answer itself: here it is about an object or a field.
         return Forbidden("The object or its id field does not exist.", code="object_missing")
-    return of_whole(_meaning(code, _fields(answer.body), answer.status))
+    refused = _meaning(code, _fields(answer.body), answer.status)
+    if code in _OF_MAPPING:
+        return Forbidden(str(refused), code=refused.code)
+    return of_whole(refused)
 
 
 def of_record(errors: Any, *, is_known: bool) -> ProviderError:

@@ -14,7 +14,7 @@ from typing import Any
 
 from apps.crm.adapters import zoho_errors as errors
 from apps.crm.adapters import zoho_values as values
-from apps.crm.adapters.provider import Answer, CallRefused, Cursor, Page, Record, Session, Unavailable
+from apps.crm.adapters.provider import Answer, Cursor, Forbidden, Page, Record, Session, Unavailable
 
 PAGE = 200
 FIELDS_MAX = 50  # that one call reads
@@ -133,11 +133,11 @@ def asked(names: Sequence[str], key: str) -> str:
     """
     Return the fields to ask for.
 
-    :raises CallRefused: `too_many_fields`: Zoho reads 50 at once.
+    :raises Forbidden: `too_many_fields`: Zoho reads 50 at once.
     """
     wanted = list(dict.fromkeys([*(values.name(one) for one in names), key, MODIFIED]))
     if len(wanted) > FIELDS_MAX:
-        raise CallRefused(f"Zoho reads {FIELDS_MAX} fields at once: map fewer.", code="too_many_fields")
+        raise Forbidden(f"Zoho reads {FIELDS_MAX} fields at once: map fewer.", code="too_many_fields")
     return ",".join(wanted)
 
 

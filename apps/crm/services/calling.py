@@ -184,7 +184,7 @@ class CallSession:
         if is_stale and self._given is None:
             held = self._access(stale=held.generation)
             answer, error = self._sent(request, held, is_again=True)
-        if isinstance(error, Forbidden):
+        if isinstance(error, Forbidden | CallRefused):
             error.of(request.asked.operation, request.asked.object_name)
         if error is not None:
             raise error

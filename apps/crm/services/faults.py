@@ -1,7 +1,7 @@
 """
-Faults of a whole connection: a wrong client secret, a missing right or scope, an object or an address that is
-not there. Nobody's record is given up for them: the connection is left alone for a while, staff are told, and
-what waits goes on once a call succeeds again. Calls nobody.
+Faults of a whole connection: a wrong client secret, a missing right or scope, an object, a mapped field or an
+address that is not there. Nobody's record is given up for them: the connection is left alone for a while,
+staff are told, and what waits goes on once a call succeeds again. Calls nobody.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from apps.audit.services import actions
-from apps.crm.adapters.provider import ConnectionFault, place
+from apps.crm.adapters.provider import ProviderError, place
 from apps.crm.domain.advice import advice
 from apps.crm.models import Connection, SyncRun
 from apps.crm.services import breakers
@@ -24,10 +24,15 @@ SYSTEM = Actor.system("crm")
 NONE: dict[str, Any] = {"fault_code": "", "fault": "", "fault_during": "", "fault_at": None}
 
 
-def note(*, connection_id: int, error: ConnectionFault) -> None:
-    """Leave the connection alone for a while, each time longer, and tell staff what is wrong with it."""
+def note(*, connection_id: int, error: ProviderError) -> None:
+    """
+    Leave the connection alone for a while, each time longer, and tell staff what is wrong with it; nothing
+    happens when it is not in use any more.
+    """
     with transaction.atomic():
         row = Connection.objects.select_for_update(no_key=True).get(pk=connection_id)
+        if not row.is_usable:
+            return
         now, code = clock.now(), error.code[:40]
         breaker = breakers.of(row).tripped(now)
         is_new = row.fault_code != code

@@ -117,7 +117,8 @@ def _push_all(connection: Connection, for_s: float) -> int:
                 if not pushed.taken or time.monotonic() >= until:
                     break
     except ProviderError as error:
-        if isinstance(error, ConnectionFault):
+        # A refusal that leaves a batch is no record's either: it was read, or looked for, as a whole.
+        if isinstance(error, ConnectionFault | CallRefused) and not isinstance(error, NotConnected):
             faults.note(connection_id=connection.pk, error=error)
         log.info("crm_push_held", connection=connection.pk, error=error.code)
     return taken

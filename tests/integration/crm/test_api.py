@@ -106,6 +106,7 @@ def test_no_secret_is_ever_answered_or_logged(api: Api, row: Connection) -> None
 
 
 def test_a_fault_is_answered_with_what_to_do(api: Api, row: Connection) -> None:
+    Connection.objects.update(status="active")
     faults.note(connection_id=row.pk, error=ConnectionFault("refused", code="oauth_invalid_client"))
 
     (told,) = api("GET", "sync/status").json()["results"]

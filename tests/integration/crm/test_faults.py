@@ -69,6 +69,34 @@ def test_what_waits_keeps_its_attempts_and_goes_on_once_mended(
     assert {kept.external_id for kept in crm.all()} == {str(one.pk) for one in everyone}
 
 
+def test_a_refusal_of_what_is_read_before_writing_is_no_record_s_either(
+    connection: Connection, crm: MemoryCrm, monkeypatch
+) -> None:
+    client = make_client()
+    settle(connection, crm)
+    type(client).objects.filter(pk=client.pk).update(country="FR")
+    outbox.dispatch()
+    refused = CallRefused("no", code="call_refused")
+    monkeypatch.setattr(crm, "get_many", lambda *_: (_ for _ in ()).throw(refused))
+
+    pushing.push_all(connection_id=connection.pk, for_s=5)
+
+    link = Link.objects.get()
+    assert (link.attempts, link.claim, link.is_waiting) == (0, None, True)
+    assert told(connection)[0] == "call_refused"
+    assert pushing.waiting() == []
+
+
+@pytest.mark.parametrize("state", ["paused", "draft", "revoked", "removed"])
+def test_what_ends_meanwhile_is_at_no_fault(state: str, connection: Connection) -> None:
+    Connection.objects.update(status=state)
+
+    faults.note(connection_id=connection.pk, error=ConnectionFault("refused"))
+
+    assert told(connection) == ("", "")
+    assert not RiskAlarm.objects.exists()
+
+
 def test_a_fault_that_lasts_is_tried_less_and_less_and_told_once(
     connection: Connection, crm: MemoryCrm
 ) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from apps.crm.adapters.provider import CallRefused, Cursor, Record, Unavailable
+from apps.crm.adapters.provider import Cursor, Forbidden, Record, Unavailable
 from apps.crm.adapters.salesforce import Salesforce
 from tests.fakes.fake import Fault
 from tests.fakes.salesforce import SalesforceFake
@@ -244,7 +244,7 @@ def test_a_field_that_is_gone_is_said_and_not_taken_for_a_lost_query(
 ) -> None:
     fake.organization.lacks("Contact", "LastName")
 
-    with pytest.raises(CallRefused) as refused:
+    with pytest.raises(Forbidden) as refused:
         salesforce.changes("Contact", {}, NAMES)
 
     assert (refused.value.code, fake.count("query")) == ("field_missing", 1)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from apps.crm.adapters.provider import CallRefused, Unavailable, Upsert
+from apps.crm.adapters.provider import CallRefused, Forbidden, Unavailable, Upsert
 from apps.crm.adapters.salesforce import Salesforce
 from tests.fakes.fake import Fault
 from tests.fakes.salesforce import SalesforceFake
@@ -125,10 +125,10 @@ def test_a_query_that_is_refused_inside_a_call_is_an_error(
 ) -> None:
     fake.organization.lacks("Contact", "RTX_Client_Id__c")
 
-    with pytest.raises(CallRefused) as refused:
+    with pytest.raises(Forbidden) as refused:
         salesforce.upsert("Contact", [customer("id-1", "a@b.example")])
 
-    assert refused.value.code == "field_missing"
+    assert (refused.value.code, refused.value.during) == ("field_missing", "upsert Contact")
     assert "RTX_Client_Id__c" in str(refused.value)
     assert fake.count("composite") == 1
     assert fake.alive("Contact") == []
@@ -184,7 +184,7 @@ def test_a_value_that_the_parser_refuses_fails_its_own_record_alone(
 
 
 def test_an_unknown_field_is_named_for_the_whole_call(salesforce: Salesforce, fake: SalesforceFake) -> None:
-    with pytest.raises(CallRefused) as refused:
+    with pytest.raises(Forbidden) as refused:
         salesforce.upsert("Contact", [customer("id-1", Unknown__c="x"), customer("id-2")])
 
     assert refused.value.code == "field_missing"

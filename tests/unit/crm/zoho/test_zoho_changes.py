@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from apps.crm.adapters.provider import CallRefused, Cursor, Record, Unavailable
+from apps.crm.adapters.provider import Cursor, Forbidden, Record, Unavailable
 from apps.crm.adapters.zoho_changes import LAG_S
 from tests.fakes.fake import Fault
 from tests.unit.crm.zoho.conftest import START, Organization
@@ -222,7 +222,7 @@ def test_a_page_that_cannot_be_read_moves_no_cursor(organization: Organization, 
 
 
 def test_more_fields_than_a_call_reads_are_told(organization: Organization) -> None:
-    with pytest.raises(CallRefused) as caught:
+    with pytest.raises(Forbidden) as caught:
         organization.zoho.changes("Contacts", {}, [f"F{place}" for place in range(49)])
 
     assert (caught.value.code, organization.fake.calls) == ("too_many_fields", [])
