@@ -29,7 +29,10 @@ _NOT_CONTENT = frozenset({"csrfmiddlewaretoken", SEAL, EDIT})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """A number that a decision rests on (a price, a rate), and how far it may move until it is confirmed."""
+    """
+    A number that a decision rests on (a price, a rate), and how far it may move until it is confirmed: by the
+    smaller of the tolerances of both looks.
+    """
 
     value: Decimal
     tolerance: Decimal = ZERO
@@ -67,7 +70,7 @@ def seal(request: HttpRequest, runs: Mapping[Any, DryRun], *, now: datetime) -> 
         "content": _digest(request),
         "at": now.timestamp(),
         "ground": {
-            str(key): {name: plain(one.value) for name, one in run.ground.items()}
+            str(key): {name: (plain(one.value), plain(one.tolerance)) for name, one in run.ground.items()}
             for key, run in runs.items()
         },
     }
@@ -94,13 +97,15 @@ def doubts(request: HttpRequest, runs: Mapping[Any, DryRun], *, now: datetime) -
     return found
 
 
-def _moved(before: Mapping[str, str], run: DryRun) -> list[str]:
+def _moved(before: Mapping[str, Sequence[str]], run: DryRun) -> list[str]:
     found = [f"{name} is no longer part of it." for name in before if name not in run.ground]
     for name, one in run.ground.items():
         if name not in before:
             found.append(f"{name} has come in.")
-        elif abs(one.value - Decimal(before[name])) > one.tolerance:
-            found.append(f"{name} was {before[name]} and is now {plain(one.value)}.")
+            continue
+        was, tolerance = before[name]
+        if abs(one.value - Decimal(was)) > min(one.tolerance, Decimal(tolerance)):
+            found.append(f"{name} was {was} and is now {plain(one.value)}.")
     return found
 
 

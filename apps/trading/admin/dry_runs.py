@@ -70,12 +70,17 @@ def said(refusal: str) -> str:
 
 
 def ground(found: Preview) -> dict[str, Ground]:
-    """Return the prices that deals would be made at: these may move by the deviation until confirmed."""
-    points = {quote.symbol: quote.point for quote in found.quotes}
+    """
+    Return the prices that deals would be made at. Until confirmed these may move by the deviation, or by the
+    client's spread where that is wider: points alone would be nothing for metals and coins.
+    """
+    tolerances = {
+        quote.symbol: max(settings.DEALING_DEVIATION_POINTS * quote.point, quote.ask - quote.bid)
+        for quote in found.quotes
+    }
     return {
         f"The price of {deal['symbol']} ({deal['side']})": Ground(
-            value=Decimal(deal["price"]),
-            tolerance=settings.DEALING_DEVIATION_POINTS * points.get(deal["symbol"], Decimal(0)),
+            value=Decimal(deal["price"]), tolerance=tolerances.get(deal["symbol"], Decimal(0))
         )
         for deal in found.deals
     }

@@ -71,6 +71,27 @@ def test_a_price_beyond_the_deviation_is_shown_again(
         assert admin_client.post(url, again).status_code == 302
 
 
+@pytest.mark.parametrize(
+    ("shown_ask", "bid", "ask", "is_done"),
+    [
+        ("1.10090", "1.10090", "1.10180", True),  # by the spread of 90 points
+        ("1.10090", "1.10091", "1.10181", False),
+        ("1.10090", "1.10030", "1.10040", False),  # the spread of now is none any more: 20 points hold
+        ("1.10010", "1.09970", "1.10060", False),  # nor does one that has widened since give more
+    ],
+)
+def test_a_price_may_move_within_a_wide_spread(
+    url: str, admin_client: Any, shown_ask: str, bid: str, ask: str, is_done: bool
+) -> None:
+    quote("EURUSD", "1.10000", shown_ask)
+    seal = seal_of(admin_client.post(url, CONFIRMED))
+    quote("EURUSD", bid, ask)
+
+    admin_client.post(url, {**CONFIRMED, "operator_previewed": seal})
+
+    assert (Position.objects.count() == 0) is is_done
+
+
 def test_what_was_seen_long_ago_is_shown_again(url: str, admin_client: Any) -> None:
     seal = seal_of(admin_client.post(url, CONFIRMED))
 
