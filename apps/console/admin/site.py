@@ -33,8 +33,10 @@ QUEUES = {
     "approvals": ("wait for a second person", "audit_approval"),
     "reviews": ("clients to be verified", "accounts_kycreview"),
     "requests": ("fund requests", "funds_fundoperation"),
+    "letters": ("CRM dead letters", "crm_deadletter"),
+    "connections": ("CRM connections in trouble", "crm_connection"),
 }
-WAITING = {"audit_approval": "?status__exact=pending"}
+WAITING = {"audit_approval": "?status__exact=pending", "crm_deadletter": "?status__exact=open"}
 
 
 def figures(request: HttpRequest) -> dict[str, Any]:

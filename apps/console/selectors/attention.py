@@ -12,6 +12,7 @@ from django.db.models import F, QuerySet
 from apps.accounts.models import KycReview
 from apps.audit.models import Approval
 from apps.audit.selectors import records
+from apps.crm.models import DeadLetter
 from apps.funds.models import FundOperation
 from apps.risk.domain.rates import Rates
 from apps.risk.models import AccountRisk
@@ -88,3 +89,10 @@ def reviews_waiting(reach: Reach) -> int:
 def requests_waiting(reach: Reach) -> int:
     """Count the fund operations that nobody has decided yet."""
     return within(FundOperation.objects.filter(is_waiting=True), "account__group", reach).count()
+
+
+def letters_waiting(reach: Reach) -> int:
+    """Count what the CRM sync gave up and nobody decided on; what is of no client is for unlimited reach."""
+    rows = DeadLetter.objects.filter(status=DeadLetter.Status.OPEN)
+    path = "link__client__trading_accounts__group"
+    return within(rows, path, reach).values("pk").distinct().count()

@@ -16,6 +16,7 @@ from django.db.models.functions import TruncHour
 from apps.accounts.models import LedgerLine, TradingAccount
 from apps.audit.selectors import integrity
 from apps.console.selectors import attention
+from apps.crm.selectors.status import connections_in_trouble
 from apps.groups.selectors import TermsBook, terms_book
 from apps.market.models import EngineLease, FeedStatus
 from apps.market.services.board import board
@@ -229,6 +230,8 @@ def waiting(reach: Reach, may: frozenset[str], *, now: datetime) -> Payload:
         "approvals": lambda: attention.approvals_waiting(reach, now=now),
         "reviews": lambda: attention.reviews_waiting(reach),
         "requests": lambda: attention.requests_waiting(reach),
+        "letters": lambda: attention.letters_waiting(reach),
+        "connections": lambda: connections_in_trouble(now=now).count(),
     }
     return {
         name: kept.get((name, reach), 2, count) if name in may else None for name, count in queues.items()

@@ -29,6 +29,8 @@ RIGHTS = {
     "approvals": "audit.view_approval",
     "reviews": "accounts.view_kycreview",
     "requests": "funds.view_fundoperation",
+    "letters": "crm.view_deadletter",
+    "connections": "crm.view_connection",
 }
 LIFETIME_S = 30
 TIMEOUT_S = 1.0

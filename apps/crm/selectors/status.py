@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, F, Min, Q
+from django.db.models import Count, F, Min, Q, QuerySet
 
 from apps.crm.domain.advice import advice
 from apps.crm.domain.limits import Window
@@ -82,6 +82,13 @@ def window_calls(connection: Connection, *, now: datetime) -> int:
     """Count the calls of the present window."""
     now_ms, window = int(now.timestamp() * 1000), Window.read(connection.calls)
     return len(window.current(now_ms=now_ms, window_ms=connection.window_s * 1000).calls)
+
+
+def connections_in_trouble(*, now: datetime) -> "QuerySet[Connection]":
+    """Return the connections that somebody must look at: access was taken away, or the breaker holds."""
+    status = Connection.Status
+    is_held = Q(status=status.ACTIVE, open_until__gt=now)
+    return Connection.objects.filter(Q(status=status.REVOKED) | is_held)
 
 
 def status_view(connection: Connection, *, now: datetime) -> Told:

@@ -12,11 +12,15 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.accounts.models import LedgerLine
+from apps.console.selectors import attention
 from apps.console.selectors import dashboard as selectors
+from apps.crm.models import DeadLetter, Link
+from apps.crm.services import claims
 from apps.market.models import EngineLease, FeedStatus
 from apps.market.services.board import board
 from apps.trading.domain.orders import Side
 from rtx.kernel import clock
+from tests.factories import crm
 from tests.factories.house import House, buy, fill, quote, staff
 from tests.integration.admin.conftest import signed_in
 
@@ -181,4 +185,35 @@ def test_the_figures_need_few_statements(house: House, admin_client: Client) -> 
     with CaptureQueriesContext(connection) as asked:
         admin_client.get(reverse("admin:live"))
 
-    assert len(asked) <= 23
+    assert len(asked) <= 25
+
+
+def test_what_the_crm_sync_gave_up_waits_for_somebody(house: House, ask: Ask, admin_client: Client) -> None:
+    assert (ask()["waiting"]["letters"], ask()["waiting"]["connections"]) == (0, 0)
+    row = crm.make_connection(status="revoked")
+    crm.make_connection(provider="zoho", open_until=clock.now() + timedelta(minutes=1))
+    for client, status in ((house.anna.client, "open"), (house.bruno.client, "open"), (None, "dropped")):
+        link = None
+        if client is not None:
+            claims.add(row, [(client.pk, None, clock.now())])
+            link = Link.objects.get(client=client)
+        DeadLetter.objects.create(
+            connection=row, link=link, direction="push", status=status, error_code="x", created_at=clock.now()
+        )
+
+    assert (ask()["waiting"]["letters"], ask()["waiting"]["connections"]) == (2, 2)
+    page = admin_client.get(reverse("admin:index"))
+    queues = {one["name"]: one["url"] for one in page.context["dashboard_queues"]}
+    assert queues["letters"] == reverse("admin:crm_deadletter_changelist") + "?status__exact=open"
+    assert queues["connections"] == reverse("admin:crm_connection_changelist")
+    assert attention.letters_waiting(frozenset({house.usd.pk})) == 1  # of Anna alone
+
+
+def test_who_may_not_see_the_crm_has_no_tile_of_it(house: House) -> None:
+    dealer = signed_in(staff("dealer@example.com", groups=(house.usd,)))
+
+    shown = dealer.get(reverse("admin:live")).json()["waiting"]
+
+    assert (shown["letters"], shown["connections"]) == (None, None)
+    queues = dealer.get(reverse("admin:index")).context["dashboard_queues"]
+    assert not {"letters", "connections"} & {one["name"] for one in queues}

@@ -35,6 +35,8 @@ risk       x          x     x      -       x
 approvals  x          x     x      -       x
 reviews    x          x     -      x       x
 requests   x          x     x      x       x
+letters    x          x     -      -       x
+connections x         x     -      -       x
 """
 
 ROUTES = """
