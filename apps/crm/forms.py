@@ -88,7 +88,7 @@ class ConnectionForm(forms.ModelForm):
             "client_secret": "Of the OAuth app at the provider.",
             "webhook_secret": (
                 "Proves webhooks: Salesforce's relay and path, Zoho's token (at most 50 characters). "
-                "HubSpot signs with the client secret."
+                "16 or more letters, digits and . _ ~ -. HubSpot signs with the client secret."
             ),
         }[name]
         is_kept = bool(getattr(self.instance, f"{name}_sealed", b"")) and self.instance.pk
@@ -148,6 +148,7 @@ class MappingRowForm(forms.Form):
         label="Form", choices=[(one.name, one.label) for one in TRANSFORMS.values()]
     )
     options = forms.CharField(label="Options", required=False, max_length=2000)
+    is_active = forms.BooleanField(label="In use", required=False, initial=True)
 
     def __init__(self, *args: Any, kind: str = FieldMapping.Kind.CLIENT, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -173,7 +174,12 @@ class MappingRowForm(forms.Form):
             for name, value in given["options"].items()
         }
         return Pair(
-            given["rtx_field"], given["crm_field"].strip(), given["direction"], transform.name, options
+            given["rtx_field"],
+            given["crm_field"].strip(),
+            given["direction"],
+            transform.name,
+            options,
+            given["is_active"],
         )
 
 

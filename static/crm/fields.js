@@ -33,7 +33,7 @@
     const drop = event.target.closest("[data-drop]");
     if (drop) {
       const row = drop.closest("[data-row]");
-      const mark = row.querySelector('input[type="checkbox"]');
+      const mark = row.querySelector('input[name$="-DELETE"]');
       mark.checked = !mark.checked;
       row.toggleAttribute("data-gone", mark.checked);
       drop.textContent = mark.checked ? "Keep" : "Remove";

@@ -106,6 +106,7 @@ class MappingPages:
                     "direction": one.direction,
                     "transform": one.transform,
                     "options": written_options(one.options),
+                    "is_active": one.is_active,
                 }
                 for one in row.mappings.filter(kind=kind).order_by("pk")
             ]

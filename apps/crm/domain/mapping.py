@@ -16,13 +16,14 @@ Direction = Literal["push", "pull", "newest"]
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One field of RTX and one of a CRM; see the model `FieldMapping`."""
+    """One field of RTX and one of a CRM; see the model `FieldMapping`. Only active ones are synced."""
 
     rtx_field: str
     crm_field: str
     direction: Direction = "push"
     transform: str = "text"
     options: Mapping[str, Any] = field(default_factory=dict)
+    is_active: bool = True
 
     @property
     def is_pushed(self) -> bool:

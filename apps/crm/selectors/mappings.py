@@ -15,7 +15,7 @@ def pairs_of(connection: Connection, kind: str) -> list[Pair]:
 def pair_of(row: FieldMapping) -> Pair:
     """Return a mapping's row as the domain knows it."""
     direction: Direction = row.direction  # type: ignore[assignment]  # the database knows no others
-    return Pair(row.rtx_field, row.crm_field, direction, row.transform, row.options)
+    return Pair(row.rtx_field, row.crm_field, direction, row.transform, row.options, row.is_active)
 
 
 def names_read(pairs: Sequence[Pair]) -> list[str]:

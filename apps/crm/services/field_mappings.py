@@ -40,6 +40,7 @@ def _rows(connection: Connection, kind: str, pairs: Sequence[Pair]) -> list[Fiel
             direction=pair.direction,
             transform=pair.transform,
             options=dict(pair.options),
+            is_active=pair.is_active,
         )
         for pair in pairs
     ]
@@ -54,17 +55,19 @@ def replace(
     targets: Mapping[str, Target] | None = None,
 ) -> list[FieldMapping]:
     """
-    Replace a connection's mappings of one kind; `targets`: fields as the CRM describes them, if known. The
-    next change of a customer and the next full run follow the new ones. Logged.
+    Replace a connection's mappings of one kind; `targets`: fields as the CRM describes them, if known,
+    against which active pairs are held. The next change of a customer and the next full run follow the new
+    ones. Logged.
 
     :raises NotFound: `connection_not_found`.
     :raises Invalid: a pair is wrong; `errors` names each by its CRM field.
     """
     errors: dict[str, Any] = {}
     for pair in pairs:
-        target = None if targets is None else targets.get(pair.crm_field)
+        known = targets if pair.is_active else None
+        target = None if known is None else known.get(pair.crm_field)
         found = mapping.problems(kind, pair, target)
-        if targets is not None and target is None and pair.crm_field:
+        if known is not None and target is None and pair.crm_field:
             found.append("The CRM has no such field.")
         if found:
             errors[pair.crm_field or pair.rtx_field] = found
@@ -92,4 +95,7 @@ def replace(
 
 def _shown(connection: Connection, kind: str) -> list[str]:
     rows = connection.mappings.filter(kind=kind).order_by("pk")
-    return [f"{row.rtx_field} {row.direction} {row.crm_field} ({row.transform})" for row in rows]
+    return [
+        f"{row.rtx_field} {row.direction} {row.crm_field} ({row.transform}{'' if row.is_active else ', off'})"
+        for row in rows
+    ]

@@ -54,7 +54,7 @@ def preview(connection: Connection, *, client_id: UUID, pairs: Sequence[Pair] | 
     client = Client.objects.filter(pk=client_id, data_key__isnull=False).first()
     if client is None:
         raise NotFound("There is no such client.", code="client_not_found")
-    chosen = pairs_of(connection, CLIENT) if pairs is None else list(pairs)
+    chosen = pairs_of(connection, CLIENT) if pairs is None else [pair for pair in pairs if pair.is_active]
     link = Link.objects.filter(connection=connection, kind=CLIENT, client=client).first()
     record = None
     if link is not None and link.crm_id:

@@ -19,6 +19,7 @@ from apps.accounts.services import clients
 from apps.audit.models import StaffAction
 from apps.crm.adapters.provider import Forbidden
 from apps.crm.models import Conflict, Connection, DeadLetter, FieldMapping, Link, SyncRun
+from apps.crm.selectors.mappings import pairs_of
 from apps.crm.services import connections, faults, outbox, runs
 from rtx.kernel import clock
 from rtx.kernel.actor import Actor
@@ -85,7 +86,7 @@ def connect(desk: Client, row: Connection) -> Any:
 def rows_form(*rows: dict[str, str]) -> dict[str, str]:
     sent = {"form-TOTAL_FORMS": str(len(rows)), "form-INITIAL_FORMS": "0", "reason": "as sales wants it"}
     for place, one in enumerate(rows):
-        pair = {"direction": "push", "transform": "text", "options": ""} | one
+        pair = {"direction": "push", "transform": "text", "options": "", "is_active": "on"} | one
         sent |= {f"form-{place}-{name}": value for name, value in pair.items()}
     return sent
 
@@ -200,6 +201,21 @@ def test_the_mapping_is_replaced_as_a_whole(hubspot: HubSpotFake, desk: Client, 
         ("phone", "newest", "phone", {"prefix": "49"}),
     ]
     assert StaffAction.objects.get(operation="crm.replace_mappings").reason == "as sales wants it"
+
+
+def test_a_pair_is_switched_off_and_kept(hubspot: HubSpotFake, desk: Client, row: Connection) -> None:
+    connect(desk, row)
+    pairs = rows_form(
+        {"rtx_field": "email", "crm_field": "email"},
+        {"rtx_field": "phone", "crm_field": "no_such", "is_active": ""},
+    )
+    assert desk.post(url(row, "fields") + "?kind=client", pairs).status_code == 302
+
+    kept = FieldMapping.objects.filter(connection=row, kind="client").order_by("pk")
+    assert [(one.crm_field, one.is_active) for one in kept] == [("email", True), ("no_such", False)]
+    assert [pair.crm_field for pair in pairs_of(row, "client")] == ["email"]
+    rows = desk.get(url(row, "fields")).context["rows"]
+    assert [one["is_active"].value() for one in rows] == [True, False]
 
 
 @pytest.mark.parametrize(
