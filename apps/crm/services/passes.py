@@ -1,10 +1,11 @@
 """
 What a run does, step by step: pull what the CRM has, send what differs, then the accounts. A step is one page
-or one batch; where the run stands is written in its transaction.
+or one batch; where the run stands is written in its transaction, by the worker that holds the run alone.
 
 A full run compares every client; links that differ, or are new, wait to be sent and are sent as any other.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
@@ -27,6 +28,10 @@ Kind = SyncRun.Kind
 PULL, PUSH, ACCOUNTS = "pull", "push", "accounts"
 
 
+class ClaimLost(Exception):
+    """The run is in other hands, or has ended: what was just done is not written."""
+
+
 class Pass:
     """One worker's part of a run. Reads its place from the run's row at each step."""
 
@@ -35,7 +40,11 @@ class Pass:
         self._pairs: dict[str, list[Pair]] = {kind: pairs_of(connection, kind) for kind in (CLIENT, ACCOUNT)}
 
     def step(self) -> bool:
-        """Do the next piece; return whether the run is over."""
+        """
+        Do the next piece; return whether the run is over.
+
+        :raises ClaimLost: the run's claim ran out and was taken, or the run has ended.
+        """
         run = self._run
         run.refresh_from_db(fields=["phase", "cursor"])
         if not run.phase:
@@ -66,19 +75,17 @@ class Pass:
         pull = {} if self._is_full else self._connection.pull_cursor
         self._save(phase=PULL, total=total, cursor={"pull": pull})
 
-    def _save(self, **values: Any) -> None:
-        """Write where the run stands; `failures` in a row are over."""
+    def _save(self, *, add: Mapping[str, int] | None = None, **values: Any) -> None:
+        """Write where the run stands, and add to its counts; `failures` in a row are over."""
         cursor = values.get("cursor")
         if cursor is not None:
             cursor.pop("failures", None)
+        added: Any = {name: F(name) + count for name, count in (add or {}).items() if count}
+        held = SyncRun.objects.filter(pk=self._run.pk, claim=self._run.claim, status=SyncRun.Status.RUNNING)
+        if not held.update(**values, **added):
+            raise ClaimLost
         for name, value in values.items():
             setattr(self._run, name, value)
-        SyncRun.objects.filter(pk=self._run.pk).update(**values)
-
-    def _add(self, **more: int) -> None:
-        added: Any = {name: F(name) + count for name, count in more.items() if count}
-        if added:
-            SyncRun.objects.filter(pk=self._run.pk).update(**added)
 
     # Pulling.
 
@@ -89,13 +96,11 @@ class Pass:
         if self._is_preview:
             found = pulling.preview_page(self._connection, page.records)
             cursor["joined"] = int(cursor.get("joined", 0)) + found.joined
-            self._add(pulled=found.pulled, conflicts=found.conflicts, failed=found.failed)
-            self._save(cursor=cursor, phase=PUSH if page.is_last else PULL)
+            self._save(cursor=cursor, phase=PUSH if page.is_last else PULL, add=_counts(found))
             return
 
         def then(taken: pulling.Taken) -> None:
-            self._add(pulled=taken.pulled, conflicts=taken.conflicts, failed=taken.failed)
-            self._save(cursor=cursor, phase=PUSH if page.is_last else PULL)
+            self._save(cursor=cursor, phase=PUSH if page.is_last else PULL, add=_counts(taken))
             if page.is_last or not self._is_full:
                 Connection.objects.filter(pk=self._connection.pk).update(
                     pull_cursor=page.cursor, pulled_at=clock.now()
@@ -139,12 +144,12 @@ class Pass:
             cursor[f"compared_{kind}"] = True
         with transaction.atomic():
             missing, differing, same = self._differing(kind, rows)
+            counts = {"done": len(rows), "unchanged": same}
             if self._is_preview:
                 joined = min(missing, int(cursor.get("joined", 0)))
                 cursor["joined"] = int(cursor.get("joined", 0)) - joined
-                self._add(created=missing - joined, updated=differing + joined)
-            self._add(done=len(rows), unchanged=same)
-            self._save(cursor=cursor)
+                counts |= {"created": missing - joined, "updated": differing + joined}
+            self._save(cursor=cursor, add=counts)
 
     def _differing(self, kind: str, rows: list[Any]) -> tuple[int, int, int]:
         """Let what is new or differs wait to be sent; return how many are new, differ, and are in step."""
@@ -173,6 +178,10 @@ class Pass:
         pairs = self._pairs[kind]
         base = base_of(link, row if kind == CLIENT else row.client)
         return not link.crm_id or bool(merging.unsent(pairs, base, mapping.made(pairs, values).fields))
+
+
+def _counts(taken: pulling.Taken) -> dict[str, int]:
+    return {"pulled": taken.pulled, "conflicts": taken.conflicts, "failed": taken.failed}
 
 
 def _wanted(kind: str, row: Any) -> claims.Wanted:

@@ -1,12 +1,15 @@
 """
-Drops logs and webhook bodies that are older than their connection keeps them. Bodies of deliveries that were
-processed go after a day: they hold what the CRM said of people.
+Drops logs and webhook deliveries that are older than their connection keeps them, a portion at a time.
+
+A delivery's body goes when it was processed, with the decision on its dead letter, with the connection, and
+in any case after `keep_days`; whatever is found of these is dropped here. What staff have not decided on
+stays without its body.
 """
 
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from apps.crm.models import (
     Conflict,
@@ -21,33 +24,47 @@ from apps.crm.models import (
 from rtx.kernel import clock
 
 PORTION = 5000
-BODY_KEPT = timedelta(days=1)
+OPEN = DeadLetter.Status.OPEN
 
 
 def purge() -> int:
-    """Delete what is too old, in portions; return how many rows went."""
+    """Delete what is too old; return how many rows went."""
     now, gone = clock.now(), 0
-    waiting = WebhookDelivery.Status.RECEIVED
-    processed = WebhookDelivery.objects.filter(received_at__lt=now - BODY_KEPT).exclude(status=waiting)
-    done = processed.filter(status=WebhookDelivery.Status.DONE)
-    done.exclude(body_sealed=b"").update(body_sealed=b"")
     for connection in Connection.objects.all():
-        for rows in _old(connection, now - timedelta(days=connection.keep_days)):
+        before = now - timedelta(days=connection.keep_days)
+        forget_bodies(_served(connection, before))
+        for rows in _old(connection, before):
             gone += _delete(rows)
     return gone
 
 
+def forget_bodies(rows: "QuerySet[WebhookDelivery]") -> None:
+    """Drop the bodies of deliveries."""
+    kept = rows.exclude(body_sealed=b"").order_by()
+    while keys := list(kept.values_list("pk", flat=True)[:PORTION]):
+        WebhookDelivery.objects.filter(pk__in=keys).update(body_sealed=b"")
+
+
+def _served(connection: Connection, before: datetime) -> "QuerySet[WebhookDelivery]":
+    """Return the deliveries whose bodies nobody needs or may keep."""
+    mine = WebhookDelivery.objects.filter(connection=connection)
+    if connection.status == Connection.Status.REMOVED:
+        return mine
+    undecided = DeadLetter.objects.filter(delivery=OuterRef("pk"), status=OPEN)
+    decided = Q(status=WebhookDelivery.Status.FAILED) & ~Exists(undecided)
+    return mine.filter(Q(status=WebhookDelivery.Status.DONE) | decided | Q(received_at__lt=before))
+
+
 def _old(connection: Connection, before: datetime) -> list["QuerySet[Any]"]:
     mine = Q(connection=connection)
+    undecided = DeadLetter.objects.filter(delivery=OuterRef("pk"), status=OPEN)
     return [
         SyncEntry.objects.filter(mine, at__lt=before),
         Exchange.objects.filter(mine, at__lt=before),
         Conflict.objects.filter(link__connection=connection, at__lt=before),
-        DeadLetter.objects.filter(mine, created_at__lt=before).exclude(status=DeadLetter.Status.OPEN),
+        DeadLetter.objects.filter(mine, created_at__lt=before).exclude(status=OPEN),
         WebhookEvent.objects.filter(mine, at__lt=before),
-        WebhookDelivery.objects.filter(mine, received_at__lt=before).exclude(
-            status=WebhookDelivery.Status.RECEIVED
-        ),
+        WebhookDelivery.objects.filter(~Exists(undecided), mine, received_at__lt=before),
         SyncRun.objects.filter(mine, created_at__lt=before).exclude(status__in=SyncRun.LIVE),
     ]
 

@@ -130,6 +130,8 @@ def carry_on(*, run_id: int, for_s: float | None = None) -> bool:
                     return False
                 if until is not None and time.monotonic() >= until:
                     break
+    except passes.ClaimLost:
+        return False
     except ProviderError as error:
         if isinstance(error, ConnectionFault):
             faults.note(connection_id=run.connection_id, error=error)
@@ -173,7 +175,10 @@ def _until() -> Any:
 
 
 def _step_done(run: SyncRun, claim: UUID, *, is_over: bool) -> bool:
-    """Keep the claim alive, or end the run; return whether this worker goes on with it."""
+    """
+    Keep the claim alive, give it back while the connection may not be called, or end the run; return whether
+    this worker goes on with it.
+    """
     with transaction.atomic():
         row = SyncRun.objects.select_for_update().filter(pk=run.pk).first()
         if row is None or row.claim != claim or row.status != Status.RUNNING:
@@ -181,6 +186,11 @@ def _step_done(run: SyncRun, claim: UUID, *, is_over: bool) -> bool:
         if is_over or row.is_cancel_asked:
             _end(row, Status.DONE if is_over else Status.CANCELED)
             row.save(update_fields=ENDED)
+            return False
+        if not calling.is_active(run.connection):
+            row.claim, row.claimed_until = None, None
+            row.waits_until = clock.now() + timedelta(seconds=SOON_S)
+            row.save(update_fields=["claim", "claimed_until", "waits_until"])
             return False
         row.heartbeat_at, row.claimed_until = clock.now(), _until()
         row.save(update_fields=["heartbeat_at", "claimed_until"])

@@ -1,13 +1,15 @@
 """Runs go over everybody, end where they should, and go on where they were cut off."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
+from apps.accounts.models import Client
 from apps.accounts.services import clients
 from apps.crm.adapters.provider import AccessRevoked, CallRefused, LimitReached, Unavailable
-from apps.crm.models import Conflict, Connection, Link, SyncEntry, SyncRun, WebhookDelivery
-from apps.crm.services import outbox, passes, previewing, retention, runs
+from apps.crm.models import Conflict, Connection, Link, SyncEntry, SyncRun
+from apps.crm.services import outbox, passes, previewing, runs
 from rtx.kernel import clock
 from rtx.kernel.errors import Conflict as Refused
 from tests.factories.crm import STAFF, MemoryCrm, make_client, make_connection, run_through, settle
@@ -192,6 +194,56 @@ def test_a_run_in_other_hands_is_left_alone(connection: Connection, crm: MemoryC
     assert runs.waiting() == []
 
 
+def test_a_run_that_was_taken_over_moves_no_cursor(
+    connection: Connection, crm: MemoryCrm, monkeypatch
+) -> None:
+    crm.put("9", email="new@example.com", firstname="New", lastname="Person")
+    Connection.objects.update(creates_clients=True)
+    run = runs.start(connection_id=connection.pk, kind="full", actor=STAFF)
+    real, other = crm.changes, uuid4()
+
+    def overtaken(*args, **more):
+        page = real(*args, **more)
+        SyncRun.objects.filter(pk=run.pk).update(claim=other, cursor={"pull": {"at": "theirs"}})
+        return page
+
+    monkeypatch.setattr(crm, "changes", overtaken)
+
+    assert runs.carry_on(run_id=run.pk) is False
+
+    run.refresh_from_db()
+    connection.refresh_from_db()
+    assert (run.claim, run.phase, run.cursor) == (other, "pull", {"pull": {"at": "theirs"}})
+    assert (connection.pulled_at, Client.objects.count()) == (None, 0)
+
+
+def test_a_run_of_a_connection_that_is_paused_stops_before_its_next_batch(
+    connection: Connection, crm: MemoryCrm, monkeypatch
+) -> None:
+    crm.batch_max = 2
+    for number in range(6):
+        make_client(number)
+    run = runs.start(connection_id=connection.pk, kind="full", actor=STAFF)
+    real = crm.upsert
+
+    def pausing(object_name, wanted):
+        Connection.objects.update(status="paused")
+        return real(object_name, wanted)
+
+    monkeypatch.setattr(crm, "upsert", pausing)
+
+    assert runs.carry_on(run_id=run.pk) is False
+
+    run.refresh_from_db()
+    assert (run.status, run.claim, len(crm.all())) == ("running", None, 2)
+    monkeypatch.setattr(crm, "upsert", real)
+    Connection.objects.update(status="active")
+    SyncRun.objects.update(waits_until=clock.now())
+    while runs.carry_on(run_id=run.pk):
+        pass
+    assert len(crm.all()) == 6
+
+
 def test_incremental_runs_start_when_their_time_has_come(connection: Connection, crm: MemoryCrm) -> None:
     assert runs.start_due() == 0  # never synced: staff begin with a full run
     run_through(connection)
@@ -220,18 +272,3 @@ def test_a_preview_shows_what_would_be_sent_and_what_stands_there(
     )
     assert (shown["first_name"].action, shown["last_name"].action) == ("pull", "keep")
     assert Link.objects.get().is_waiting is False
-
-
-def test_old_logs_are_dropped(connection: Connection, crm: MemoryCrm) -> None:
-    make_client()
-    settle(connection, crm)
-    SyncEntry.objects.update(at=clock.now() - timedelta(days=91))
-    delivery = WebhookDelivery(connection=connection, digest="d", due_at=clock.now(), status="done")
-    delivery.received_at = clock.now() - timedelta(days=2)
-    delivery.seal(b"{}")
-    delivery.save()
-
-    assert retention.purge() == 1
-
-    delivery.refresh_from_db()
-    assert (SyncEntry.objects.count(), delivery.body()) == (0, b"")
