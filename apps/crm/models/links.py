@@ -7,6 +7,7 @@ import uuid
 
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
+from django.db.models.functions import Now
 
 from apps.accounts.models import Client, TradingAccount
 from apps.crm.models.connections import Connection
@@ -42,7 +43,12 @@ class Link(models.Model):
     wanted = models.BigIntegerField(default=1)
     sent = models.BigIntegerField(default=0)
     wanted_at = models.DateTimeField(help_text="Of the oldest change that the CRM does not know.")
-    changed_at = models.DateTimeField(help_text="Of the newest change here.")
+    changed_at = models.DateTimeField(
+        help_text="Of the newest change of the client's (account's) own row: what newest wins compares."
+    )
+    touched_at = models.DateTimeField(
+        db_default=Now(), help_text="Of the newest change here, money and activity too: sent first."
+    )
     due_at = models.DateTimeField(help_text="Not to be tried before.")
     attempts = models.PositiveSmallIntegerField(default=0)
     claimed_until = models.DateTimeField(null=True, blank=True)

@@ -2,7 +2,8 @@
 Makes links and claims them for one worker at a time. A claim whose worker dies runs out.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,6 +19,23 @@ from rtx.kernel import clock
 Wanted = tuple[UUID, int | None, datetime]  # client, account, when it changed last
 
 
+@contextmanager
+def alone(connection: Connection, work: str) -> Iterator[bool]:
+    """
+    Tell whether no other worker does this work for a connection. The server frees the lock of a worker that
+    dies.
+    """
+    with database.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s), %s)", [work, connection.pk])
+        (is_alone,) = cursor.fetchone()
+    try:
+        yield is_alone
+    finally:
+        if is_alone:
+            with database.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(hashtext(%s), %s)", [work, connection.pk])
+
+
 def free(links: "QuerySet[Link]") -> "QuerySet[Link]":
     """Return those that are due and that nobody holds."""
     now = clock.now()
@@ -30,13 +48,13 @@ def claim(links: "QuerySet[Link]", *, limit: int) -> list[Link]:
     """
     token, until = uuid4(), clock.now() + timedelta(seconds=settings.CRM_CLAIM_S)
     with transaction.atomic():
-        rows = free(links).select_for_update(skip_locked=True, of=("self",)).order_by("-changed_at", "pk")
+        rows = free(links).select_for_update(skip_locked=True, of=("self",)).order_by("-touched_at", "pk")
         keys = list(rows.values_list("pk", flat=True)[:limit])
         if not keys:
             return []
         Link.objects.filter(pk__in=keys).update(claim=token, claimed_until=until)
     taken = Link.objects.filter(pk__in=keys, claim=token).select_related("client", "account")
-    return list(taken.order_by("-changed_at", "pk"))
+    return list(taken.order_by("-touched_at", "pk"))
 
 
 def give_back(batch: Sequence[Link]) -> None:
@@ -85,6 +103,7 @@ def add(connection: Connection, wanted: Iterable[Wanted]) -> None:
             account_id=account_id,
             wanted_at=now,
             changed_at=changed_at,
+            touched_at=changed_at,
             due_at=now,
         )
         for client_id, account_id, changed_at in wanted

@@ -46,22 +46,49 @@ ASKED = """
     UPDATE crm_link l SET
         wanted = l.wanted + 1,
         wanted_at = CASE WHEN l.wanted = l.sent THEN c.at ELSE l.wanted_at END,
-        changed_at = greatest(l.changed_at, c.at),
+        touched_at = greatest(l.touched_at, c.at),
+        changed_at = greatest(l.changed_at, c.own_at),
         status = CASE WHEN l.status = 'dead' AND c.revives THEN 'active' ELSE l.status END,
         attempts = CASE WHEN l.status = 'dead' AND c.revives THEN 0 ELSE l.attempts END,
         due_at = CASE WHEN l.attempts = 0 OR l.status = 'dead' THEN %s ELSE l.due_at END
-    FROM unnest(%s::{type}[], %s::timestamptz[], %s::boolean[]) AS c(key, at, revives)
+    FROM unnest(%s::{type}[], %s::timestamptz[], %s::timestamptz[], %s::boolean[])
+        AS c(key, at, own_at, revives)
     WHERE l.connection_id = %s AND l.kind = %s AND l.{key} = c.key AND l.status <> 'erased'
 """
 
 
 @dataclass(slots=True)
-class _Asked:
-    """Who changed, when last, and whether it was more than money: that lets what was given up try again."""
+class _Change:
+    """
+    What happened to a customer: when last, and when last to their own row (`own_at`), which is what "newest
+    wins" compares: a trade makes nobody's address newer. `revives`: more than money changed; that lets what
+    was given up try again.
+    """
 
-    clients: dict[UUID, tuple[datetime, bool]] = field(default_factory=dict)
-    accounts: dict[int, tuple[datetime, bool]] = field(default_factory=dict)
+    at: datetime
+    own_at: datetime | None = None
+    revives: bool = False
+
+    def and_then(self, other: "_Change") -> "_Change":
+        own = [at for at in (self.own_at, other.own_at) if at is not None]
+        return _Change(max(self.at, other.at), max(own, default=None), self.revives or other.revives)
+
+
+@dataclass(slots=True)
+class _Asked:
+    """Who changed."""
+
+    clients: dict[UUID, _Change] = field(default_factory=dict)
+    accounts: dict[int, _Change] = field(default_factory=dict)
     erased: set[UUID] = field(default_factory=set)
+
+    def note_client(self, key: UUID, change: _Change) -> None:
+        """Add a change to those of a client."""
+        self.clients[key] = self.clients[key].and_then(change) if key in self.clients else change
+
+    def note_account(self, key: int, change: _Change) -> None:
+        """Add a change to those of an account."""
+        self.accounts[key] = self.accounts[key].and_then(change) if key in self.accounts else change
 
     def __len__(self) -> int:
         return len(self.clients) + len(self.accounts) + len(self.erased)
@@ -101,12 +128,14 @@ def _followers() -> "QuerySet[Connection]":
 
 def _note_changes(asked: _Asked, changes: Sequence[Change]) -> None:
     for change in changes:
+        own = _Change(change.at, own_at=change.at, revives=True)
         if change.what == Change.What.ERASED:
             asked.erased.add(change.client_id)
+        elif change.account_id is None:
+            asked.note_client(change.client_id, own)
         else:
-            asked.clients[change.client_id] = (change.at, True)
-        if change.account_id is not None:
-            asked.accounts[change.account_id] = (change.at, True)
+            asked.note_client(change.client_id, _Change(change.at, revives=True))
+            asked.note_account(change.account_id, own)
 
 
 def _note_events(asked: _Asked, held: JournalCursor, followers: Iterable[Connection]) -> None:
@@ -119,9 +148,8 @@ def _note_events(asked: _Asked, held: JournalCursor, followers: Iterable[Connect
     moved = {event.account_id: event.at for event in events if event.type in MOVING}
     owners = TradingAccount.objects.filter(pk__in=list(moved)).values_list("pk", "client_id")
     for account_id, client_id in owners:
-        at = moved[account_id]
-        asked.accounts.setdefault(account_id, (at, False))
-        asked.clients.setdefault(client_id, (at, False))
+        asked.note_account(account_id, _Change(moved[account_id]))
+        asked.note_client(client_id, _Change(moved[account_id]))
 
 
 def _ask(connection: Connection, asked: _Asked) -> None:
@@ -130,48 +158,32 @@ def _ask(connection: Connection, asked: _Asked) -> None:
     if connection.account_object:
         _update(connection, ACCOUNT, "account_id", "bigint", asked.accounts)
     if asked.erased:
-        _erase(connection, asked.erased)
+        erasing.ask(connection, asked.erased)
 
 
 def _add_missing(connection: Connection, asked: _Asked) -> None:
     mine = Link.objects.filter(connection=connection)
     known = set(mine.filter(kind=CLIENT, client_id__in=asked.clients).values_list("client_id", flat=True))
     missing = [key for key in asked.clients if key not in known]
-    living = Client.objects.filter(pk__in=missing, data_key__isnull=False).values_list("pk", flat=True)
-    claims.add(connection, [(key, None, asked.clients[key][0]) for key in living])
+    living = Client.objects.filter(pk__in=missing, data_key__isnull=False).values_list("pk", "created_at")
+    claims.add(connection, [(key, None, asked.clients[key].own_at or made_at) for key, made_at in living])
     if not connection.account_object:
         return
     there = mine.filter(kind=ACCOUNT, account_id__in=asked.accounts).values_list("account_id", flat=True)
     rows = TradingAccount.objects.filter(pk__in=asked.accounts, client__data_key__isnull=False)
-    new = rows.exclude(pk__in=list(there)).values_list("pk", "client_id")
-    claims.add(connection, [(owner, key, asked.accounts[key][0]) for key, owner in new])
+    new = rows.exclude(pk__in=list(there)).values_list("pk", "client_id", "opened_at")
+    claims.add(connection, [(owner, key, asked.accounts[key].own_at or at) for key, owner, at in new])
 
 
-def _update(
-    connection: Connection, kind: str, key: str, type_: str, asked: dict[Any, tuple[datetime, bool]]
-) -> None:
+def _update(connection: Connection, kind: str, key: str, type_: str, asked: dict[Any, _Change]) -> None:
     if not asked:
         return
-    keys, instants = list(asked), [at for at, _ in asked.values()]
-    revives = [revives for _, revives in asked.values()]
+    keys, changes = list(asked), asked.values()
+    columns: list[list[Any]] = [
+        [c.at for c in changes],
+        [c.own_at for c in changes],
+        [c.revives for c in changes],
+    ]
     with database.cursor() as cursor:
         cursor.execute(LOCKED.format(key=key), [connection.pk, kind, keys])
-        cursor.execute(
-            ASKED.format(key=key, type=type_), [clock.now(), keys, instants, revives, connection.pk, kind]
-        )
-
-
-def _erase(connection: Connection, client_ids: set[UUID]) -> None:
-    """Forget what is kept of erased clients, and let their records be deleted there."""
-    now = clock.now()
-    links = Link.objects.filter(connection=connection, client_id__in=client_ids)
-    for link in claims.locked(links.exclude(status=Link.Status.ERASED)):
-        link.wanted, link.wanted_at, link.due_at, link.attempts = link.wanted + 1, now, now, 0
-        link.base_sealed, link.last_error_code, link.last_error = b"", "", ""
-        is_there = bool(link.crm_id) and link.status != Link.Status.GONE
-        is_there = is_there or (link.claim is not None and link.status == Link.Status.ACTIVE)
-        link.status = Link.Status.ACTIVE if is_there else Link.Status.ERASED
-        if not is_there:
-            link.sent = link.wanted
-            erasing.forget_deliveries(link)
-        link.save()
+        cursor.execute(ASKED.format(key=key, type=type_), [clock.now(), keys, *columns, connection.pk, kind])
