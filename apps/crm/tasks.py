@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from apps.crm.services import oauth, outbox, pushing, retention, runs, webhooks
+from apps.crm.services import oauth, outbox, pushing, retention, runs, watches, webhooks
 
 TURN_S = 30.0  # of one task: a long run leaves its worker to others in between
 
@@ -50,12 +50,13 @@ def purge() -> None:
 
 @shared_task(acks_late=True, ignore_result=True)
 def process_webhooks() -> None:
-    """Look at what providers sent and was stored."""
-    webhooks.process_due()
+    """Look at what providers sent and was stored, for a moment; the rest goes behind what others wait for."""
+    if webhooks.process_due(for_s=webhooks.PASS_S) and webhooks.are_waiting():
+        process_webhooks.apply_async(expires=60)
 
 
 @shared_task(acks_late=True, ignore_result=True)
 def renew_watches() -> None:
     """Renew the channels of notifications before they end, and drop authorizations that were not finished."""
     oauth.purge_states()
-    webhooks.renew_watches()
+    watches.renew()

@@ -7,7 +7,7 @@ from apps.crm.api import staff, sync, webhooks
 webhook_patterns = [
     path("hubspot", webhooks.HubSpotView.as_view()),
     path("salesforce", webhooks.SalesforceView.as_view()),
-    path("salesforce/<str:secret>", webhooks.SalesforceMessageView.as_view()),
+    path("salesforce/<path:secret>", webhooks.SalesforceMessageView.as_view()),
     path("zoho", webhooks.ZohoView.as_view()),
 ]
 urlpatterns = [

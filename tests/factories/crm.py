@@ -152,6 +152,12 @@ class MemoryCrm:
         records = [kept.record(names) for *_, kept in shown]
         return Page(records, {"at": at, "id": crm_id, "v": 1}, len(after) <= self.page)
 
+    def find(self, object_name: str, external_id: str) -> str:
+        """Return the id of a record that bears RTX's id."""
+        self._call("find")
+        ids = [kept.crm_id for kept in self.all(object_name) if kept.external_id == external_id]
+        return ids[0] if ids else ""
+
     def delete(self, object_name: str, crm_id: str) -> None:
         """Delete a record."""
         self._call("delete")

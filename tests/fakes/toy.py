@@ -161,6 +161,9 @@ class Toy:
     def upsert(self, object_name: str, wanted: Sequence[Upsert]) -> list[Written]:
         raise NotImplementedError
 
+    def find(self, object_name: str, external_id: str) -> str:
+        raise NotImplementedError
+
     def delete(self, object_name: str, crm_id: str) -> None:
         raise NotImplementedError
 

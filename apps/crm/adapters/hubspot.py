@@ -173,6 +173,15 @@ class HubSpot(Adapter):
         self._associate(object_name, wanted, written)
         return written
 
+    def find(self, object_name: str, external_id: str) -> str:
+        """Return the id of the record that bears RTX's id; RTX's property is made where it is missing."""
+        try:
+            return self._upserts(object_name).find(external_id)
+        except CallRefused as error:
+            if error.code != "field_unknown" or self._prepare(object_name):
+                raise
+            return ""
+
     def delete(self, object_name: str, crm_id: str) -> None:
         """Delete a contact for good with all that is personal in it, or another record into the bin."""
         path = f"/crm/v3/objects/{_name(object_name)}"

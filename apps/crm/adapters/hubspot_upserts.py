@@ -43,6 +43,11 @@ class Upserts:
         self._join([one for one in fresh if one.external_id in self._taken])
         return [self._done[one.external_id] for one in wanted]
 
+    def find(self, external_id: str) -> str:
+        """Return the id of the record that bears RTX's id; empty: there is none."""
+        rows = self._read_batch([external_id], by=self._id_property)
+        return str(rows[0]["id"]) if rows else ""
+
     def _update(self, batch: Sequence[Upsert]) -> None:
         inputs = [self._input(one) | {"id": one.crm_id} for one in batch]
         self._send("update", batch, inputs)
@@ -211,7 +216,7 @@ class Upserts:
             records=len(ids),
             json={
                 "inputs": [{"id": one} for one in dict.fromkeys(ids)],
-                "properties": [self._email, self._id_property],
+                "properties": [name for name in (self._email, self._id_property) if name],
                 "propertiesWithHistory": [],
                 **({"idProperty": by} if by else {}),
             },

@@ -151,7 +151,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class HookEvent:
-    """One event of a webhook. `fields` only where the provider sends whole records that may be trusted."""
+    """One event of a webhook: which record, what happened, when. What the record holds is read anew."""
 
     key: str
     object_name: str
@@ -306,6 +306,10 @@ class Provider(Protocol):
         never doubled and not written to either: the answer names the record (`is_adopted`), which is compared
         with the client first and then written by its `crm_id`.
         """
+        ...
+
+    def find(self, object_name: str, external_id: str) -> str:
+        """Return the id of the record that bears RTX's id; empty: there is none. Writes nothing."""
         ...
 
     def delete(self, object_name: str, crm_id: str) -> None:

@@ -174,17 +174,11 @@ class Salesforce(Adapter):
         """Create or change up to 200 records; one who has the same e-mail and no RTX id is named."""
         if len(wanted) > self.batch_max:
             raise ValueError("more records than a call takes")
-        is_account = object_name == self._settings.account_object
-        collection = Collection(
-            self._session,
-            data=DATA,
-            object_name=object_name,
-            key=self._key(object_name),
-            parent=self._parent(object_name) if is_account else "",
-            headers=WRITES,
-            describe=lambda: self.describe(object_name),
-        )
-        return collection.upsert(wanted)
+        return self._collection(object_name).upsert(wanted)
+
+    def find(self, object_name: str, external_id: str) -> str:
+        """Return the id of the record that bears RTX's id."""
+        return self._collection(object_name).find(external_id)
 
     def delete(self, object_name: str, crm_id: str) -> None:
         """Empty the record's personal fields, so that none lies in the recycle bin, and delete it."""
@@ -217,6 +211,18 @@ class Salesforce(Adapter):
     def watch(self, *, notify_url: str, watched: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         """Remember nothing: Outbound Messages are set up in Salesforce and do not expire."""
         return {}
+
+    def _collection(self, object_name: str) -> Collection:
+        is_account = object_name == self._settings.account_object
+        return Collection(
+            self._session,
+            data=DATA,
+            object_name=object_name,
+            key=self._key(object_name),
+            parent=self._parent(object_name) if is_account else "",
+            headers=WRITES,
+            describe=lambda: self.describe(object_name),
+        )
 
     def _granted(self, form: Mapping[str, str]) -> Grant:
         body = oauth.post_form(_login("token"), {**form, **self._client})

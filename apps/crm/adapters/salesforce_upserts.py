@@ -74,6 +74,12 @@ class Collection:
                 self._write(rows, path, done)
         return [done[place] for place in range(len(wanted))]
 
+    def find(self, external_id: str) -> str:
+        """Return the id of the record that bears RTX's id; empty: there is none."""
+        where = soql.one_of(self._key, [external_id])
+        rows = self._found([soql.select(self._object, ["Id"], where=where)], records=1)
+        return soql.record_id(str(rows[0].get("Id"))) if rows else ""
+
     def _write(self, rows: list[Row], path: str, done: dict[int, Written]) -> None:
         try:
             answers = self._send(rows, path)

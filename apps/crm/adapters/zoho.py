@@ -148,13 +148,11 @@ class Zoho(Adapter):
         """Create or change up to 100 records; one who has the same e-mail and no RTX id is named."""
         if len(wanted) > self.batch_max:
             raise ValueError("more records than a call takes")
-        return Upserts(
-            self._session,
-            object_name=object_name,
-            key=self._key(object_name),
-            parent=self._parent(object_name),
-            kinds=lambda is_needed: self._kinds(object_name, is_needed),
-        ).write(wanted)
+        return self._upserts(object_name).write(wanted)
+
+    def find(self, object_name: str, external_id: str) -> str:
+        """Return the id of the record that bears RTX's id."""
+        return self._upserts(object_name).find(external_id)
 
     def delete(self, object_name: str, crm_id: str) -> None:
         """Empty the record's personal fields, so that none lies in the recycle bin, and delete it."""
@@ -195,6 +193,15 @@ class Zoho(Adapter):
         return watch.renewed(notify_url=notify_url, watched=watched, now=now)
 
     # Parts.
+    def _upserts(self, object_name: str) -> Upserts:
+        return Upserts(
+            self._session,
+            object_name=object_name,
+            key=self._key(object_name),
+            parent=self._parent(object_name),
+            kinds=lambda is_needed: self._kinds(object_name, is_needed),
+        )
+
     def _granted(self, form: Mapping[str, str]) -> Grant:
         """Ask for a token. Zoho answers errors with 200 too, and "access denied" to who asks too often."""
         try:

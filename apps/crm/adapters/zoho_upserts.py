@@ -62,6 +62,11 @@ class Upserts:
                 self._part(rows, is_new=is_new)
         return [self._done[place] for place in range(len(wanted))]
 
+    def find(self, external_id: str) -> str:
+        """Return the id of the record that bears RTX's id; empty: there is none."""
+        rows = self._query([Upsert(external_id, {})], "")
+        return str(rows[0].get("id") or "") if rows else ""
+
     def _part(self, rows: Sequence[Row], *, is_new: bool) -> None:
         try:
             is_typed = any(values.may_need_type(one.fields) for _, one, _ in rows)
@@ -169,7 +174,7 @@ class Upserts:
         where = [_one_of(self._key, [one.external_id for one in part])]
         if mails := [mail for one in part if (mail := _mail(one, email))]:
             where.append(_one_of(email, mails))
-        columns = ", ".join(("id", self._key, email))
+        columns = ", ".join(filter(None, ("id", self._key, email)))
         selected = " ".join(("select", columns, "from", self._object, "where", f"({' or '.join(where)})"))
         query = f"{selected} order by Created_Time asc limit {QUERY_MAX}"
         rows: list[Mapping[str, Any]] = []

@@ -41,7 +41,6 @@ ACTION_TONES = {
     "failed": "bad",
     "gone": "warn",
     "erased": "muted",
-    "ignored": "muted",
 }
 ENTRIES_SHOWN = 20
 

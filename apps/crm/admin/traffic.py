@@ -1,4 +1,7 @@
-"""Every call that RTX made to a CRM and all that CRMs sent: what was asked, how it ended, no content."""
+"""
+Every call that RTX made to a CRM and all that CRMs sent: what was asked, how it ended, no content. A call
+tells of nobody; what CRMs sent is shown to who may see a client of whom it tells.
+"""
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
@@ -6,6 +9,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter
 
+from apps.crm.admin.records import clients_of
 from apps.crm.models import Exchange, WebhookDelivery, WebhookEvent
 from rtx.kernel.admin import ReadOnlyModelAdmin
 from rtx.kernel.admin_display import EMPTY, badge, instant, link
@@ -68,6 +72,7 @@ class ExchangeAdmin(ReadOnlyModelAdmin):
 class WebhookDeliveryAdmin(ReadOnlyModelAdmin):
     """What CRMs sent. The bodies are sealed and shown nowhere."""
 
+    reach_path = "event_rows__link__client__trading_accounts__group"
     list_display = [
         "received",
         "provider",
@@ -100,6 +105,13 @@ class WebhookDeliveryAdmin(ReadOnlyModelAdmin):
         """Leave the bodies in the database."""
         return super().get_queryset(request).defer("body_sealed")
 
+    def limit_to(
+        self, rows: QuerySet[WebhookDelivery], groups: frozenset[int], request: HttpRequest
+    ) -> QuerySet[WebhookDelivery]:
+        """Keep what tells of a client within reach."""
+        told = WebhookEvent.objects.filter(link__client__in=clients_of(request, groups))
+        return rows.filter(pk__in=told.values("delivery"))
+
     def search(self, term: str, request: HttpRequest) -> Q | None:
         """Find by an exact word."""
         return Q(digest=term) | Q(error_code=term)
@@ -129,6 +141,7 @@ class WebhookDeliveryAdmin(ReadOnlyModelAdmin):
 class WebhookEventAdmin(ReadOnlyModelAdmin):
     """Single events of deliveries, each looked at once."""
 
+    reach_path = "link__client__trading_accounts__group"
     list_display = ["at_", "what", "object_name", "crm_id", "outcome", "occurred", "provider"]
     list_filter = [("connection__provider", ChoicesDropdownFilter), ("at", PeriodFilter)]
     list_select_related = ["connection"]
@@ -140,9 +153,20 @@ class WebhookEventAdmin(ReadOnlyModelAdmin):
         ("at_", "connection", "delivery"),
         ("what", "object_name", "crm_id"),
         ("occurred", "outcome"),
-        "key",
+        ("customer", "key"),
     ]
-    readonly_fields = ["at_", "occurred"]
+    readonly_fields = ["at_", "occurred", "customer"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[WebhookEvent]:
+        """Read the customer with each event, without what is sealed."""
+        rows = super().get_queryset(request).select_related("connection", "link__client", "link__account")
+        return rows.defer("link__base_sealed")
+
+    def limit_to(
+        self, rows: QuerySet[WebhookEvent], groups: frozenset[int], request: HttpRequest
+    ) -> QuerySet[WebhookEvent]:
+        """Keep the clients within reach."""
+        return rows.filter(link__client__in=clients_of(request, groups))
 
     def search(self, term: str, request: HttpRequest) -> Q | None:
         """Find by the record or by the event itself."""
@@ -157,6 +181,11 @@ class WebhookEventAdmin(ReadOnlyModelAdmin):
     def occurred(self, row: WebhookEvent) -> SafeString:
         """When the CRM says that it happened."""
         return instant(row.occurred_at)
+
+    @admin.display(description="Customer")
+    def customer(self, row: WebhookEvent) -> SafeString | str:
+        """A link to the customer's mapping."""
+        return EMPTY if row.link is None else link(row.link, str(row.link.account or row.link.client))
 
     @admin.display(description="From")
     def provider(self, row: WebhookEvent) -> str:

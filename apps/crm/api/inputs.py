@@ -14,6 +14,9 @@ Name = Annotated[str, Meta(min_length=1, max_length=80, pattern=r"^[^\x00-\x20\x
 ObjectName = Annotated[str, Meta(max_length=80, pattern=r"^[A-Za-z0-9_.\-]*\Z")]
 AppId = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+\Z")]
 Secret = Annotated[str, Meta(max_length=400, pattern=r"^[\x21-\x7e]*\Z")]
+HookSecret = Annotated[
+    str, Meta(max_length=400, pattern=r"^(?:[A-Za-z0-9._~\-]{16,})?\Z")
+]  # empty: as it was
 Number = Annotated[int, Meta(ge=1, le=10**15)]
 Calls = Annotated[int, Meta(ge=1, le=10**6)]
 Window = Annotated[int, Meta(ge=1, le=3600)]
@@ -50,7 +53,7 @@ class NewCrmConfigIn(Input, kw_only=True):
     client_id: AppId
     client_secret: Secret
     reason: Reason
-    webhook_secret: Secret = ""
+    webhook_secret: HookSecret = ""
     region: Region = ""
     customer_object: ObjectName | UnsetType = UNSET
     account_object: ObjectName | UnsetType = UNSET
@@ -70,7 +73,7 @@ class CrmConfigIn(Input, kw_only=True):
     name: Name | UnsetType = UNSET
     client_id: AppId | UnsetType = UNSET
     client_secret: Secret | UnsetType = UNSET
-    webhook_secret: Secret | UnsetType = UNSET
+    webhook_secret: HookSecret | UnsetType = UNSET
     region: Region | UnsetType = UNSET
     customer_object: ObjectName | UnsetType = UNSET
     account_object: ObjectName | UnsetType = UNSET
@@ -99,7 +102,10 @@ class SyncTriggerIn(Input, kw_only=True):
 
 
 class PairIn(Struct, forbid_unknown_fields=True, kw_only=True):
-    """One pair of fields; transformations and their options are listed by GET /api/admin/crm/mappings."""
+    """
+    One pair of fields; transformations and their options are listed by GET /api/admin/crm/mappings. One that
+    is not active is kept and not synced.
+    """
 
     rtx_field: Annotated[str, Meta(min_length=1, max_length=40, pattern=CLEAN)]
     crm_field: Annotated[str, Meta(min_length=1, max_length=100, pattern=CLEAN)]
@@ -109,11 +115,12 @@ class PairIn(Struct, forbid_unknown_fields=True, kw_only=True):
         Annotated[str, Meta(max_length=100, pattern=CLEAN)],
         Annotated[str, Meta(max_length=200, pattern=CLEAN)] | Annotated[int, Meta(ge=0, le=10**6)],
     ] = {}
+    is_active: bool = True
 
     def pair(self) -> Pair:
         """Return it as the domain knows it."""
         options: dict[str, Any] = dict(self.options)
-        return Pair(self.rtx_field, self.crm_field, self.direction, self.transform, options)
+        return Pair(self.rtx_field, self.crm_field, self.direction, self.transform, options, self.is_active)
 
 
 @openapi.example(

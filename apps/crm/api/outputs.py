@@ -292,6 +292,7 @@ class TransformOut(Struct):
                 "direction": "newest",
                 "transform": "country_name",
                 "options": {},
+                "is_active": True,
             }
         ],
         "fields": [
@@ -346,7 +347,7 @@ class DeadLetterOut(Struct):
 
     id: int
     config: int
-    direction: Literal["push", "pull", "erase", "webhook"]
+    direction: Literal["push", "erase", "webhook"]
     status: Literal["open", "replayed", "dropped"]
     client: str | None
     account: int | None

@@ -1,5 +1,8 @@
 """Admin REST of the sync: how connections stand, runs, field mappings, dead letters."""
 
+from collections.abc import Callable
+from typing import Any
+
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -46,6 +49,24 @@ def choice(request: Request, name: str, known: list[str]) -> str | None:
     if given is not None and given not in known:
         raise Invalid(f"{name} is unknown.", errors={name: [f"one of {', '.join(known)}"]})
     return given
+
+
+def chosen(
+    view: StaffView,
+    request: Request,
+    rows: QuerySet[Any],
+    statuses: list[str],
+    shown: Callable[[Any], dict[str, Any]],
+) -> Response:
+    """Answer with a page of the rows of `?config=` and `?status=`, where they are given."""
+    number, wanted = integer(request, "config"), choice(request, "status", statuses)
+    if number is not None:
+        rows = rows.filter(connection_id=number)
+    if wanted is not None:
+        rows = rows.filter(status=wanted)
+    pages = CursorPagination()
+    found = pages.paginate_queryset(rows, request, view=view)
+    return pages.get_paginated_response([shown(row) for row in found or []])
 
 
 class StatusView(StaffView):
@@ -132,20 +153,12 @@ class HistoryView(StaffView):
     )
     def get(self, request: Request) -> Response:
         """List runs, newest first."""
-        rows = SyncRun.objects.all()
-        number, wanted = integer(request, "config"), choice(request, "status", SyncRun.Status.values)
-        if number is not None:
-            rows = rows.filter(connection_id=number)
-        if wanted is not None:
-            rows = rows.filter(status=wanted)
-        pages = CursorPagination()
-        found = pages.paginate_queryset(rows, request, view=self)
-        return pages.get_paginated_response([status.run_view(run) for run in found or []])
+        return chosen(self, request, SyncRun.objects.all(), SyncRun.Status.values, status.run_view)
 
 
 def mappings_view(connection: Connection, kind: str) -> dict[str, object]:
     """Return a connection's pairs of one kind, and what may be chosen."""
-    pairs = connection.mappings.filter(kind=kind, is_active=True).order_by("pk")
+    pairs = connection.mappings.filter(kind=kind).order_by("pk")
     return {
         "config": connection.pk,
         "kind": kind,
@@ -157,6 +170,7 @@ def mappings_view(connection: Connection, kind: str) -> dict[str, object]:
                 "direction": one.direction,
                 "transform": one.transform,
                 "options": one.options,
+                "is_active": one.is_active,
             }
             for one in pairs
         ],
@@ -271,15 +285,7 @@ class DeadLettersView(_OfDeadLetters):
     )
     def get(self, request: Request) -> Response:
         """List what was given up of customers within reach, newest first."""
-        rows = self.within()
-        number, wanted = integer(request, "config"), choice(request, "status", DeadLetter.Status.values)
-        if number is not None:
-            rows = rows.filter(connection_id=number)
-        if wanted is not None:
-            rows = rows.filter(status=wanted)
-        pages = CursorPagination()
-        found = pages.paginate_queryset(rows, request, view=self)
-        return pages.get_paginated_response([dead_letter_view(row) for row in found or []])
+        return chosen(self, request, self.within(), DeadLetter.Status.values, dead_letter_view)
 
 
 class ReplayView(_OfDeadLetters):
@@ -294,7 +300,7 @@ class ReplayView(_OfDeadLetters):
             400,
             FORBIDDEN,
             openapi.error(404, "dead_letter_not_found"),
-            openapi.error(409, "dead_letter_resolved"),
+            openapi.error(409, "dead_letter_resolved", "nothing_to_replay"),
         ),
     )
     def post(self, request: Request, dead_letter_id: int) -> Response:

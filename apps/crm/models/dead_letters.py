@@ -10,7 +10,10 @@ from apps.crm.models.webhooks import WebhookDelivery
 
 
 class DeadLetter(models.Model):
-    """A customer or a webhook delivery that was given up, and why. At most one open per link."""
+    """
+    A customer or a webhook delivery that was given up, and why. At most one open per link. It outlives both:
+    what is left open then is decided by staff.
+    """
 
     class Status(models.TextChoices):
         OPEN = "open", "Open"
@@ -19,14 +22,13 @@ class DeadLetter(models.Model):
 
     class Direction(models.TextChoices):
         PUSH = "push", "RTX to CRM"
-        PULL = "pull", "CRM to RTX"
         ERASE = "erase", "Erasure"
         WEBHOOK = "webhook", "Webhook"
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="dead_letters")
-    link = models.ForeignKey(Link, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
+    link = models.ForeignKey(Link, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     delivery = models.ForeignKey(
-        WebhookDelivery, null=True, blank=True, on_delete=models.CASCADE, related_name="+"
+        WebhookDelivery, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
     direction = models.CharField(max_length=8, choices=Direction.choices)
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.OPEN)

@@ -82,7 +82,6 @@ class SyncEntry(models.Model):
         FAILED = "failed", "Failed"
         GONE = "gone", "Deleted there"
         ERASED = "erased", "Erased there"
-        IGNORED = "ignored", "Not a customer here"
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="+")
     run = models.ForeignKey(SyncRun, null=True, blank=True, on_delete=models.SET_NULL, related_name="entries")

@@ -4,13 +4,15 @@ from django.db import models
 from django.db.models import Q
 
 from apps.crm.models.connections import Connection
+from apps.crm.models.links import Link
 from rtx.kernel import encryption
 
 
 class WebhookDelivery(models.Model):
     """
-    One request of a provider, as its bytes came, sealed under the master key; dropped once processed and old.
-    `digest` is of what was signed: the same delivery again is known by it.
+    One request of a provider. Its bytes are kept as they came, sealed under the master key, until they were
+    processed or staff dropped them (see `services.retention`). `digest` is of what was signed: the same
+    delivery again is known by it.
     """
 
     class Status(models.TextChoices):
@@ -61,12 +63,16 @@ class WebhookDelivery(models.Model):
 
 
 class WebhookEvent(models.Model):
-    """One event of a delivery, known by the provider's own key; it is looked at once."""
+    """
+    One event of a delivery, known by the provider's own key; it is looked at once. `link`: the customer here
+    whose record it names, if any: who may see that client may see the event.
+    """
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="+")
     delivery = models.ForeignKey(
         WebhookDelivery, null=True, on_delete=models.SET_NULL, related_name="event_rows"
     )
+    link = models.ForeignKey(Link, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     key = models.CharField(max_length=128)
     object_name = models.CharField(max_length=80)
     crm_id = models.CharField(max_length=64)

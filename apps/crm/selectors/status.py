@@ -85,10 +85,13 @@ def window_calls(connection: Connection, *, now: datetime) -> int:
 
 
 def connections_in_trouble(*, now: datetime) -> "QuerySet[Connection]":
-    """Return the connections that somebody must look at: access was taken away, or the breaker holds."""
-    status = Connection.Status
-    is_held = Q(status=status.ACTIVE, open_until__gt=now)
-    return Connection.objects.filter(Q(status=status.REVOKED) | is_held)
+    """
+    Return the connections that somebody must look at: access was taken away, the connection is at fault, or
+    the breaker holds.
+    """
+    active = Q(status=Connection.Status.ACTIVE)
+    is_held = Q(open_until__gt=now) | ~Q(fault_code="")
+    return Connection.objects.filter(Q(status=Connection.Status.REVOKED) | (active & is_held))
 
 
 def status_view(connection: Connection, *, now: datetime) -> Told:

@@ -86,6 +86,11 @@ def opened(
         yield provider
 
 
+def is_active(connection: Connection) -> bool:
+    """Look whether a connection may be called still: between batches, so that a pause counts at once."""
+    return Connection.objects.filter(pk=connection.pk, status=Connection.Status.ACTIVE).exists()
+
+
 def adapter_settings(connection: Connection) -> Settings:
     """Return what an adapter knows of a connection; a host that is configured goes before the learned one."""
     fixed = getattr(settings, f"CRM_{connection.provider.upper()}_URL")

@@ -3,6 +3,7 @@ Makes, changes, pauses and removes connections. Secrets are sealed; no call to a
 the grant back. Whether a connection works is found out by `testing`.
 """
 
+import re
 import secrets
 from collections.abc import Mapping
 from typing import Any
@@ -11,8 +12,8 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from apps.audit.services import actions
-from apps.crm.models import Connection, FieldMapping, Link
-from apps.crm.services import faults, field_mappings, oauth
+from apps.crm.models import Connection, FieldMapping, Link, WebhookDelivery
+from apps.crm.services import erasing, faults, field_mappings, giving_up, oauth, retention
 from apps.crm.services.testing import Diagnosis, Finding, test
 from rtx.kernel import clock
 from rtx.kernel.actor import Actor
@@ -51,6 +52,8 @@ OBJECTS = {
     Connection.Provider.ZOHO: ("Contacts", ""),
 }
 CHANNEL_TOKEN_MAX = 50  # Zoho's
+WEBHOOK_SECRET_MIN = 16
+WEBHOOK_SECRET = re.compile(r"[A-Za-z0-9._~-]+", re.ASCII)  # it may end an address
 
 
 def create(*, values: Mapping[str, Any], actor: Actor) -> Connection:
@@ -164,11 +167,20 @@ def disconnect(*, connection_id: int, actor: Actor) -> Connection:
 
 
 def remove(*, connection_id: int, actor: Actor) -> Connection:
-    """Disconnect, and delete secrets, mappings and links; the logs stay (REMOVED)."""
+    """
+    Disconnect, and delete secrets, mappings, links and what webhooks brought; the logs stay (REMOVED).
+    Nothing can be tried again: dead letters are closed, but those of erasures that the CRM was not told of.
+    """
     row = disconnect(connection_id=connection_id, actor=actor)
     with transaction.atomic():
         row = present(connection_id)
+        erasing.untold(row)
+        giving_up.close(row)
         links, _ = Link.objects.filter(connection=row).delete()
+        WebhookDelivery.objects.filter(connection=row, status=WebhookDelivery.Status.RECEIVED).update(
+            status=WebhookDelivery.Status.FAILED, error_code="connection_removed", processed_at=clock.now()
+        )
+        retention.forget_bodies(WebhookDelivery.objects.filter(connection=row))
         FieldMapping.objects.filter(connection=row).delete()
         Connection.objects.filter(pk=row.pk).update(
             status=Connection.Status.REMOVED,
@@ -237,11 +249,22 @@ def _fill(row: Connection, values: Mapping[str, Any]) -> None:
         errors["calls_max"] = [f"at most {CALLS_MAX}; choose a longer window instead"]
     if row.provider == Connection.Provider.ZOHO and row.region not in REGIONS:
         errors["region"] = [", ".join(REGIONS)]
-    secret = values.get("webhook_secret") or ""
-    if row.provider == Connection.Provider.ZOHO and len(str(secret)) > CHANNEL_TOKEN_MAX:
-        errors["webhook_secret"] = [f"at most {CHANNEL_TOKEN_MAX} characters"]
+    if secret := str(values.get("webhook_secret") or ""):
+        wrong = _wrong_secret(row, secret)
+        errors |= {"webhook_secret": wrong} if wrong else {}
     if errors:
         raise Invalid("A value does not fit.", errors=errors)
+
+
+def _wrong_secret(row: Connection, secret: str) -> list[str]:
+    wrong = []
+    if len(secret) < WEBHOOK_SECRET_MIN:
+        wrong.append(f"at least {WEBHOOK_SECRET_MIN} characters")
+    if row.provider == Connection.Provider.ZOHO and len(secret) > CHANNEL_TOKEN_MAX:
+        wrong.append(f"at most {CHANNEL_TOKEN_MAX} characters")
+    if not WEBHOOK_SECRET.fullmatch(secret):
+        wrong.append("letters, digits and . _ ~ - only")
+    return wrong
 
 
 def _seal(row: Connection, values: Mapping[str, Any]) -> list[str]:

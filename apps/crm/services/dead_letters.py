@@ -15,7 +15,7 @@ def replay(*, dead_letter_id: int, actor: Actor) -> DeadLetter:
     Let what was given up be tried again at once. Logged.
 
     :raises NotFound: `dead_letter_not_found`.
-    :raises Conflict: `dead_letter_resolved`.
+    :raises Conflict: `dead_letter_resolved`, or `nothing_to_replay`: what it tells of is not kept any more.
     """
     with transaction.atomic():
         letter = _resolved(dead_letter_id, actor, DeadLetter.Status.REPLAYED, "crm.replay_dead_letter")
@@ -23,20 +23,24 @@ def replay(*, dead_letter_id: int, actor: Actor) -> DeadLetter:
             now = clock.now()
             links = Link.objects.filter(pk=letter.link_id, status=Link.Status.DEAD)
             links.update(status=Link.Status.ACTIVE, attempts=0, due_at=now, claim=None, claimed_until=None)
-        elif letter.delivery_id:
-            webhooks.retry(delivery_id=letter.delivery_id)
+        elif letter.delivery_id is None or not webhooks.retry(delivery_id=letter.delivery_id):
+            raise Conflict("What it tells of is not kept any more; drop it.", code="nothing_to_replay")
         return letter
 
 
 def drop(*, dead_letter_id: int, actor: Actor) -> DeadLetter:
     """
-    Leave what was given up as it is; the next change of the customer is sent again. Logged.
+    Leave what was given up as it is; the next change of the customer is sent again, a delivery's body goes.
+    Logged.
 
     :raises NotFound: `dead_letter_not_found`.
     :raises Conflict: `dead_letter_resolved`.
     """
     with transaction.atomic():
-        return _resolved(dead_letter_id, actor, DeadLetter.Status.DROPPED, "crm.drop_dead_letter")
+        letter = _resolved(dead_letter_id, actor, DeadLetter.Status.DROPPED, "crm.drop_dead_letter")
+        if letter.delivery_id:
+            webhooks.forget(delivery_id=letter.delivery_id)
+        return letter
 
 
 def _resolved(dead_letter_id: int, actor: Actor, status: str, operation: str) -> DeadLetter:

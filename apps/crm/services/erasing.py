@@ -1,15 +1,47 @@
 """
 Carries erasures to the CRM: what RTX cannot read any more is deleted there, where the connection says so.
-What webhooks brought of the person is dropped besides.
+What is kept here of the person is dropped besides.
+
+Ids of records stay on their links: they keep a record that was left there from becoming a client anew.
 """
+
+from collections.abc import Collection, Iterable
+from uuid import UUID
 
 from django.db import transaction
 
-from apps.crm.adapters.provider import CallRefused, Forbidden, Provider, ProviderError, Upsert
-from apps.crm.models import Connection, DeadLetter, Link, SyncEntry, SyncRun, WebhookDelivery
-from apps.crm.services import giving_up, results, sync_log
+from apps.crm.adapters.provider import CallRefused, Forbidden, Provider, ProviderError
+from apps.crm.models import Conflict, Connection, DeadLetter, Link, SyncEntry, SyncRun, WebhookDelivery
+from apps.crm.services import calling, claims, giving_up, results, sync_log
 from apps.crm.services.calling import NotConnected
 from apps.crm.services.results import external_id
+from rtx.kernel import clock
+
+PORTION = 200
+GIVEN_UP = WebhookDelivery.Status.FAILED
+ERASE = DeadLetter.Direction.ERASE
+REACHED = (Connection.Status.ACTIVE, Connection.Status.PAUSED)
+
+
+def ask(connection: Connection, client_ids: Collection[UUID]) -> None:
+    """
+    Forget what is kept of erased clients, and let every record that may be of them be deleted there: those
+    that were given up, that lie in the CRM's bin, or whose id was never written down too. In the caller's
+    transaction.
+    """
+    now = clock.now()
+    asked = Link.objects.filter(connection=connection, client_id__in=client_ids)
+    links = claims.locked(asked.exclude(status=Link.Status.ERASED))
+    for link in links:
+        link.wanted, link.wanted_at, link.due_at, link.attempts = link.wanted + 1, now, now, 0
+        link.base_sealed, link.last_error_code, link.last_error = b"", "", ""
+        link.status = Link.Status.ACTIVE
+        link.save()
+        if connection.erases_there and connection.status not in REACHED:
+            waits = NotConnected("RTX has no access: the record is deleted there once it has.")
+            giving_up.give_up(link, ERASE, waits)
+    Conflict.objects.filter(link__in=links).update(values_sealed=b"")
+    forget_deliveries(connection, {link.crm_id for link in links})
 
 
 def erase_there(
@@ -18,20 +50,22 @@ def erase_there(
     """
     Delete an erased client's record in the CRM and forget the link's content.
 
+    A record whose id is not known is looked for by RTX's id, which every record that RTX wrote bears: a call
+    without an answer may have made one.
+
     :raises ProviderError: the CRM cannot be called now.
     """
-    is_deleted = connection.erases_there
-    if is_deleted:
+    is_told, crm_id = connection.erases_there and bool(object_name), link.crm_id
+    if is_told:
         try:
-            crm_id = link.crm_id or _found(provider, object_name, link)
-            if crm_id:
-                provider.delete(object_name, crm_id)
+            crm_id = crm_id or provider.find(object_name, external_id(link))
+            _delete(provider, object_name, crm_id)
         except NotConnected:
             raise
         except (CallRefused, Forbidden) as error:  # what may not be deleted holds nobody else up
-            if error.code not in results.GONE_CODES:
-                _fail(link, error)
-                return
+            _fail(link, error)
+            return
+    detail = "" if crm_id else "nothing was found there"
     with transaction.atomic():
         row = _held(link)
         if row is None:
@@ -40,9 +74,9 @@ def erase_there(
         row.claim, row.claimed_until, row.attempts = None, None, 0
         row.last_error_code, row.last_error = "", ""
         row.save()
-        forget_deliveries(row)
+        Conflict.objects.filter(link=row).update(values_sealed=b"")
+        forget_deliveries(connection, {crm_id})
         giving_up.settle([row.pk])
-        kept = "" if is_deleted else "nothing was deleted there"
         entry = sync_log.entry(
             connection,
             direction=SyncEntry.Direction.PUSH,
@@ -50,27 +84,66 @@ def erase_there(
             cause=sync_log.cause_of(run),
             link=row,
             run=run,
-            detail=kept,
+            detail=detail if is_told else "nothing was deleted there",
         )
         sync_log.write([entry])
 
 
-def _found(provider: Provider, object_name: str, link: Link) -> str:
+def untold(connection: Connection) -> int:
     """
-    Return the record that a worker may have made before it died without writing its id down: found by RTX's
-    id, which is all that is said of the client.
+    Leave a dead letter for each erased client whose record the CRM was not told to delete, before the links
+    go; it names the record and nobody. Return how many.
     """
-    (written,) = provider.upsert(object_name, [Upsert(external_id(link), {})])
-    return "" if written.error is not None else written.crm_id
+    links = Link.objects.filter(connection=connection, client__data_key__isnull=True)
+    told = 0
+    if connection.erases_there:
+        for link in claims.locked(links.exclude(status=Link.Status.ERASED).select_related("account")):
+            named = f"Record {link.crm_id}" if link.crm_id else f"A record with RTX's id {external_id(link)}"
+            text = f"{named} may be left there: the connection was removed before it was deleted."
+            giving_up.give_up(link, ERASE, CallRefused(text, code="connection_removed"))
+            told += 1
+    return told
 
 
-def forget_deliveries(link: Link) -> None:
-    """Drop the bodies of webhook deliveries that told of a record."""
-    if link.crm_id:
-        told = WebhookDelivery.objects.filter(
-            connection_id=link.connection_id, event_rows__crm_id=link.crm_id
-        ).values("pk")
-        WebhookDelivery.objects.filter(pk__in=told).exclude(status="received").update(body_sealed=b"")
+def forget_deliveries(connection: Connection, crm_ids: Iterable[str]) -> None:
+    """
+    Drop the bodies of deliveries that were given up and tell of records, or cannot be read; their dead
+    letters are closed. Those that wait lose theirs when they are processed.
+    """
+    named = {crm_id for crm_id in crm_ids if crm_id}
+    kept = WebhookDelivery.objects.filter(connection=connection, status=GIVEN_UP).exclude(body_sealed=b"")
+    adapter, last = calling.quiet(connection), 0
+    while portion := list(kept.filter(pk__gt=last).order_by("pk")[:PORTION]):
+        last = portion[-1].pk
+        forgotten = [row.pk for row in portion if (told := named_by(adapter, row)) is None or told & named]
+        kept.filter(pk__in=forgotten).update(body_sealed=b"")
+        giving_up.drop_deliveries(forgotten)
+
+
+def named_by(adapter: Provider, delivery: WebhookDelivery) -> set[str] | None:
+    """Return the records that a delivery names; None: it cannot be read."""
+    try:
+        events = adapter.events(delivery.body(), delivery.content_type)
+    except Exception:  # noqa: BLE001 - whatever is wrong with it
+        return None
+    return {event.crm_id for event in events}
+
+
+def names_erased(connection_id: int, crm_ids: Collection[str]) -> bool:
+    """Tell whether one of some records is of a client who was erased."""
+    links = Link.objects.filter(connection_id=connection_id, crm_id__in=crm_ids)
+    return links.filter(client__data_key__isnull=True).exists()
+
+
+def _delete(provider: Provider, object_name: str, crm_id: str) -> None:
+    try:
+        if crm_id:
+            provider.delete(object_name, crm_id)
+    except NotConnected:
+        raise
+    except CallRefused as error:
+        if error.code not in results.GONE_CODES:
+            raise
 
 
 def _held(link: Link) -> Link | None:
@@ -81,5 +154,5 @@ def _fail(link: Link, error: ProviderError) -> None:
     with transaction.atomic():
         row = _held(link)
         if row is not None:
-            results.fail(row, error, DeadLetter.Direction.ERASE)
+            results.fail(row, error, ERASE)
             row.save()

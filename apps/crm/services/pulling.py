@@ -162,7 +162,7 @@ def note_deleted(
     with transaction.atomic():
         links = Link.objects.filter(connection=connection, kind=kind, crm_id__in=crm_ids)
         entries = []
-        for link in claims.locked(links):
+        for link in claims.locked(links, with_clients=True):
             is_older = occurred_at and link.crm_changed_at and occurred_at < link.crm_changed_at
             if not is_older and mark_gone(link):
                 link.save()
@@ -172,8 +172,11 @@ def note_deleted(
 
 
 def mark_gone(link: Link) -> bool:
-    """Note that a record was deleted there; whether that is news. The row is changed and not saved."""
-    if link.status not in (Link.Status.ACTIVE, Link.Status.DEAD):
+    """
+    Note that a record was deleted there; whether that is news. The row is changed and not saved. One of an
+    erased client goes on waiting to be erased: it may lie in the bin there.
+    """
+    if link.status not in (Link.Status.ACTIVE, Link.Status.DEAD) or link.client.data_key is None:
         return False
     link.status, link.base_sealed = Link.Status.GONE, b""
     link.claim, link.claimed_until = None, None

@@ -7,14 +7,12 @@ one sends the same records again, found by RTX's id, which changes nothing more.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db import connection as database
 from django.db.models import Exists, OuterRef, Q
 
 from apps.accounts.models import TradingAccount
@@ -86,32 +84,15 @@ def push_all(*, connection_id: int, for_s: float) -> int:
     connection = Connection.objects.filter(pk=connection_id).first()
     if connection is None or not _has_due(connection):
         return 0
-    with _alone(connection) as is_alone:
+    with claims.alone(connection, "crm_push") as is_alone:  # two would half fill their batches
         return _push_all(connection, for_s) if is_alone else 0
-
-
-@contextmanager
-def _alone(connection: Connection) -> Iterator[bool]:
-    """
-    Tell whether no other worker sends for this connection: two would share its limit and half fill its
-    batches. The server frees the lock of a worker that dies.
-    """
-    with database.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(hashtext('crm_push'), %s)", [connection.pk])
-        (is_alone,) = cursor.fetchone()
-    try:
-        yield is_alone
-    finally:
-        if is_alone:
-            with database.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(hashtext('crm_push'), %s)", [connection.pk])
 
 
 def _push_all(connection: Connection, for_s: float) -> int:
     until, taken = time.monotonic() + for_s, 0
     try:
         with calling.opened(connection) as provider:
-            while not _is_run_sending(connection):
+            while calling.is_active(connection) and not _is_run_sending(connection):
                 pushed = push_due(connection, provider)
                 taken += pushed.taken
                 if not pushed.taken or time.monotonic() >= until:

@@ -147,8 +147,10 @@ class Writer:
             row.claim, row.claimed_until = None, None
             return
         if error.code in GONE_CODES and row.crm_id:
-            row.status, row.claim, row.claimed_until, row.base_sealed = Link.Status.GONE, None, None, b""
-            self._note(row, SyncEntry.Action.GONE)
+            row.claim, row.claimed_until, row.base_sealed = None, None, b""
+            if row.client.data_key is not None:  # who was erased during the call is still to be erased there
+                row.status = Link.Status.GONE
+                self._note(row, SyncEntry.Action.GONE)
             return
         self._pushed.failed += 1
         fail(row, error, DeadLetter.Direction.PUSH)

@@ -1,6 +1,7 @@
 """
 Finds out whether a connection works, by real calls, step by step; says of each failure what a person does
-about it. Changes nothing but what any call learns.
+about it. Writes no customer. It makes RTX's id field at the provider where it is missing and may be made, and
+remembers whose account answers and what any call learns.
 """
 
 from collections.abc import Iterator
@@ -158,7 +159,8 @@ def _webhook(row: Connection) -> Iterator[Finding]:
     elif row.watch and str(row.watch.get("expires_at", "9")) < clock.rfc3339(clock.now()):
         yield Finding("webhook", "warning", "watch_expired", "The channel of notifications ended.", "")
     else:
-        yield Finding("webhook", "ok", "", f"{settings.PUBLIC_URL}/api/webhooks/crm/{row.provider}")
+        site = settings.PUBLIC_URL.rstrip("/")
+        yield Finding("webhook", "ok", "", f"{site}/api/webhooks/crm/{row.provider}")
 
 
 def _failed(step: Step, code: str, detail: str) -> Finding:

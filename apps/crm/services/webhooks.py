@@ -4,15 +4,16 @@ or an event that came before does nothing. Trusts no field of an event: records 
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
+from uuid import UUID
 
-from django.conf import settings
+import structlog
 from django.db import connection as database
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from prometheus_client import Counter
 
 from apps.crm.adapters.provider import (
@@ -22,9 +23,10 @@ from apps.crm.adapters.provider import (
     HookEvent,
     Provider,
     ProviderError,
+    Unavailable,
 )
 from apps.crm.models import Connection, DeadLetter, Link, WebhookDelivery, WebhookEvent
-from apps.crm.services import calling, faults, pulling
+from apps.crm.services import calling, claims, erasing, faults, giving_up, pulling
 from rtx.kernel import clock
 from rtx.kernel.errors import NotAuthenticated, NotFound
 
@@ -32,6 +34,8 @@ BODY_MAX = 1024 * 1024
 ATTEMPTS_MAX = 8
 CLAIM = timedelta(minutes=3)  # a worker that died leaves its deliveries to the next one after that
 TOGETHER = 200  # deliveries whose records are read at once
+PASS_MAX = 2_000  # deliveries of a connection that one pass looks at: the worker has other work too
+PASS_S = 5.0
 KNOWN_S = 1.0  # so long a process remembers who waits: a pause or a new secret counts after that
 LIVE = (Connection.Status.ACTIVE, Connection.Status.PAUSED)
 NO_TRY = (calling.Held, calling.BreakerOpen, calling.NotConnected, AccessRevoked, ConnectionFault)
@@ -47,6 +51,7 @@ STORE = """
     ON CONFLICT (connection_id, digest) DO NOTHING
     RETURNING id
 """
+log = structlog.get_logger(__name__)
 
 
 _known: dict[tuple[str, str], tuple[float, tuple[int, Provider] | None]] = {}
@@ -116,21 +121,61 @@ def _stored(connection_id: int, digest: str, body: bytes, content_type: str) -> 
         return cursor.fetchone() is not None
 
 
-def retry(*, delivery_id: int) -> None:
-    """Queue a delivery that was given up once more (its dead letter is the caller's)."""
-    WebhookDelivery.objects.filter(pk=delivery_id, status=WebhookDelivery.Status.FAILED).update(
+def retry(*, delivery_id: int) -> bool:
+    """
+    Queue a delivery that was given up once more (its dead letter is the caller's); return whether it still
+    could be.
+    """
+    given_up = WebhookDelivery.objects.filter(pk=delivery_id, status=WebhookDelivery.Status.FAILED)
+    queued = given_up.exclude(body_sealed=b"").update(
         status=WebhookDelivery.Status.RECEIVED, attempts=0, due_at=clock.now(), error_code=""
     )
+    return queued == 1
 
 
-def process_due(*, limit: int = 2_000) -> int:
-    """Look at deliveries that wait (parallel workers share them); return how many were finished."""
+def forget(*, delivery_id: int) -> None:
+    """Drop the body of a delivery that was given up."""
+    given_up = WebhookDelivery.objects.filter(pk=delivery_id, status=WebhookDelivery.Status.FAILED)
+    given_up.update(body_sealed=b"")
+
+
+def process_due(*, limit: int = PASS_MAX, for_s: float = PASS_S) -> int:
+    """
+    Look at deliveries that wait, one worker per connection, for `for_s` seconds or up to `limit` of each;
+    return how many were finished.
+    """
     finished = 0
     for connection in Connection.objects.filter(status=Connection.Status.ACTIVE):
-        while limit > 0 and (held := _claimed(connection, min(limit, TOGETHER))):
-            limit -= len(held)
-            finished += _processed(connection, held)
+        if not _due(connection).exists():
+            continue
+        with claims.alone(connection, "crm_webhooks") as is_alone:
+            if is_alone:
+                finished += _pass(connection, limit, time.monotonic() + for_s)
     return finished
+
+
+def are_waiting() -> bool:
+    """Tell whether deliveries could be looked at now."""
+    active = Connection.objects.filter(status=Connection.Status.ACTIVE)
+    return any(_due(connection).exists() for connection in active)
+
+
+def _pass(connection: Connection, limit: int, until_s: float) -> int:
+    finished = 0
+    while limit > 0 and calling.is_active(connection):
+        held = _claimed(connection, min(limit, TOGETHER))
+        if not held:
+            break
+        limit -= len(held)
+        finished += _processed(connection, held)
+        if time.monotonic() >= until_s:
+            break
+    return finished
+
+
+def _due(connection: Connection) -> "QuerySet[WebhookDelivery]":
+    waiting = WebhookDelivery.objects.filter(connection=connection, status=WebhookDelivery.Status.RECEIVED)
+    return waiting.filter(due_at__lte=clock.now())
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +185,18 @@ class _Read:
     delivery: WebhookDelivery
     events: list[HookEvent]
 
+    @property
+    def crm_ids(self) -> set[str]:
+        """The records that it names."""
+        return {event.crm_id for event in self.events}
+
 
 def _claimed(connection: Connection, limit: int) -> list[WebhookDelivery]:
     """Take deliveries for `CLAIM`; each try counts, so that one that kills its worker ends."""
     now = clock.now()
     with transaction.atomic():
         rows = list(
-            WebhookDelivery.objects.select_for_update(skip_locked=True, no_key=True)
-            .filter(connection=connection, status=WebhookDelivery.Status.RECEIVED, due_at__lte=now)
-            .order_by("due_at", "pk")[:limit]
+            _due(connection).select_for_update(skip_locked=True, no_key=True).order_by("due_at", "pk")[:limit]
         )
         for row in rows:
             row.attempts += 1
@@ -164,6 +212,12 @@ def _claimed(connection: Connection, limit: int) -> list[WebhookDelivery]:
 
 def _processed(connection: Connection, held: list[WebhookDelivery]) -> int:
     """Read the records that some deliveries name, once each, and note the events; return the finished."""
+    read = _read(connection, held)
+    return _looked_at(connection, read) if read else 0
+
+
+def _read(connection: Connection, held: list[WebhookDelivery]) -> list[_Read]:
+    """Read deliveries; one that cannot be read is given up and holds no other."""
     adapter = calling.quiet(connection)
     read: list[_Read] = []
     for delivery in held:
@@ -171,21 +225,36 @@ def _processed(connection: Connection, held: list[WebhookDelivery]) -> int:
             events = adapter.events(delivery.body(), delivery.content_type)
         except CallRefused as error:
             _given_up(delivery, error.code, str(error))
-            continue
-        read.append(_Read(delivery, events))
-    outcomes = _outcomes(connection, [event for one in read for event in one.events])
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it; its text may quote the body
+            log.error("crm_webhook_unreadable", delivery=delivery.pk, error=type(error).__name__)
+            _given_up(delivery, "webhook_unreadable", f"It cannot be read ({type(error).__name__}).")
+        else:
+            read.append(_Read(delivery, events))
+    return read
+
+
+def _looked_at(connection: Connection, read: list[_Read]) -> int:
+    """Take over what deliveries tell of. Those that fail are parted until the bad one stands alone."""
     try:
+        outcomes = _outcomes(connection, [event for one in read for event in one.events])
         _taken_over(connection, [event for event in _each(read) if outcomes.get(event.key) == "taken"])
+        _noted(connection, read, outcomes)
     except ProviderError as error:
-        if len(read) > 1 and not error.is_retryable:  # one must not take the others down
-            return sum(_processed(connection, [one.delivery]) for one in read)
-        if isinstance(error, ConnectionFault):
-            faults.note(connection_id=connection.pk, error=error)
-        for one in read:
-            _put_off(one.delivery, error)
-        return 0
-    _noted(read, outcomes)
-    return len(read)
+        if len(read) == 1 or error.is_retryable:
+            if isinstance(error, ConnectionFault):
+                faults.note(connection_id=connection.pk, error=error)
+            for one in read:
+                _put_off(one, error)
+            return 0
+    except Exception as error:  # noqa: BLE001 - of one; the others go on, and its text may quote a value
+        if len(read) == 1:
+            log.error("crm_webhook_failed", delivery=read[0].delivery.pk, error=type(error).__name__)
+            _put_off(read[0], Unavailable(f"It failed here ({type(error).__name__}).", code="internal"))
+            return 0
+    else:
+        return len(read)
+    middle = len(read) // 2
+    return _looked_at(connection, read[:middle]) + _looked_at(connection, read[middle:])
 
 
 def _each(read: list[_Read]) -> list[HookEvent]:
@@ -205,7 +274,7 @@ def _outcomes(connection: Connection, events: list[HookEvent]) -> dict[str, str]
             "kind", "crm_id", "crm_changed_at"
         )
     }
-    followed = {connection.customer_object: "client", connection.account_object: "account"}
+    followed = _followed(connection)
     outcomes: dict[str, str] = {}
     for event in events:
         if event.key in known:
@@ -218,6 +287,10 @@ def _outcomes(connection: Connection, events: list[HookEvent]) -> dict[str, str]
         is_older = at is not None and event.occurred_at is not None and event.occurred_at < at
         outcomes[event.key] = "older" if is_older and event.what in PULLED else "taken"
     return outcomes
+
+
+def _followed(connection: Connection) -> dict[str, str]:
+    return {connection.customer_object: "client", connection.account_object: "account"}
 
 
 def _taken_over(connection: Connection, events: list[HookEvent]) -> None:
@@ -240,13 +313,17 @@ def _taken_over(connection: Connection, events: list[HookEvent]) -> None:
                 )
 
 
-def _noted(read: list[_Read], outcomes: Mapping[str, str]) -> None:
-    """Write the events and the end of their deliveries in one transaction; an event is written once."""
-    if not read:
-        return
-    now, connection_id = clock.now(), read[0].delivery.connection_id
+def _noted(connection: Connection, read: list[_Read], outcomes: Mapping[str, str]) -> None:
+    """
+    Write the events and the end of their deliveries in one transaction; an event is written once. The bodies
+    have served.
+    """
+    now, followed = clock.now(), _followed(connection)
+    ids = {event.crm_id for one in read for event in one.events if event.crm_id}
+    mine = Link.objects.filter(connection=connection, crm_id__in=ids)
+    links = {(kind, crm_id): pk for kind, crm_id, pk in mine.values_list("kind", "crm_id", "pk")}
     with transaction.atomic():
-        noted = WebhookEvent.objects.filter(connection_id=connection_id, key__in=list(outcomes))
+        noted = WebhookEvent.objects.filter(connection=connection, key__in=list(outcomes))
         left = outcomes.keys() - set(noted.values_list("key", flat=True))
         rows: list[WebhookEvent] = []
         for one in read:
@@ -254,21 +331,25 @@ def _noted(read: list[_Read], outcomes: Mapping[str, str]) -> None:
             for event in one.events:
                 if event.key in left:
                     left.discard(event.key)
-                    rows.append(_row(one.delivery, event, outcomes[event.key], now))
+                    link_id = links.get((followed.get(event.object_name, ""), event.crm_id))
+                    rows.append(_row(one.delivery, event, outcomes[event.key], now, link_id))
             one.delivery.events = len(one.events)
             one.delivery.repeated = len(one.events) - (len(rows) - before)
         WebhookEvent.objects.bulk_create(rows, ignore_conflicts=True)
         deliveries = [one.delivery for one in read]
         WebhookDelivery.objects.bulk_update(deliveries, ["events", "repeated"])
         WebhookDelivery.objects.filter(pk__in=[row.pk for row in deliveries]).update(
-            status=WebhookDelivery.Status.DONE, error_code="", processed_at=now
+            status=WebhookDelivery.Status.DONE, error_code="", processed_at=now, body_sealed=b""
         )
 
 
-def _row(delivery: WebhookDelivery, event: HookEvent, outcome: str, now: datetime) -> WebhookEvent:
+def _row(
+    delivery: WebhookDelivery, event: HookEvent, outcome: str, now: datetime, link_id: UUID | None
+) -> WebhookEvent:
     return WebhookEvent(
         connection_id=delivery.connection_id,
         delivery=delivery,
+        link_id=link_id,
         key=event.key[:128],
         object_name=event.object_name[:80],
         crm_id=event.crm_id[:64],
@@ -279,15 +360,16 @@ def _row(delivery: WebhookDelivery, event: HookEvent, outcome: str, now: datetim
     )
 
 
-def _put_off(delivery: WebhookDelivery, error: ProviderError) -> None:
+def _put_off(read: _Read, error: ProviderError) -> None:
     """
     Try a delivery later; after `ATTEMPTS_MAX` it is given up. Waiting for a limit, or until a fault of the
     connection is mended, is no try.
     """
+    delivery = read.delivery
     if isinstance(error, NO_TRY):
         delivery.attempts -= 1
     elif not error.is_retryable or delivery.attempts >= ATTEMPTS_MAX:
-        _given_up(delivery, error.code, str(error))
+        _given_up(delivery, error.code, str(error), crm_ids=read.crm_ids)
         return
     wait_s = max(error.retry_after_s or 0.0, float(min(600, 5 * 2**delivery.attempts)))
     WebhookDelivery.objects.filter(pk=delivery.pk).update(
@@ -295,7 +377,8 @@ def _put_off(delivery: WebhookDelivery, error: ProviderError) -> None:
     )
 
 
-def _given_up(delivery: WebhookDelivery, code: str, message: str) -> None:
+def _given_up(delivery: WebhookDelivery, code: str, message: str, *, crm_ids: Collection[str] = ()) -> None:
+    """Keep a delivery for staff; of one that tells of a client who was erased nothing is kept."""
     now = clock.now()
     with transaction.atomic():
         WebhookDelivery.objects.filter(pk=delivery.pk).update(
@@ -310,24 +393,6 @@ def _given_up(delivery: WebhookDelivery, code: str, message: str) -> None:
             attempts=delivery.attempts,
             created_at=now,
         )
-
-
-def renew_watches() -> int:
-    """Open or renew the channels of notifications; return how many connections have one."""
-    if not settings.PUBLIC_URL:
-        return 0
-    renewed = 0
-    for connection in Connection.objects.filter(status=Connection.Status.ACTIVE):
-        try:
-            with calling.opened(connection) as provider:
-                kept = provider.watch(
-                    notify_url=f"{settings.PUBLIC_URL.rstrip('/')}/api/webhooks/crm/{connection.provider}",
-                    watched=connection.watch,
-                    now=clock.now(),
-                )
-        except ProviderError:
-            continue  # the call is in the log and on the connection's page; the next turn tries again
-        still = Connection.objects.filter(pk=connection.pk, status=Connection.Status.ACTIVE)
-        still.update(watch=kept)
-        renewed += bool(kept)
-    return renewed
+        if erasing.names_erased(delivery.connection_id, crm_ids):
+            forget(delivery_id=delivery.pk)
+            giving_up.drop_deliveries([delivery.pk])

@@ -192,6 +192,7 @@ def test_what_the_crm_sync_gave_up_waits_for_somebody(house: House, ask: Ask, ad
     assert (ask()["waiting"]["letters"], ask()["waiting"]["connections"]) == (0, 0)
     row = crm.make_connection(status="revoked")
     crm.make_connection(provider="zoho", open_until=clock.now() + timedelta(minutes=1))
+    crm.make_connection(provider="salesforce", fault_code="oauth_invalid_client")
     for client, status in ((house.anna.client, "open"), (house.bruno.client, "open"), (None, "dropped")):
         link = None
         if client is not None:
@@ -201,7 +202,7 @@ def test_what_the_crm_sync_gave_up_waits_for_somebody(house: House, ask: Ask, ad
             connection=row, link=link, direction="push", status=status, error_code="x", created_at=clock.now()
         )
 
-    assert (ask()["waiting"]["letters"], ask()["waiting"]["connections"]) == (2, 2)
+    assert (ask()["waiting"]["letters"], ask()["waiting"]["connections"]) == (2, 3)
     page = admin_client.get(reverse("admin:index"))
     queues = {one["name"]: one["url"] for one in page.context["dashboard_queues"]}
     assert queues["letters"] == reverse("admin:crm_deadletter_changelist") + "?status__exact=open"

@@ -21,7 +21,12 @@ from tests.fakes.zoho import ZohoFake
 pytestmark = pytest.mark.django_db
 BACK = "https://rtx.example/api/admin/crm/oauth/callback"
 FAKES = {"hubspot": HubSpotFake, "salesforce": SalesforceFake, "zoho": ZohoFake}
-VALUES = {"client_id": "app-1", "client_secret": "secret-1", "webhook_secret": "hook-1", "region": "eu"}
+VALUES = {
+    "client_id": "app-1",
+    "client_secret": "secret-1",
+    "webhook_secret": "hook-secret-0123456789",
+    "region": "eu",
+}
 
 
 @dataclass(frozen=True)

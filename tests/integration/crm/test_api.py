@@ -94,12 +94,12 @@ def test_no_secret_is_ever_answered_or_logged(api: Api, row: Connection) -> None
     api(
         "PUT",
         f"config/{row.pk}",
-        {"client_secret": "new-secret-77", "webhook_secret": "hook-secret-77"} | REASON,
+        {"client_secret": "new-secret-77", "webhook_secret": "webhook-secret-77"} | REASON,
     )
     answers = [api("GET", "configs"), api("GET", f"config/{row.pk}"), api("GET", "sync/status")]
 
     row.refresh_from_db()
-    assert (row.client_secret, row.webhook_secret) == ("new-secret-77", "hook-secret-77")
+    assert (row.client_secret, row.webhook_secret) == ("new-secret-77", "webhook-secret-77")
     assert all("secret-77" not in answer.content.decode() for answer in answers)
     assert "secret-77" not in str(list(StaffAction.objects.values("before", "after", "detail")))
     assert answers[1].json()["has_webhook_secret"] is True
@@ -183,9 +183,18 @@ def test_mappings_are_read_and_replaced(api: Api, active: Connection) -> None:
     body = {"config": active.pk, "kind": "client", "pairs": pairs} | REASON
     changed = msgspec.convert(api("PUT", "mappings", body).json(), outputs.MappingsOut)
 
-    assert [one.crm_field for one in changed.pairs] == ["country"]
+    assert [(one.crm_field, one.is_active) for one in changed.pairs] == [("country", True)]
     assert {one.name for one in changed.fields} >= {"email", "balance", "kyc_status"}
     assert FieldMapping.objects.filter(connection=active, kind="account").count() == 2
+
+
+def test_a_pair_is_switched_off_and_shown(api: Api, active: Connection) -> None:
+    pairs = [{"rtx_field": "email", "crm_field": "email", "is_active": False}]
+    body = {"config": active.pk, "kind": "client", "pairs": pairs} | REASON
+    changed = msgspec.convert(api("PUT", "mappings", body).json(), outputs.MappingsOut)
+
+    assert [(one.crm_field, one.is_active) for one in changed.pairs] == [("email", False)]
+    assert FieldMapping.objects.get(connection=active, kind="client").is_active is False
 
 
 def test_a_mapping_that_does_not_fit_is_refused_by_field(api: Api, active: Connection) -> None:

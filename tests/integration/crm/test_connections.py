@@ -21,7 +21,7 @@ VALUES = {
     "provider": "hubspot",
     "client_id": "id",
     "client_secret": "very-secret",
-    "webhook_secret": "hook-secret",
+    "webhook_secret": "hook-secret-0123456789",
 }
 
 
@@ -38,7 +38,11 @@ def test_a_new_connection_has_sealed_secrets_and_a_log_entry_without_them(actor,
     row = connections.create(values=VALUES, actor=actor)
 
     row.refresh_from_db()
-    assert (row.status, row.client_secret, row.webhook_secret) == ("draft", "very-secret", "hook-secret")
+    assert (row.status, row.client_secret, row.webhook_secret) == (
+        "draft",
+        "very-secret",
+        VALUES["webhook_secret"],
+    )
     assert b"very-secret" not in bytes(row.client_secret_sealed)
     entry = StaffAction.objects.get()
     assert entry.operation == "crm.create_connection"
@@ -71,6 +75,9 @@ def test_a_removed_connection_makes_room_for_a_new_one(actor, db):
         ({"provider": "zoho", "region": "mars"}, "region"),
         ({"provider": "zoho", "region": "eu", "webhook_secret": "x" * 51}, "webhook_secret"),
         ({"pull_every_s": 5}, "pull_every_s"),
+        ({"webhook_secret": "fifteen-letters"}, "webhook_secret"),
+        ({"webhook_secret": "sixteen/letters!"}, "webhook_secret"),
+        ({"webhook_secret": "with a space in it"}, "webhook_secret"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named(values, field, actor, db):
@@ -261,3 +268,11 @@ def test_sealing_again_by_the_same_key_changes_nothing(connected, toy):
     call_command("rewrap_keys", stdout=StringIO())
 
     assert bytes(OAuthToken.objects.get().access_token_sealed) == before
+
+
+def test_the_address_of_webhooks_has_no_slash_too_many(connected, actor, settings):
+    settings.PUBLIC_URL = "https://rtx.example/"
+
+    told = connections.test(connection_id=connected.pk, actor=actor).findings[-1]
+
+    assert (told.step, told.detail) == ("webhook", "https://rtx.example/api/webhooks/crm/hubspot")

@@ -10,7 +10,7 @@ from django.test import Client as Browser
 from apps.crm.api import webhooks as views
 from apps.crm.domain import signatures
 from apps.crm.models import Connection, WebhookDelivery
-from apps.crm.services import webhooks
+from apps.crm.services import watches, webhooks
 from rtx.kernel import clock
 from tests.fakes.toy import proof
 from tests.integration.crm.toys import CLIENT_SECRET, PATH, event, send
@@ -238,7 +238,7 @@ def test_a_salesforce_relay_s_signature_opens_the_door(make_connection, settings
 
 
 def test_channels_of_notifications_are_kept(connected, toy):
-    assert webhooks.renew_watches() == 1
+    assert watches.renew() == 1
 
     assert Connection.objects.get().watch == {"notify_url": ADDRESS}
 
@@ -246,5 +246,26 @@ def test_channels_of_notifications_are_kept(connected, toy):
 def test_without_a_public_address_no_channel_is_opened(connected, toy, settings):
     settings.PUBLIC_URL = ""
 
-    assert webhooks.renew_watches() == 0
+    assert watches.renew() == 0
     assert toy.calls == []
+
+
+@pytest.mark.parametrize("more", ["/", "/more", "//"])
+def test_what_follows_the_secret_in_the_path_shows_it_to_nobody(more, connected, caplog):
+    caplog.set_level("DEBUG")
+    path = f"/api/webhooks/crm/salesforce/path-secret-0123456789{more}"
+
+    answer = Browser().post(path, b"{}", content_type="text/xml")
+
+    assert answer.status_code == 404
+    request = answer.wsgi_request
+    assert "path-secret" not in f"{request.path} {request.META} {answer.content.decode()} {caplog.text}"
+
+
+def test_a_slash_after_the_secret_changes_no_proof(connected, make_connection, monkeypatch):
+    seen = []
+    monkeypatch.setattr(views.webhooks, "take", lambda **given: seen.append(given["url"]) or 1 / 0)
+
+    Browser().post("/api/webhooks/crm/salesforce/abc/", b"<a/>", content_type="text/xml")
+
+    assert seen == ["https://rtx.example/api/webhooks/crm/salesforce/abc/"]  # as it was called

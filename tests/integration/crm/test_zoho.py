@@ -11,7 +11,7 @@ from django.test import Client as Browser
 from apps.accounts.services import clients, erasing
 from apps.crm.adapters.provider import Forbidden
 from apps.crm.models import Connection, Exchange, Link, OAuthToken, WebhookDelivery, WebhookEvent
-from apps.crm.services import calling, field_mappings, oauth, outbox, pushing, webhooks
+from apps.crm.services import calling, field_mappings, oauth, outbox, pushing, watches, webhooks
 from rtx.kernel import clock
 from tests.factories.crm import STAFF, make_client, run_through
 from tests.factories.rows import make_group, make_holder
@@ -198,7 +198,7 @@ def test_an_erased_client_is_emptied_and_deleted_there(connected, fake):
 def test_a_notification_is_believed_by_its_token_and_read_anew(connected, fake):
     client = make_client()
     settle(connected)
-    assert webhooks.renew_watches() == 1
+    assert watches.renew() == 1
     fake.edit("Contacts", Link.objects.get().crm_id, First_Name="Anna")
 
     assert deliver(fake, token="another") == [401]
@@ -215,7 +215,7 @@ def test_a_notification_is_believed_by_its_token_and_read_anew(connected, fake):
 def test_what_a_notification_claims_is_not_taken_over(connected, fake):
     client = make_client()
     settle(connected)
-    webhooks.renew_watches()
+    watches.renew()
     fake.edit("Contacts", Link.objects.get().crm_id, Phone="+33123456789")
 
     claimed = [{"record_id": Link.objects.get().crm_id, "values": {"First_Name": "Mallory"}}]
@@ -228,8 +228,8 @@ def test_what_a_notification_claims_is_not_taken_over(connected, fake):
 
 
 def test_the_channel_is_kept_without_its_token(connected, fake):
-    webhooks.renew_watches()
-    webhooks.renew_watches()
+    watches.renew()
+    watches.renew()
 
     connected.refresh_from_db()
     (channel,) = fake.channels.values()

@@ -3,7 +3,15 @@
 from typing import Any
 
 from apps.accounts.models import Client
-from apps.crm.models import Connection, DeadLetter, Link, SyncEntry, SyncRun
+from apps.crm.models import (
+    Connection,
+    DeadLetter,
+    Link,
+    SyncEntry,
+    SyncRun,
+    WebhookDelivery,
+    WebhookEvent,
+)
 from rtx.kernel import clock
 
 PAGES = """
@@ -12,8 +20,8 @@ crm.connection         house vac        vac   -      -       v
 crm.fieldmapping       house v          v     -      -       v
 crm.syncrun            house v          v     -      -       v
 crm.exchange           house v          v     -      -       v
-crm.webhookdelivery    house v          v     -      -       v
-crm.webhookevent       house v          v     -      -       v
+crm.webhookdelivery    reach v          v     -      -       v
+crm.webhookevent       reach v          v     -      -       v
 crm.link               reach v          v     -      v       v
 crm.syncentry          reach v          v     -      v       v
 crm.conflict           reach v          v     -      -       v
@@ -67,7 +75,7 @@ POST   api/admin/crm/sync/trigger                                400        400 
 POST   api/admin/crm/test/<int:config_id>                        ok         ok        403     403     403     403    401
 POST   api/webhooks/crm/hubspot                                  404        404       404     404     404     404    404
 POST   api/webhooks/crm/salesforce                               404        404       404     404     404     404    404
-POST   api/webhooks/crm/salesforce/<str:secret>                  404        404       404     404     404     404    404
+POST   api/webhooks/crm/salesforce/<path:secret>                 404        404       404     404     404     404    404
 POST   api/webhooks/crm/zoho                                     404        404       404     404     404     404    404
 """
 
@@ -101,6 +109,20 @@ def seed(side: Any) -> None:
     DeadLetter.objects.create(
         connection=connection, link=link, direction="push", error_code="call_refused", created_at=now
     )
+    delivery = WebhookDelivery(connection=connection, digest=str(client.pk), due_at=now, received_at=now)
+    delivery.seal(b"{}")
+    delivery.save()
+    WebhookEvent.objects.create(
+        connection=connection,
+        delivery=delivery,
+        link=link,
+        key=str(client.pk),
+        object_name="contacts",
+        crm_id=link.crm_id,
+        what="changed",
+        outcome="taken",
+        at=now,
+    )
 
 
 ROWS = {
@@ -117,7 +139,7 @@ IDS = {
     "api/admin/crm/test/<int:config_id>": "crm.connection",
     "api/admin/crm/sync/<int:run_id>/cancel": "crm.syncrun",
     "api/admin/crm/dead-letter/<int:dead_letter_id>/replay": _letter,
-    "api/webhooks/crm/salesforce/<str:secret>": "=guessed",
+    "api/webhooks/crm/salesforce/<path:secret>": "=guessed",
 }
 
 ASKED = {

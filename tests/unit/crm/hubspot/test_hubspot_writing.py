@@ -392,3 +392,13 @@ def test_an_expired_token_is_not_authorized(portal: Portal) -> None:
         portal.hubspot.describe("contacts")
 
     assert caught.value.code == "not_authorized"
+
+
+@pytest.mark.parametrize("object_name", ["contacts", "deals"])
+def test_a_record_is_found_by_rtx_id_and_nothing_is_written(portal: Portal, object_name: str) -> None:
+    (written,) = portal.hubspot.upsert(object_name, [Upsert("100001", {})])
+    portal.session.calls.clear()
+
+    assert portal.hubspot.find(object_name, "100001") == written.crm_id
+    assert portal.hubspot.find(object_name, "100002") == ""
+    assert portal.session.calls == [("find_email", 1)] * 2

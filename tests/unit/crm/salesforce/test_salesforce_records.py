@@ -351,3 +351,13 @@ def test_an_erased_record_leaves_nothing_personal_in_the_recycle_bin(
     assert kept.deleted_at is not None
     left = {name: value for name, value in kept.values.items() if value is not None}
     assert left == {"LastName": "Erased", "Verified__c": True}
+
+
+def test_a_record_is_found_by_rtx_id_and_nothing_is_written(
+    salesforce: Salesforce, fake: SalesforceFake
+) -> None:
+    known = fake.add("Contact", LastName="Known", RTX_Client_Id__c="id-1")
+
+    assert salesforce.find("Contact", "id-1") == known.id
+    assert salesforce.find("Contact", "id-2") == ""
+    assert [call.name for call in fake.calls] == ["composite", "composite"]

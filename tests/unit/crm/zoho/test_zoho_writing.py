@@ -363,3 +363,12 @@ def test_a_record_that_zoho_does_not_delete_is_no_success(organization: Organiza
         organization.zoho.delete("Contacts", made.crm_id)
 
     assert (caught.value.code, organization.contacts) == ("record_busy", 1)
+
+
+def test_a_record_is_found_by_rtx_id_and_nothing_is_written(organization: Organization) -> None:
+    (written,) = organization.zoho.upsert("Contacts", [client(1)])
+    organization.session.calls.clear()
+
+    assert organization.zoho.find("Contacts", written.external_id) == written.crm_id
+    assert organization.zoho.find("Contacts", client(2).external_id) == ""
+    assert organization.session.calls == [("find", 1), ("find", 1)]
