@@ -9,382 +9,944 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0008_reviews_of_pending'),
+        ("accounts", "0008_reviews_of_pending"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Change',
+            name="Change",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('what', models.CharField(choices=[('client', 'Client'), ('account', 'Trading account'), ('erased', 'Client erased')], max_length=8)),
-                ('client_id', models.UUIDField(default=uuid.uuid4)),
-                ('account_id', models.BigIntegerField(null=True)),
-                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "what",
+                    models.CharField(
+                        choices=[
+                            ("client", "Client"),
+                            ("account", "Trading account"),
+                            ("erased", "Client erased"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                ("client_id", models.UUIDField(default=uuid.uuid4)),
+                ("account_id", models.BigIntegerField(null=True)),
+                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
             options={
-                'ordering': ['id'],
+                "ordering": ["id"],
             },
         ),
         migrations.CreateModel(
-            name='JournalCursor',
+            name="JournalCursor",
             fields=[
-                ('name', models.CharField(max_length=20, primary_key=True, serialize=False)),
-                ('xact', models.BigIntegerField(default=0)),
-                ('event_id', models.BigIntegerField(default=0)),
-                ('at', models.DateTimeField()),
+                ("name", models.CharField(max_length=20, primary_key=True, serialize=False)),
+                ("xact", models.BigIntegerField(default=0)),
+                ("event_id", models.BigIntegerField(default=0)),
+                ("at", models.DateTimeField()),
             ],
         ),
         migrations.CreateModel(
-            name='Connection',
+            name="Connection",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('provider', models.CharField(choices=[('hubspot', 'HubSpot'), ('salesforce', 'Salesforce'), ('zoho', 'Zoho CRM')], max_length=12)),
-                ('name', models.CharField(max_length=80)),
-                ('status', models.CharField(choices=[('draft', 'Not connected'), ('active', 'Connected'), ('paused', 'Paused'), ('revoked', 'Access revoked'), ('removed', 'Removed')], default='draft', editable=False, max_length=8)),
-                ('client_id', models.CharField(help_text='Of the OAuth app at the provider.', max_length=200, verbose_name='client id')),
-                ('client_secret_sealed', models.BinaryField(default=b'')),
-                ('webhook_secret_sealed', models.BinaryField(default=b'')),
-                ('region', models.CharField(blank=True, help_text="Zoho's data center: com, eu, in, com.au, jp, com.cn, sa or ca.", max_length=8)),
-                ('customer_object', models.CharField(help_text='What a client becomes there: contacts, Contact, Lead, Contacts, Leads.', max_length=80)),
-                ('account_object', models.CharField(blank=True, help_text='What a trading account becomes there, such as deals. Empty: accounts are not sent.', max_length=80)),
-                ('creates_clients', models.BooleanField(default=False, help_text='They cannot sign in.', verbose_name='customers who are unknown here become clients')),
-                ('erases_there', models.BooleanField(default=True, verbose_name='clients who are erased here are deleted there')),
-                ('calls_max', models.PositiveIntegerField(default=100, help_text="The provider's word on its own limit goes before this.", validators=[django.core.validators.MinValueValidator(1)], verbose_name='calls per window')),
-                ('window_s', models.PositiveSmallIntegerField(default=10, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(3600)], verbose_name='window, seconds')),
-                ('pull_every_s', models.PositiveIntegerField(default=300, validators=[django.core.validators.MinValueValidator(10)], verbose_name='seconds between incremental runs')),
-                ('keep_days', models.PositiveSmallIntegerField(default=90, validators=[django.core.validators.MinValueValidator(1)], verbose_name='days to keep logs')),
-                ('created_at', models.DateTimeField(editable=False)),
-                ('api_url', models.CharField(blank=True, editable=False, max_length=200)),
-                ('external_id', models.CharField(blank=True, editable=False, help_text='Portal or organization: who webhooks are from.', max_length=64)),
-                ('daily_max', models.PositiveIntegerField(blank=True, editable=False, null=True)),
-                ('daily_left', models.PositiveIntegerField(blank=True, editable=False, null=True)),
-                ('calls', models.JSONField(default=list, editable=False, help_text='When the calls of the present window ended (ms).')),
-                ('not_before', models.DateTimeField(blank=True, editable=False, help_text='The provider asked to wait until then.', null=True)),
-                ('failures', models.PositiveIntegerField(default=0, editable=False, help_text='In a row.')),
-                ('open_until', models.DateTimeField(blank=True, editable=False, help_text='Until then the circuit breaker holds.', null=True)),
-                ('pull_cursor', models.JSONField(default=dict, editable=False)),
-                ('pulled_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('watch', models.JSONField(default=dict, editable=False, help_text="The provider's channel of notifications, and until when.")),
-                ('last_ok_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('last_error_code', models.CharField(blank=True, editable=False, max_length=40)),
-                ('last_error', models.CharField(blank=True, editable=False, max_length=300)),
-                ('last_error_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('created_by', models.ForeignKey(blank=True, editable=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "provider",
+                    models.CharField(
+                        choices=[("hubspot", "HubSpot"), ("salesforce", "Salesforce"), ("zoho", "Zoho CRM")],
+                        max_length=12,
+                    ),
+                ),
+                ("name", models.CharField(max_length=80)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("draft", "Not connected"),
+                            ("active", "Connected"),
+                            ("paused", "Paused"),
+                            ("revoked", "Access revoked"),
+                            ("removed", "Removed"),
+                        ],
+                        default="draft",
+                        editable=False,
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "client_id",
+                    models.CharField(
+                        help_text="Of the OAuth app at the provider.",
+                        max_length=200,
+                        verbose_name="client id",
+                    ),
+                ),
+                ("client_secret_sealed", models.BinaryField(default=b"")),
+                ("webhook_secret_sealed", models.BinaryField(default=b"")),
+                (
+                    "region",
+                    models.CharField(
+                        blank=True,
+                        help_text="Zoho's data center: com, eu, in, com.au, jp, com.cn, sa or ca.",
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "customer_object",
+                    models.CharField(
+                        help_text="What a client becomes there: contacts, Contact, Lead, Contacts, Leads.",
+                        max_length=80,
+                    ),
+                ),
+                (
+                    "account_object",
+                    models.CharField(
+                        blank=True,
+                        help_text="What a trading account becomes there, such as deals. Empty: accounts are not sent.",
+                        max_length=80,
+                    ),
+                ),
+                (
+                    "creates_clients",
+                    models.BooleanField(
+                        default=False,
+                        help_text="They cannot sign in.",
+                        verbose_name="customers who are unknown here become clients",
+                    ),
+                ),
+                (
+                    "erases_there",
+                    models.BooleanField(
+                        default=True, verbose_name="clients who are erased here are deleted there"
+                    ),
+                ),
+                (
+                    "calls_max",
+                    models.PositiveIntegerField(
+                        default=100,
+                        help_text="The provider's word on its own limit goes before this.",
+                        validators=[django.core.validators.MinValueValidator(1)],
+                        verbose_name="calls per window",
+                    ),
+                ),
+                (
+                    "window_s",
+                    models.PositiveSmallIntegerField(
+                        default=10,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(3600),
+                        ],
+                        verbose_name="window, seconds",
+                    ),
+                ),
+                (
+                    "pull_every_s",
+                    models.PositiveIntegerField(
+                        default=300,
+                        validators=[django.core.validators.MinValueValidator(10)],
+                        verbose_name="seconds between incremental runs",
+                    ),
+                ),
+                (
+                    "keep_days",
+                    models.PositiveSmallIntegerField(
+                        default=90,
+                        validators=[django.core.validators.MinValueValidator(1)],
+                        verbose_name="days to keep logs",
+                    ),
+                ),
+                ("created_at", models.DateTimeField(editable=False)),
+                ("api_url", models.CharField(blank=True, editable=False, max_length=200)),
+                (
+                    "external_id",
+                    models.CharField(
+                        blank=True,
+                        editable=False,
+                        help_text="Portal or organization: who webhooks are from.",
+                        max_length=64,
+                    ),
+                ),
+                ("daily_max", models.PositiveIntegerField(blank=True, editable=False, null=True)),
+                ("daily_left", models.PositiveIntegerField(blank=True, editable=False, null=True)),
+                (
+                    "calls",
+                    models.JSONField(
+                        default=list,
+                        editable=False,
+                        help_text="When the calls of the present window ended (ms).",
+                    ),
+                ),
+                (
+                    "not_before",
+                    models.DateTimeField(
+                        blank=True,
+                        editable=False,
+                        help_text="The provider asked to wait until then.",
+                        null=True,
+                    ),
+                ),
+                ("failures", models.PositiveIntegerField(default=0, editable=False, help_text="In a row.")),
+                (
+                    "open_until",
+                    models.DateTimeField(
+                        blank=True,
+                        editable=False,
+                        help_text="Until then the circuit breaker holds.",
+                        null=True,
+                    ),
+                ),
+                ("pull_cursor", models.JSONField(default=dict, editable=False)),
+                ("pulled_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "watch",
+                    models.JSONField(
+                        default=dict,
+                        editable=False,
+                        help_text="The provider's channel of notifications, and until when.",
+                    ),
+                ),
+                ("last_ok_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("last_error_code", models.CharField(blank=True, editable=False, max_length=40)),
+                ("last_error", models.CharField(blank=True, editable=False, max_length=300)),
+                ("last_error_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        editable=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'CRM connection',
-                'ordering': ['provider'],
-                'permissions': [('connect_connection', 'Can give RTX access to a CRM and test it'), ('run_connection', 'Can start and cancel syncs and replay dead letters')],
+                "verbose_name": "CRM connection",
+                "ordering": ["provider"],
+                "permissions": [
+                    ("connect_connection", "Can give RTX access to a CRM and test it"),
+                    ("run_connection", "Can start and cancel syncs and replay dead letters"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='FieldMapping',
+            name="FieldMapping",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('client', 'Client'), ('account', 'Trading account')], default='client', max_length=8)),
-                ('rtx_field', models.CharField(max_length=40, verbose_name='RTX field')),
-                ('crm_field', models.CharField(max_length=100, verbose_name='CRM field')),
-                ('direction', models.CharField(choices=[('push', 'RTX to CRM'), ('pull', 'CRM to RTX'), ('newest', 'Newest wins')], default='push', max_length=8)),
-                ('transform', models.CharField(default='text', max_length=24)),
-                ('options', models.JSONField(blank=True, default=dict, help_text='What the transformation needs, such as {"verified": "Yes"}.')),
-                ('is_active', models.BooleanField(default=True)),
-                ('connection', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='mappings', to='crm.connection')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("client", "Client"), ("account", "Trading account")],
+                        default="client",
+                        max_length=8,
+                    ),
+                ),
+                ("rtx_field", models.CharField(max_length=40, verbose_name="RTX field")),
+                ("crm_field", models.CharField(max_length=100, verbose_name="CRM field")),
+                (
+                    "direction",
+                    models.CharField(
+                        choices=[("push", "RTX to CRM"), ("pull", "CRM to RTX"), ("newest", "Newest wins")],
+                        default="push",
+                        max_length=8,
+                    ),
+                ),
+                ("transform", models.CharField(default="text", max_length=24)),
+                (
+                    "options",
+                    models.JSONField(
+                        blank=True,
+                        default=dict,
+                        help_text='What the transformation needs, such as {"verified": "Yes"}.',
+                    ),
+                ),
+                ("is_active", models.BooleanField(default=True)),
+                (
+                    "connection",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="mappings",
+                        to="crm.connection",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'field mapping',
-                'ordering': ['connection', 'kind', 'id'],
+                "verbose_name": "field mapping",
+                "ordering": ["connection", "kind", "id"],
             },
         ),
         migrations.CreateModel(
-            name='Link',
+            name="Link",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('provider', models.CharField(choices=[('hubspot', 'HubSpot'), ('salesforce', 'Salesforce'), ('zoho', 'Zoho CRM')], max_length=12)),
-                ('kind', models.CharField(choices=[('client', 'Client'), ('account', 'Trading account')], default='client', max_length=8)),
-                ('crm_id', models.CharField(blank=True, max_length=64, verbose_name='id in the CRM')),
-                ('status', models.CharField(choices=[('active', 'In use'), ('dead', 'Given up'), ('gone', 'Deleted in the CRM'), ('erased', 'Erased')], default='active', max_length=8)),
-                ('wanted', models.BigIntegerField(default=1)),
-                ('sent', models.BigIntegerField(default=0)),
-                ('wanted_at', models.DateTimeField(help_text='Of the oldest change that the CRM does not know.')),
-                ('changed_at', models.DateTimeField(help_text='Of the newest change here.')),
-                ('due_at', models.DateTimeField(help_text='Not to be tried before.')),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('claimed_until', models.DateTimeField(blank=True, null=True)),
-                ('claim', models.UUIDField(blank=True, null=True)),
-                ('base_sealed', models.BinaryField(default=b'')),
-                ('crm_changed_at', models.DateTimeField(blank=True, help_text='As the CRM said.', null=True)),
-                ('in_step_at', models.DateTimeField(blank=True, null=True)),
-                ('last_error_code', models.CharField(blank=True, max_length=40)),
-                ('last_error', models.CharField(blank=True, max_length=300)),
-                ('is_waiting', models.GeneratedField(db_persist=True, expression=models.Case(models.When(models.Q(('sent__lt', models.F('wanted')), ('status', 'active')), then=models.Value(True)), default=models.Value(False)), output_field=models.BooleanField())),
-                ('account', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='crm_links', to='accounts.tradingaccount')),
-                ('client', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='crm_links', to='accounts.client')),
-                ('connection', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='links', to='crm.connection')),
+                (
+                    "id",
+                    models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False),
+                ),
+                (
+                    "provider",
+                    models.CharField(
+                        choices=[("hubspot", "HubSpot"), ("salesforce", "Salesforce"), ("zoho", "Zoho CRM")],
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("client", "Client"), ("account", "Trading account")],
+                        default="client",
+                        max_length=8,
+                    ),
+                ),
+                ("crm_id", models.CharField(blank=True, max_length=64, verbose_name="id in the CRM")),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("active", "In use"),
+                            ("dead", "Given up"),
+                            ("gone", "Deleted in the CRM"),
+                            ("erased", "Erased"),
+                        ],
+                        default="active",
+                        max_length=8,
+                    ),
+                ),
+                ("wanted", models.BigIntegerField(default=1)),
+                ("sent", models.BigIntegerField(default=0)),
+                (
+                    "wanted_at",
+                    models.DateTimeField(help_text="Of the oldest change that the CRM does not know."),
+                ),
+                ("changed_at", models.DateTimeField(help_text="Of the newest change here.")),
+                ("due_at", models.DateTimeField(help_text="Not to be tried before.")),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("claimed_until", models.DateTimeField(blank=True, null=True)),
+                ("claim", models.UUIDField(blank=True, null=True)),
+                ("base_sealed", models.BinaryField(default=b"")),
+                ("crm_changed_at", models.DateTimeField(blank=True, help_text="As the CRM said.", null=True)),
+                ("in_step_at", models.DateTimeField(blank=True, null=True)),
+                ("last_error_code", models.CharField(blank=True, max_length=40)),
+                ("last_error", models.CharField(blank=True, max_length=300)),
+                (
+                    "is_waiting",
+                    models.GeneratedField(
+                        db_persist=True,
+                        expression=models.Case(
+                            models.When(
+                                models.Q(("sent__lt", models.F("wanted")), ("status", "active")),
+                                then=models.Value(True),
+                            ),
+                            default=models.Value(False),
+                        ),
+                        output_field=models.BooleanField(),
+                    ),
+                ),
+                (
+                    "account",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="crm_links",
+                        to="accounts.tradingaccount",
+                    ),
+                ),
+                (
+                    "client",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="crm_links",
+                        to="accounts.client",
+                    ),
+                ),
+                (
+                    "connection",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="links", to="crm.connection"
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'customer in the CRM',
-                'verbose_name_plural': 'customers in the CRM',
-                'ordering': ['-in_step_at', 'id'],
+                "verbose_name": "customer in the CRM",
+                "verbose_name_plural": "customers in the CRM",
+                "ordering": ["-in_step_at", "id"],
             },
         ),
         migrations.CreateModel(
-            name='Conflict',
+            name="Conflict",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('rtx_field', models.CharField(max_length=40, verbose_name='field')),
-                ('crm_field', models.CharField(max_length=100, verbose_name='CRM field')),
-                ('winner', models.CharField(choices=[('rtx', 'RTX'), ('crm', 'CRM')], max_length=3)),
-                ('rule', models.CharField(choices=[('push', 'RTX to CRM'), ('pull', 'CRM to RTX'), ('newest', 'Newest wins')], max_length=8)),
-                ('rtx_changed_at', models.DateTimeField()),
-                ('crm_changed_at', models.DateTimeField(null=True)),
-                ('values_sealed', models.BinaryField(default=b'')),
-                ('at', models.DateTimeField(db_index=True)),
-                ('link', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='conflicts', to='crm.link')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("rtx_field", models.CharField(max_length=40, verbose_name="field")),
+                ("crm_field", models.CharField(max_length=100, verbose_name="CRM field")),
+                ("winner", models.CharField(choices=[("rtx", "RTX"), ("crm", "CRM")], max_length=3)),
+                (
+                    "rule",
+                    models.CharField(
+                        choices=[("push", "RTX to CRM"), ("pull", "CRM to RTX"), ("newest", "Newest wins")],
+                        max_length=8,
+                    ),
+                ),
+                ("rtx_changed_at", models.DateTimeField()),
+                ("crm_changed_at", models.DateTimeField(null=True)),
+                ("values_sealed", models.BinaryField(default=b"")),
+                ("at", models.DateTimeField(db_index=True)),
+                (
+                    "link",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="conflicts", to="crm.link"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='OAuthState',
+            name="OAuthState",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('state_hash', models.CharField(max_length=64, unique=True)),
-                ('verifier_sealed', models.BinaryField(default=b'')),
-                ('redirect_uri', models.CharField(max_length=300)),
-                ('expires_at', models.DateTimeField()),
-                ('used_at', models.DateTimeField(null=True)),
-                ('connection', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='crm.connection')),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("state_hash", models.CharField(max_length=64, unique=True)),
+                ("verifier_sealed", models.BinaryField(default=b"")),
+                ("redirect_uri", models.CharField(max_length=300)),
+                ("expires_at", models.DateTimeField()),
+                ("used_at", models.DateTimeField(null=True)),
+                (
+                    "connection",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="crm.connection"
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'OAuth state',
+                "verbose_name": "OAuth state",
             },
         ),
         migrations.CreateModel(
-            name='OAuthToken',
+            name="OAuthToken",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('access_token_sealed', models.BinaryField(default=b'')),
-                ('refresh_token_sealed', models.BinaryField(default=b'')),
-                ('expires_at', models.DateTimeField()),
-                ('scope', models.CharField(blank=True, max_length=500)),
-                ('generation', models.PositiveIntegerField(default=1)),
-                ('granted_at', models.DateTimeField()),
-                ('refreshed_at', models.DateTimeField()),
-                ('connection', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='token', to='crm.connection')),
-                ('granted_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("access_token_sealed", models.BinaryField(default=b"")),
+                ("refresh_token_sealed", models.BinaryField(default=b"")),
+                ("expires_at", models.DateTimeField()),
+                ("scope", models.CharField(blank=True, max_length=500)),
+                ("generation", models.PositiveIntegerField(default=1)),
+                ("granted_at", models.DateTimeField()),
+                ("refreshed_at", models.DateTimeField()),
+                (
+                    "connection",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="token", to="crm.connection"
+                    ),
+                ),
+                (
+                    "granted_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'OAuth token',
+                "verbose_name": "OAuth token",
             },
         ),
         migrations.CreateModel(
-            name='SyncRun',
+            name="SyncRun",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('full', 'Full'), ('incremental', 'Incremental'), ('preview', 'Dry run')], max_length=12)),
-                ('status', models.CharField(choices=[('queued', 'Queued'), ('running', 'Running'), ('done', 'Done'), ('canceled', 'Canceled'), ('failed', 'Failed')], default='queued', max_length=8)),
-                ('phase', models.CharField(blank=True, help_text='What it is at: pull, push, accounts.', max_length=16)),
-                ('cursor', models.JSONField(default=dict)),
-                ('total', models.PositiveIntegerField(default=0)),
-                ('done', models.PositiveIntegerField(default=0)),
-                ('created', models.PositiveIntegerField(default=0)),
-                ('updated', models.PositiveIntegerField(default=0)),
-                ('unchanged', models.PositiveIntegerField(default=0)),
-                ('pulled', models.PositiveIntegerField(default=0)),
-                ('conflicts', models.PositiveIntegerField(default=0)),
-                ('failed', models.PositiveIntegerField(default=0)),
-                ('calls', models.PositiveIntegerField(default=0)),
-                ('is_cancel_asked', models.BooleanField(default=False)),
-                ('asked_by', models.CharField(max_length=80)),
-                ('reason', models.CharField(blank=True, max_length=200)),
-                ('created_at', models.DateTimeField()),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('heartbeat_at', models.DateTimeField(blank=True, null=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('claimed_until', models.DateTimeField(blank=True, null=True)),
-                ('claim', models.UUIDField(blank=True, null=True)),
-                ('waits_until', models.DateTimeField(blank=True, help_text='A limit or the breaker holds it.', null=True)),
-                ('error_code', models.CharField(blank=True, max_length=40)),
-                ('error', models.CharField(blank=True, max_length=300)),
-                ('connection', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='runs', to='crm.connection')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("full", "Full"), ("incremental", "Incremental"), ("preview", "Dry run")],
+                        max_length=12,
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("running", "Running"),
+                            ("done", "Done"),
+                            ("canceled", "Canceled"),
+                            ("failed", "Failed"),
+                        ],
+                        default="queued",
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "phase",
+                    models.CharField(
+                        blank=True, help_text="What it is at: pull, push, accounts.", max_length=16
+                    ),
+                ),
+                ("cursor", models.JSONField(default=dict)),
+                ("total", models.PositiveIntegerField(default=0)),
+                ("done", models.PositiveIntegerField(default=0)),
+                ("created", models.PositiveIntegerField(default=0)),
+                ("updated", models.PositiveIntegerField(default=0)),
+                ("unchanged", models.PositiveIntegerField(default=0)),
+                ("pulled", models.PositiveIntegerField(default=0)),
+                ("conflicts", models.PositiveIntegerField(default=0)),
+                ("failed", models.PositiveIntegerField(default=0)),
+                ("calls", models.PositiveIntegerField(default=0)),
+                ("is_cancel_asked", models.BooleanField(default=False)),
+                ("asked_by", models.CharField(max_length=80)),
+                ("reason", models.CharField(blank=True, max_length=200)),
+                ("created_at", models.DateTimeField()),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("heartbeat_at", models.DateTimeField(blank=True, null=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("claimed_until", models.DateTimeField(blank=True, null=True)),
+                ("claim", models.UUIDField(blank=True, null=True)),
+                (
+                    "waits_until",
+                    models.DateTimeField(blank=True, help_text="A limit or the breaker holds it.", null=True),
+                ),
+                ("error_code", models.CharField(blank=True, max_length=40)),
+                ("error", models.CharField(blank=True, max_length=300)),
+                (
+                    "connection",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="runs", to="crm.connection"
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'sync run',
-                'ordering': ['-id'],
+                "verbose_name": "sync run",
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='SyncEntry',
+            name="SyncEntry",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('direction', models.CharField(choices=[('push', 'RTX to CRM'), ('pull', 'CRM to RTX')], max_length=4)),
-                ('action', models.CharField(choices=[('created', 'Created'), ('updated', 'Updated'), ('adopted', 'Joined to an existing record'), ('conflict', 'Both had changed'), ('failed', 'Failed'), ('gone', 'Deleted there'), ('erased', 'Erased there'), ('ignored', 'Not a customer here')], max_length=8)),
-                ('cause', models.CharField(help_text='run, change, webhook or replay.', max_length=12)),
-                ('fields', models.JSONField(default=list, help_text='Names of what was written.')),
-                ('error_code', models.CharField(blank=True, max_length=40)),
-                ('detail', models.CharField(blank=True, max_length=300)),
-                ('at', models.DateTimeField(db_index=True)),
-                ('connection', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='crm.connection')),
-                ('link', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='entries', to='crm.link')),
-                ('run', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='entries', to='crm.syncrun')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "direction",
+                    models.CharField(choices=[("push", "RTX to CRM"), ("pull", "CRM to RTX")], max_length=4),
+                ),
+                (
+                    "action",
+                    models.CharField(
+                        choices=[
+                            ("created", "Created"),
+                            ("updated", "Updated"),
+                            ("adopted", "Joined to an existing record"),
+                            ("conflict", "Both had changed"),
+                            ("failed", "Failed"),
+                            ("gone", "Deleted there"),
+                            ("erased", "Erased there"),
+                            ("ignored", "Not a customer here"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                ("cause", models.CharField(help_text="run, change, webhook or replay.", max_length=12)),
+                ("fields", models.JSONField(default=list, help_text="Names of what was written.")),
+                ("error_code", models.CharField(blank=True, max_length=40)),
+                ("detail", models.CharField(blank=True, max_length=300)),
+                ("at", models.DateTimeField(db_index=True)),
+                (
+                    "connection",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="crm.connection"
+                    ),
+                ),
+                (
+                    "link",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="entries",
+                        to="crm.link",
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="entries",
+                        to="crm.syncrun",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'sync log entry',
-                'verbose_name_plural': 'sync log',
-                'ordering': ['-id'],
+                "verbose_name": "sync log entry",
+                "verbose_name_plural": "sync log",
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='Exchange',
+            name="Exchange",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('operation', models.CharField(max_length=24)),
-                ('object_name', models.CharField(blank=True, max_length=80)),
-                ('is_write', models.BooleanField()),
-                ('records', models.PositiveIntegerField(default=0)),
-                ('status_code', models.PositiveSmallIntegerField(help_text='Empty: no answer came.', null=True)),
-                ('error_code', models.CharField(blank=True, max_length=40)),
-                ('provider_request_id', models.CharField(blank=True, max_length=80)),
-                ('took_ms', models.PositiveIntegerField()),
-                ('at', models.DateTimeField(db_index=True)),
-                ('connection', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='crm.connection')),
-                ('run', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='crm.syncrun')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("operation", models.CharField(max_length=24)),
+                ("object_name", models.CharField(blank=True, max_length=80)),
+                ("is_write", models.BooleanField()),
+                ("records", models.PositiveIntegerField(default=0)),
+                (
+                    "status_code",
+                    models.PositiveSmallIntegerField(help_text="Empty: no answer came.", null=True),
+                ),
+                ("error_code", models.CharField(blank=True, max_length=40)),
+                ("provider_request_id", models.CharField(blank=True, max_length=80)),
+                ("took_ms", models.PositiveIntegerField()),
+                ("at", models.DateTimeField(db_index=True)),
+                (
+                    "connection",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="crm.connection"
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="crm.syncrun",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'call to a CRM',
-                'verbose_name_plural': 'calls to CRMs',
-                'ordering': ['-id'],
+                "verbose_name": "call to a CRM",
+                "verbose_name_plural": "calls to CRMs",
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='WebhookDelivery',
+            name="WebhookDelivery",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('digest', models.CharField(max_length=64)),
-                ('body_sealed', models.BinaryField()),
-                ('content_type', models.CharField(blank=True, max_length=80)),
-                ('status', models.CharField(choices=[('received', 'Waiting'), ('done', 'Processed'), ('failed', 'Given up')], default='received', max_length=8)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('due_at', models.DateTimeField()),
-                ('events', models.PositiveIntegerField(default=0)),
-                ('repeated', models.PositiveIntegerField(default=0, help_text='Events in it that were known already.')),
-                ('error_code', models.CharField(blank=True, max_length=40)),
-                ('received_at', models.DateTimeField(db_index=True)),
-                ('processed_at', models.DateTimeField(blank=True, null=True)),
-                ('connection', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='deliveries', to='crm.connection')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("digest", models.CharField(max_length=64)),
+                ("body_sealed", models.BinaryField()),
+                ("content_type", models.CharField(blank=True, max_length=80)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("received", "Waiting"), ("done", "Processed"), ("failed", "Given up")],
+                        default="received",
+                        max_length=8,
+                    ),
+                ),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("due_at", models.DateTimeField()),
+                ("events", models.PositiveIntegerField(default=0)),
+                (
+                    "repeated",
+                    models.PositiveIntegerField(default=0, help_text="Events in it that were known already."),
+                ),
+                ("error_code", models.CharField(blank=True, max_length=40)),
+                ("received_at", models.DateTimeField(db_index=True)),
+                ("processed_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "connection",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="deliveries",
+                        to="crm.connection",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'webhook delivery',
-                'verbose_name_plural': 'webhook deliveries',
-                'ordering': ['-id'],
+                "verbose_name": "webhook delivery",
+                "verbose_name_plural": "webhook deliveries",
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='DeadLetter',
+            name="DeadLetter",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('direction', models.CharField(choices=[('push', 'RTX to CRM'), ('pull', 'CRM to RTX'), ('erase', 'Erasure'), ('webhook', 'Webhook')], max_length=8)),
-                ('status', models.CharField(choices=[('open', 'Open'), ('replayed', 'Sent again'), ('dropped', 'Dropped')], default='open', max_length=8)),
-                ('error_code', models.CharField(max_length=40)),
-                ('error', models.CharField(blank=True, max_length=300)),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('created_at', models.DateTimeField(db_index=True)),
-                ('resolved_at', models.DateTimeField(blank=True, null=True)),
-                ('connection', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='dead_letters', to='crm.connection')),
-                ('resolved_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('link', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='crm.link')),
-                ('delivery', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='crm.webhookdelivery')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "direction",
+                    models.CharField(
+                        choices=[
+                            ("push", "RTX to CRM"),
+                            ("pull", "CRM to RTX"),
+                            ("erase", "Erasure"),
+                            ("webhook", "Webhook"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("open", "Open"), ("replayed", "Sent again"), ("dropped", "Dropped")],
+                        default="open",
+                        max_length=8,
+                    ),
+                ),
+                ("error_code", models.CharField(max_length=40)),
+                ("error", models.CharField(blank=True, max_length=300)),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("created_at", models.DateTimeField(db_index=True)),
+                ("resolved_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "connection",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="dead_letters",
+                        to="crm.connection",
+                    ),
+                ),
+                (
+                    "resolved_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "link",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="crm.link",
+                    ),
+                ),
+                (
+                    "delivery",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="crm.webhookdelivery",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'dead letter',
-                'ordering': ['-id'],
+                "verbose_name": "dead letter",
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='WebhookEvent',
+            name="WebhookEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(max_length=128)),
-                ('object_name', models.CharField(max_length=80)),
-                ('crm_id', models.CharField(max_length=64)),
-                ('what', models.CharField(max_length=40)),
-                ('occurred_at', models.DateTimeField(null=True)),
-                ('outcome', models.CharField(help_text='taken, older or ignored.', max_length=12)),
-                ('at', models.DateTimeField(db_index=True)),
-                ('connection', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='crm.connection')),
-                ('delivery', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='event_rows', to='crm.webhookdelivery')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("key", models.CharField(max_length=128)),
+                ("object_name", models.CharField(max_length=80)),
+                ("crm_id", models.CharField(max_length=64)),
+                ("what", models.CharField(max_length=40)),
+                ("occurred_at", models.DateTimeField(null=True)),
+                ("outcome", models.CharField(help_text="taken, older or ignored.", max_length=12)),
+                ("at", models.DateTimeField(db_index=True)),
+                (
+                    "connection",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="crm.connection"
+                    ),
+                ),
+                (
+                    "delivery",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="event_rows",
+                        to="crm.webhookdelivery",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'webhook event',
-                'ordering': ['-id'],
+                "verbose_name": "webhook event",
+                "ordering": ["-id"],
             },
         ),
         migrations.AddConstraint(
-            model_name='connection',
-            constraint=models.UniqueConstraint(condition=models.Q(('status', 'removed'), _negated=True), fields=('provider',), name='crm_connection_one_per_provider'),
+            model_name="connection",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("status", "removed"), _negated=True),
+                fields=("provider",),
+                name="crm_connection_one_per_provider",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='fieldmapping',
-            constraint=models.UniqueConstraint(fields=('connection', 'kind', 'crm_field'), name='crm_mapping_once_there'),
+            model_name="fieldmapping",
+            constraint=models.UniqueConstraint(
+                fields=("connection", "kind", "crm_field"), name="crm_mapping_once_there"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='fieldmapping',
-            constraint=models.UniqueConstraint(condition=models.Q(('direction', 'push'), _negated=True), fields=('connection', 'kind', 'rtx_field'), name='crm_mapping_pulled_once'),
+            model_name="fieldmapping",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("direction", "push"), _negated=True),
+                fields=("connection", "kind", "rtx_field"),
+                name="crm_mapping_pulled_once",
+            ),
         ),
         migrations.AddIndex(
-            model_name='link',
-            index=models.Index(condition=models.Q(('is_waiting', True)), fields=['connection', 'due_at'], name='crm_link_waiting'),
+            model_name="link",
+            index=models.Index(
+                condition=models.Q(("is_waiting", True)),
+                fields=["connection", "due_at"],
+                name="crm_link_waiting",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='link',
-            constraint=models.UniqueConstraint(condition=models.Q(('kind', 'client')), fields=('client', 'provider'), name='crm_link_client_once'),
+            model_name="link",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("kind", "client")),
+                fields=("client", "provider"),
+                name="crm_link_client_once",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='link',
-            constraint=models.UniqueConstraint(condition=models.Q(('kind', 'account')), fields=('account', 'provider'), name='crm_link_account_once'),
+            model_name="link",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("kind", "account")),
+                fields=("account", "provider"),
+                name="crm_link_account_once",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='link',
-            constraint=models.UniqueConstraint(condition=models.Q(('crm_id', ''), _negated=True), fields=('connection', 'kind', 'crm_id'), name='crm_link_record_once'),
+            model_name="link",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("crm_id", ""), _negated=True),
+                fields=("connection", "kind", "crm_id"),
+                name="crm_link_record_once",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='link',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('account__isnull', True), ('kind', 'client')), models.Q(('account__isnull', False), ('kind', 'account')), _connector='OR'), name='crm_link_of_its_kind'),
+            model_name="link",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("account__isnull", True), ("kind", "client")),
+                    models.Q(("account__isnull", False), ("kind", "account")),
+                    _connector="OR",
+                ),
+                name="crm_link_of_its_kind",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='link',
-            constraint=models.CheckConstraint(condition=models.Q(('sent__lte', models.F('wanted'))), name='crm_link_sent_was_wanted'),
+            model_name="link",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("sent__lte", models.F("wanted"))), name="crm_link_sent_was_wanted"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='oauthstate',
-            constraint=models.CheckConstraint(condition=models.Q(('used_at__isnull', True), ('used_at__lte', models.F('expires_at')), _connector='OR'), name='crm_state_used_in_time'),
+            model_name="oauthstate",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("used_at__isnull", True), ("used_at__lte", models.F("expires_at")), _connector="OR"
+                ),
+                name="crm_state_used_in_time",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='syncrun',
-            constraint=models.UniqueConstraint(condition=models.Q(('status__in', ['queued', 'running'])), fields=('connection',), name='crm_run_one_live'),
+            model_name="syncrun",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("status__in", ["queued", "running"])),
+                fields=("connection",),
+                name="crm_run_one_live",
+            ),
         ),
         migrations.AddIndex(
-            model_name='webhookdelivery',
-            index=models.Index(condition=models.Q(('status', 'received')), fields=['due_at'], name='crm_delivery_waiting'),
+            model_name="webhookdelivery",
+            index=models.Index(
+                condition=models.Q(("status", "received")), fields=["due_at"], name="crm_delivery_waiting"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='webhookdelivery',
-            constraint=models.UniqueConstraint(fields=('connection', 'digest'), name='crm_delivery_once'),
+            model_name="webhookdelivery",
+            constraint=models.UniqueConstraint(fields=("connection", "digest"), name="crm_delivery_once"),
         ),
         migrations.AddConstraint(
-            model_name='deadletter',
-            constraint=models.UniqueConstraint(condition=models.Q(('link__isnull', False), ('status', 'open')), fields=('link', 'direction'), name='crm_dead_letter_one_open'),
+            model_name="deadletter",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("link__isnull", False), ("status", "open")),
+                fields=("link", "direction"),
+                name="crm_dead_letter_one_open",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='webhookevent',
-            constraint=models.UniqueConstraint(fields=('connection', 'key'), name='crm_event_once'),
+            model_name="webhookevent",
+            constraint=models.UniqueConstraint(fields=("connection", "key"), name="crm_event_once"),
         ),
     ]

@@ -4,35 +4,46 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('crm', '0002_outbox'),
+        ("crm", "0002_outbox"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='connection',
-            name='fault',
+            model_name="connection",
+            name="fault",
             field=models.CharField(blank=True, editable=False, max_length=300),
         ),
         migrations.AddField(
-            model_name='connection',
-            name='fault_at',
-            field=models.DateTimeField(blank=True, editable=False, help_text='Since then.', null=True),
+            model_name="connection",
+            name="fault_at",
+            field=models.DateTimeField(blank=True, editable=False, help_text="Since then.", null=True),
         ),
         migrations.AddField(
-            model_name='connection',
-            name='fault_code',
-            field=models.CharField(blank=True, editable=False, help_text='What keeps the whole connection from working.', max_length=40),
+            model_name="connection",
+            name="fault_code",
+            field=models.CharField(
+                blank=True,
+                editable=False,
+                help_text="What keeps the whole connection from working.",
+                max_length=40,
+            ),
         ),
         migrations.AddField(
-            model_name='connection',
-            name='fault_during',
-            field=models.CharField(blank=True, editable=False, help_text='The call that must succeed; empty: any.', max_length=120),
+            model_name="connection",
+            name="fault_during",
+            field=models.CharField(
+                blank=True,
+                editable=False,
+                help_text="The call that must succeed; empty: any.",
+                max_length=120,
+            ),
         ),
         migrations.AddField(
-            model_name='oauthtoken',
-            name='not_before',
-            field=models.DateTimeField(blank=True, help_text='The token endpoint is not asked again before.', null=True),
+            model_name="oauthtoken",
+            name="not_before",
+            field=models.DateTimeField(
+                blank=True, help_text="The token endpoint is not asked again before.", null=True
+            ),
         ),
     ]

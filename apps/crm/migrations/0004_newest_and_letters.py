@@ -6,45 +6,80 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('crm', '0002_outbox'),
+        ("crm", "0003_fault_of_connection"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='link',
-            name='touched_at',
-            field=models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), help_text='Of the newest change here, money and activity too: sent first.'),
+            model_name="link",
+            name="touched_at",
+            field=models.DateTimeField(
+                db_default=django.db.models.functions.datetime.Now(),
+                help_text="Of the newest change here, money and activity too: sent first.",
+            ),
         ),
         migrations.AddField(
-            model_name='webhookevent',
-            name='link',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='crm.link'),
+            model_name="webhookevent",
+            name="link",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="crm.link",
+            ),
         ),
         migrations.AlterField(
-            model_name='deadletter',
-            name='delivery',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='crm.webhookdelivery'),
+            model_name="deadletter",
+            name="delivery",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="crm.webhookdelivery",
+            ),
         ),
         migrations.AlterField(
-            model_name='deadletter',
-            name='direction',
-            field=models.CharField(choices=[('push', 'RTX to CRM'), ('erase', 'Erasure'), ('webhook', 'Webhook')], max_length=8),
+            model_name="deadletter",
+            name="direction",
+            field=models.CharField(
+                choices=[("push", "RTX to CRM"), ("erase", "Erasure"), ("webhook", "Webhook")], max_length=8
+            ),
         ),
         migrations.AlterField(
-            model_name='deadletter',
-            name='link',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='crm.link'),
+            model_name="deadletter",
+            name="link",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="crm.link",
+            ),
         ),
         migrations.AlterField(
-            model_name='link',
-            name='changed_at',
-            field=models.DateTimeField(help_text="Of the newest change of the client's (account's) own row: what newest wins compares."),
+            model_name="link",
+            name="changed_at",
+            field=models.DateTimeField(
+                help_text="Of the newest change of the client's (account's) own row: what newest wins compares."
+            ),
         ),
         migrations.AlterField(
-            model_name='syncentry',
-            name='action',
-            field=models.CharField(choices=[('created', 'Created'), ('updated', 'Updated'), ('adopted', 'Joined to an existing record'), ('conflict', 'Both had changed'), ('failed', 'Failed'), ('gone', 'Deleted there'), ('erased', 'Erased there')], max_length=8),
+            model_name="syncentry",
+            name="action",
+            field=models.CharField(
+                choices=[
+                    ("created", "Created"),
+                    ("updated", "Updated"),
+                    ("adopted", "Joined to an existing record"),
+                    ("conflict", "Both had changed"),
+                    ("failed", "Failed"),
+                    ("gone", "Deleted there"),
+                    ("erased", "Erased there"),
+                ],
+                max_length=8,
+            ),
         ),
     ]
