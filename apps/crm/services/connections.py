@@ -109,6 +109,7 @@ def change(*, connection_id: int, values: Mapping[str, Any], actor: Actor) -> Co
         _keep_objects(row, before)
         given = _seal(row, values)
         row.save(update_fields=[*EDITABLE, "client_secret_sealed", "webhook_secret_sealed"])
+        faults.look_again(connection_id=row.pk)
         after = _shown(row)
         changed = {name for name in after if after[name] != before[name]}
         actions.record(

@@ -63,11 +63,23 @@ def mended_by(row: Connection, asked: Asked) -> dict[str, Any]:
     return dict(NONE)
 
 
+def look_again(*, connection_id: int) -> None:
+    """Let one call try at once, in the caller's transaction: staff changed what may have been at fault."""
+    row = Connection.objects.select_for_update(no_key=True).get(pk=connection_id)
+    if row.fault_code:
+        Connection.objects.filter(pk=row.pk).update(open_until=clock.now())
+        _let_runs_go(row)
+
+
 def mended(*, connection_id: int) -> None:
     """Forget the fault of a connection that works as far as can be seen, and let calls through at once."""
     with transaction.atomic():
         row = Connection.objects.select_for_update(no_key=True).get(pk=connection_id)
         if row.fault_code:
             Connection.objects.filter(pk=row.pk).update(failures=0, open_until=None, **NONE)
-            SyncRun.objects.filter(connection=row, status__in=SyncRun.LIVE).update(waits_until=None)
+            _let_runs_go(row)
             alarms.clear(kind=ALARM, subject=row.provider)
+
+
+def _let_runs_go(row: Connection) -> None:
+    SyncRun.objects.filter(connection=row, status__in=SyncRun.LIVE).update(waits_until=None)

@@ -9,6 +9,7 @@ from apps.audit.services import actions
 from apps.crm.domain import mapping
 from apps.crm.domain.mapping import Pair, Target
 from apps.crm.models import Connection, FieldMapping
+from apps.crm.services import faults
 from rtx.kernel.actor import Actor
 from rtx.kernel.errors import Invalid, NotFound
 
@@ -83,6 +84,7 @@ def replace(
         before = _shown(connection, kind)
         connection.mappings.filter(kind=kind).delete()
         FieldMapping.objects.bulk_create(_rows(connection, kind, pairs))
+        faults.look_again(connection_id=connection.pk)
         actions.record(
             actor=actor,
             operation="crm.replace_mappings",

@@ -7,12 +7,20 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
 from django.db.models import F
 
-from apps.crm.adapters.provider import CallRefused, ConnectionFault, ProviderError, Upsert, Written
+from apps.crm.adapters.provider import (
+    CallRefused,
+    ConnectionFault,
+    LimitReached,
+    ProviderError,
+    Upsert,
+    Written,
+)
 from apps.crm.domain import merging
 from apps.crm.domain.mapping import Pair
 from apps.crm.models import Connection, DeadLetter, Link, SyncEntry, SyncRun
@@ -143,8 +151,9 @@ class Writer:
         )
 
     def _fail(self, row: Link, error: ProviderError) -> None:
-        if isinstance(error, ConnectionFault):
+        if isinstance(error, ConnectionFault | LimitReached):  # no try: it came after others were written
             row.claim, row.claimed_until = None, None
+            row.due_at = clock.now() + timedelta(seconds=error.retry_after_s or 0)
             return
         if error.code in GONE_CODES and row.crm_id:
             row.claim, row.claimed_until, row.base_sealed = None, None, b""

@@ -1,16 +1,19 @@
 """A fault of the connection is no record's: nothing is given up, staff are told, all goes on once mended."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
 from apps.audit.models import StaffAction
-from apps.crm.adapters.provider import CallRefused, ConnectionFault, Forbidden, Written
+from apps.crm.adapters.provider import CallRefused, ConnectionFault, Forbidden, LimitReached, Written
+from apps.crm.domain.mapping import Pair
 from apps.crm.models import Connection, DeadLetter, Link, OAuthToken, SyncRun, WebhookDelivery
 from apps.crm.selectors import status
-from apps.crm.services import calling, connections, faults, outbox, pushing, runs, webhooks
+from apps.crm.services import calling, connections, faults, field_mappings, outbox, pushing, runs, webhooks
 from apps.risk.models import RiskAlarm
 from rtx.kernel import clock
+from rtx.kernel.actor import Actor
 from tests.factories.crm import STAFF, MemoryCrm, make_client, settle
 from tests.fakes.server import Fault
 from tests.fakes.toy import Toy
@@ -142,6 +145,18 @@ def test_a_fault_after_half_of_a_batch_was_written_keeps_that_half(
     assert (waits.attempts, waits.claim, waits.is_waiting) == (0, None, True)
 
 
+def test_a_limit_that_is_reached_within_a_batch_is_no_try(connection: Connection, crm: MemoryCrm) -> None:
+    client, other = make_client(1), make_client(2)
+    crm.refused[str(client.pk)] = LimitReached("later", code="daily_limit", retry_after_s=900)
+
+    settle(connection, crm)
+
+    link = Link.objects.get(client=client)
+    assert (link.attempts, link.claim, link.is_waiting) == (0, None, True)
+    assert clock.now() + timedelta(minutes=14) < link.due_at <= clock.now() + timedelta(minutes=15)
+    assert crm.of(other)
+
+
 def test_a_run_waits_for_a_fault_to_be_mended_and_says_so(connection: Connection, crm: MemoryCrm) -> None:
     make_client()
     run = runs.start(connection_id=connection.pk, kind="full", actor=STAFF)
@@ -259,6 +274,29 @@ def test_a_test_tells_a_fault_clearly_and_leaves_it(connected, toy, actor) -> No
     assert found.advice == "Client id or client secret is wrong. Copy both from the provider's app again."
     assert told(connected) == ("oauth_invalid_client", found.advice)
     assert OAuthToken.objects.exists()
+
+
+def change_secret(row: Connection, actor: Actor) -> None:
+    connections.change(connection_id=row.pk, values={"client_secret": "another"}, actor=actor)
+
+
+def change_mapping(row: Connection, actor: Actor) -> None:
+    pairs = [Pair("email", "email")]
+    field_mappings.replace(connection_id=row.pk, kind="client", pairs=pairs, actor=actor)
+
+
+@pytest.mark.parametrize("change", [change_secret, change_mapping])
+def test_what_staff_change_is_tried_at_once_and_ends_it_when_it_helps(
+    change: Callable[[Connection, Actor], None], connected, toy, actor
+) -> None:
+    note(connected)
+    Connection.objects.update(open_until=clock.now() + timedelta(minutes=9))
+
+    change(connected, actor)
+
+    assert told(connected)[0] == "missing_scopes"
+    call(connected)
+    assert told(connected) == ("", "")
 
 
 def test_disconnecting_ends_it(connected, toy, actor) -> None:
