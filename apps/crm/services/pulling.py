@@ -32,6 +32,7 @@ from rtx.kernel.errors import RtxError
 
 CLIENT = FieldMapping.Kind.CLIENT
 PULL = SyncEntry.Direction.PULL
+UNKNOWN = "record_unknown"  # of one record, which holds no other up
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('crm_take'), %s)"
 KEPT = (
     *("crm_id", "status", "wanted", "wanted_at", "due_at", "base_sealed", "crm_changed_at", "in_step_at"),
@@ -145,7 +146,7 @@ def _see_all_told(records: Sequence[Record], asked: Sequence[str]) -> None:
     :raises Unavailable: `record_unknown`: not of all; they must be asked for again.
     """
     if unknown := len(set(asked) - {record.crm_id for record in records}):
-        raise Unavailable(f"What became of {unknown} records was not told.", code="record_unknown")
+        raise Unavailable(f"What became of {unknown} records was not told.", code=UNKNOWN)
 
 
 def note_deleted(

@@ -240,7 +240,7 @@ def _looked_at(connection: Connection, read: list[_Read]) -> int:
         _taken_over(connection, [event for event in _each(read) if outcomes.get(event.key) == "taken"])
         _noted(connection, read, outcomes)
     except ProviderError as error:
-        if len(read) == 1 or error.is_retryable:
+        if len(read) == 1 or (error.is_retryable and error.code != pulling.UNKNOWN):
             if isinstance(error, ConnectionFault):
                 faults.note(connection_id=connection.pk, error=error)
             for one in read:

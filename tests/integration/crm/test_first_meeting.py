@@ -6,10 +6,11 @@ from apps.accounts.models import Client
 from apps.accounts.services import clients
 from apps.crm.adapters.provider import Page, Unavailable
 from apps.crm.domain.mapping import Pair
-from apps.crm.models import Conflict, Connection, Link, SyncEntry
-from apps.crm.services import field_mappings, merging, outbox, pulling, pushing
+from apps.crm.models import Conflict, Connection, Link, SyncEntry, WebhookDelivery, WebhookEvent
+from apps.crm.services import field_mappings, merging, outbox, pulling, pushing, webhooks
 from rtx.kernel import clock
 from tests.factories.crm import STAFF, MemoryCrm, make_client, run_through, settle
+from tests.integration.crm.toys import event, send
 
 pytestmark = pytest.mark.django_db
 
@@ -182,3 +183,18 @@ def test_a_push_does_not_write_what_it_could_not_compare(connection: Connection,
     Link.objects.update(due_at=clock.now())
     settle(connection, crm)
     assert crm.of(first).fields["firstname"] == "New"
+
+
+def test_a_record_that_is_not_told_of_holds_no_other_delivery_up(connected, toy, crm: MemoryCrm) -> None:
+    for place in range(4):
+        send([event(f"e{place}", f"50{place}")])
+    crm.untold.add("502")
+
+    assert webhooks.process_due() == 3
+
+    waits = WebhookDelivery.objects.get(status="received")
+    assert (waits.attempts, waits.error_code) == (1, "record_unknown")
+    assert set(WebhookEvent.objects.values_list("key", flat=True)) == {"e0", "e1", "e3"}
+    crm.untold.clear()
+    WebhookDelivery.objects.update(due_at=clock.now())
+    assert webhooks.process_due() == 1
