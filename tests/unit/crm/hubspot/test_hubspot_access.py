@@ -7,7 +7,14 @@ import httpx
 import pytest
 
 from apps.crm.adapters import oauth
-from apps.crm.adapters.provider import AccessRevoked, CallRefused, ConnectionFault, Forbidden, Unavailable
+from apps.crm.adapters.provider import (
+    AccessRevoked,
+    CallRefused,
+    ConnectionFault,
+    Forbidden,
+    Unavailable,
+    Upsert,
+)
 from tests.fakes.fake import Fault
 from tests.unit.crm.hubspot.conftest import Portal, adapter
 
@@ -134,6 +141,17 @@ def test_health_names_scopes_that_are_missing(portal: Portal) -> None:
     portal.fake.missing_scopes.add("crm.schemas.deals.read")
 
     assert portal.hubspot.health().missing_scopes == ("crm.schemas.deals.read",)
+
+
+def test_rtx_s_property_that_may_not_be_made_is_no_record_s_fault(portal: Portal) -> None:
+    del portal.fake.contacts.properties["rtx_client_id"]
+    portal.fake.missing_scopes.add("crm.schemas.contacts.write")
+
+    with pytest.raises(Forbidden) as caught:
+        portal.hubspot.upsert("contacts", [Upsert("u-1", {}), Upsert("u-2", {})])
+
+    assert (caught.value.code, caught.value.during) == ("field_missing", "upsert contacts")
+    assert "rtx_client_id" in str(caught.value)
 
 
 def test_an_object_that_is_not_there_is_told_by_describing_it(portal: Portal) -> None:

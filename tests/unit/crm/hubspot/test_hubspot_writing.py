@@ -143,17 +143,6 @@ def test_a_missing_id_property_is_made_on_the_first_write(portal: Portal) -> Non
     assert (made.is_unique, made.type, made.field_type) == (True, "string", "text")
 
 
-def test_rtx_s_property_that_may_not_be_made_is_no_record_s_fault(portal: Portal) -> None:
-    del portal.fake.contacts.properties["rtx_client_id"]
-    portal.fake.missing_scopes.add("crm.schemas.contacts.write")
-
-    with pytest.raises(Forbidden) as caught:
-        portal.hubspot.upsert("contacts", [client(1), client(2)])
-
-    assert (caught.value.code, caught.value.during) == ("field_missing", "upsert contacts")
-    assert "rtx_client_id" in str(caught.value)
-
-
 def test_answers_that_tell_of_no_record_are_asked_again_one_by_one(portal: Portal) -> None:
     lost = {"status": "COMPLETE", "results": [], "startedAt": "", "completedAt": ""}
     portal.fake.fail(Fault(status=200, body=lost, is_done=True), path="batch/upsert")
