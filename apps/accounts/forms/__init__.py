@@ -27,6 +27,9 @@ class UserForm(ReasonForm, forms.ModelForm):
         fields = ["email", "display_name", "is_active"]
 
 
+NOTHING_CHOSEN = ("", "---------")  # no role is given because it happened to stand first
+
+
 class RoleForm(OperatorForm):
     """Another role for a member of staff: one that whoever gives it may give."""
 
@@ -35,7 +38,7 @@ class RoleForm(OperatorForm):
     def offer_to(self, user: Any) -> None:
         """Offer the roles that this person may give."""
         field: Any = self.fields["role"]
-        field.choices = roles_given_by(user)
+        field.choices = [NOTHING_CHOSEN, *roles_given_by(user)]
 
 
 def roles_given_by(user: Any) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Count, OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, reverse
@@ -19,6 +19,7 @@ from apps.market.admin.terms import TermsModelAdmin
 from apps.market.services.terms_changes import TermsChange
 from rtx.kernel.admin_display import badge
 from rtx.kernel.money import plain
+from rtx.kernel.staff_log import REASON_FIELD
 
 
 @admin.register(TradingGroup)
@@ -122,7 +123,16 @@ class TradingGroupAdmin(TermsModelAdmin):
         kept: Any = request
         if form.instance.pk in kept.rtx_terms.held_back:
             form.changed_data[:] = [name for name in form.changed_data if name not in GUARDED]
+            is_saved = {*form.changed_data} - {REASON_FIELD} or any(one.has_changed() for one in formsets)
+            kept.rtx_only_waits = not is_saved
         return super().construct_change_message(request, form, formsets, add)
+
+    def message_user(
+        self, request: HttpRequest, message: Any, level: Any = messages.INFO, *args: Any, **kwargs: Any
+    ) -> None:
+        """Say nothing of success where all that was asked for waits for a second person."""
+        if level != messages.SUCCESS or not getattr(request, "rtx_only_waits", False):
+            super().message_user(request, message, level, *args, **kwargs)
 
     @action(description="Effective terms", icon="table_view", permissions=["view"])
     def effective_terms(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -55,7 +55,8 @@ def commission_text(*, mode: str, value: Any, shown_mode: str) -> SafeString:
         return badge("none")
     if not mode:
         return badge("inherited")
-    return number(value) if value is None else badge(f"{plain(value)} {shown_mode.lower()}", "info")
+    unit = shown_mode.lower().removesuffix(" of notional")  # a cell is narrow, and a million of what is known
+    return number(value) if value is None else badge(f"{plain(value)} {unit}", "info")
 
 
 class GroupSymbolInline(StackedInline):

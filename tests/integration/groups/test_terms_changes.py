@@ -249,6 +249,14 @@ def test_levels_wait_while_the_rest_is_saved(
     assert terms_book().groups[group.pk].stop_out_pct == 60
 
 
+def test_what_only_waits_is_not_told_as_saved(group: TradingGroup, holder: Holder, http: Client) -> None:
+    ask(http, group, stop_out_pct="60")
+    told = http.get(reverse("admin:groups_tradinggroup_changelist")).content.decode()
+
+    assert "stop out % 50 → 60: this waits for a second person." in told
+    assert "changed successfully" not in told
+
+
 def test_whom_other_levels_push_is_counted_when_asked_and_when_approved(
     group: TradingGroup, holder: Holder, http: Client, second: User
 ) -> None:
