@@ -36,10 +36,12 @@ PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
 DOC_IMAGES = REPOSITORY / "docs" / "img"
-DOC_PICTURES = {"admin", "account", "orders", "sign-in"}
+DOC_PICTURES = {
+    *("admin", "account", "orders", "sign-in"),
+    *("crm-connection", "crm-mapping", "crm-run", "crm-test"),
+}
 SENDING_S = PERIOD_S // 2  # what may pass between reading a code and its arrival
 DAY = "day-"  # what the pictures of the operator's day begin with; all of them are documentation
-CRM = "crm-"  # and those of connecting a CRM
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +201,7 @@ def picture(screenshots: Path) -> Callable[[Page, str], None]:
 
     def take(page: Page, name: str) -> None:
         page.screenshot(path=screenshots / f"{name}.png", full_page=True)
-        if os.environ.get("RTX_DOC_IMAGES") and (name in DOC_PICTURES or name.startswith((DAY, CRM))):
+        if os.environ.get("RTX_DOC_IMAGES") and (name in DOC_PICTURES or name.startswith(DAY)):
             DOC_IMAGES.mkdir(parents=True, exist_ok=True)
             with Image.open(BytesIO(page.screenshot())) as shot:
                 shot.convert("RGB").quantize(128).save(DOC_IMAGES / f"{name}.png", optimize=True)
