@@ -1,5 +1,5 @@
 """
-Webhooks over HTTP into the running broker: `webhook_per_s` and `webhook_p99_ms`.
+Webhooks over HTTP into the running broker: `webhook_per_s`, of the new ones, and `webhook_p99_ms`, of all.
 
 Afterwards everything that was stored is processed against the fake HubSpot. Repeats and old deliveries must
 have had no effect: as many deliveries and events as were new, each once; and the same events sent again under
@@ -49,12 +49,14 @@ def run(broker: Broker, say: Say) -> list[Figure]:
     with serving(fake) as url:
         _effects(connection, url, new=counts["new"], say=say)
     how = (
-        f"signed deliveries over {CONNECTIONS} keep-alive connections, closed loop, {SECONDS:g} s; "
+        f"signed deliveries over {CONNECTIONS} keep-alive connections, closed loop, {SECONDS:g} s, "
+        f"{result['per_s']:,.0f}/s of all kinds; "
         f"{counts['new']} new, {counts['repeat']} repeats, {counts['stale']} six minutes old; p50 "
         f"{result['p50_ms']:.1f} ms, worst {result['max_ms']:.0f} ms; {counts['new']} stored and processed; "
         f"repeats, old ones and {AGAIN} events sent again under new signatures: 0 effects"
     )
-    per_s, p99_ms = result["per_s"], result["p99_ms"]
+    per_s = result["per_s"] * counts["new"] / sum(counts.values())  # what stores nothing does not count
+    p99_ms = result["p99_ms"]
     return [
         Figure("webhook_per_s", round(per_s, 1), "deliveries/s", ">= 500", per_s >= 500, how),
         Figure("webhook_p99_ms", round(p99_ms, 2), "ms", "<= 100", p99_ms <= 100, how),
