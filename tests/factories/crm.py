@@ -24,6 +24,7 @@ from apps.crm.models import Connection, SyncRun
 from apps.crm.services import field_mappings, outbox, pushing, runs
 from rtx.kernel import clock
 from rtx.kernel.actor import Actor
+from tests.factories.triggering import await_transactions
 
 STAFF = Actor.system("test")
 
@@ -189,7 +190,8 @@ def make_client(number: int = 1, **values: Any) -> Client:
 
 
 def settle(connection: Connection, crm: MemoryCrm) -> None:
-    """Dispatch and push until nothing is due."""
+    """Dispatch and push until nothing is due; events of the journal first have to be settled."""
+    await_transactions()
     while outbox.dispatch():
         pass
     while pushing.push_due(connection, crm).taken:

@@ -7,6 +7,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
+from django.db import connection
+
 from apps.market.domain.quotes import Quote
 from apps.market.services.board import own_board
 from apps.market.services.engine import Engine, TickBatch
@@ -27,6 +29,21 @@ def eventually(check: Callable[[], Any], *, timeout_s: float = WAIT_S) -> Any:
         assert time.monotonic() < deadline, f"still {found!r} after {timeout_s} s"
         time.sleep(0.01)
     return found
+
+
+def await_transactions() -> None:
+    """
+    Wait until all transactions that have begun are over: whoever reads in the order of commits sees what was
+    written then. One of another test, in another database of the same server, counts too.
+    """
+    begun = _one("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+    eventually(lambda: _one("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint") >= begun)
+
+
+def _one(sql: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return int(cursor.fetchone()[0])
 
 
 class Feed:

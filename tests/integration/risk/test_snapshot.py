@@ -15,6 +15,7 @@ from apps.trading.models import Position
 from apps.trading.services import balances, executor
 from tests.factories import rows
 from tests.factories.rows import D, Holder, close_order, make_group, make_holder, market_order
+from tests.factories.triggering import await_transactions
 
 pytestmark = pytest.mark.django_db
 
@@ -89,6 +90,7 @@ def test_an_account_that_nothing_happened_to_is_not_read(group: TradingGroup) ->
     idle, busy = make_holder(group=group), make_holder(group=group)
     for holder in (idle, busy):
         deal(holder)
+    await_transactions()
     known = snapshot_rows.read()
     deal(busy)
 
@@ -100,6 +102,7 @@ def test_an_account_that_nothing_happened_to_is_not_read(group: TradingGroup) ->
 
 def test_nothing_changed_is_the_same_house_later(group: TradingGroup, whole_reads: list[int]) -> None:
     deal(make_holder(group=group))
+    await_transactions()
     before = present()
 
     after = present()
