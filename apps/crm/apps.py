@@ -36,7 +36,7 @@ class CRMConfig(AppConfig):
                 "last_ok_at",
             ),
             *("last_error_code", "last_error", "last_error_at"),
-            *("fault_code", "fault", "fault_during", "fault_at"),
+            *("fault_code", "fault", "fault_during", "fault_at", "push_refusals", "push_not_before"),
         ]
         auditlog.register(Connection, exclude_fields=learned)
         auditlog.register(FieldMapping)

@@ -14,6 +14,12 @@ PROBE_LEASE = timedelta(seconds=45)  # a probe whose worker died leaves the way 
 State = Literal["closed", "open", "half-open"]
 
 
+def pause_after(times: int) -> timedelta:
+    """Return how long to leave alone what failed so many times in a row: each time doubles the pause."""
+    longer: int = 2 ** min(max(times - 1, 0), 10)
+    return min(LONGEST_PAUSE, FIRST_PAUSE * longer)
+
+
 @dataclass(frozen=True, slots=True)
 class Breaker:
     """Failures in a row, and until when nobody calls."""
@@ -49,8 +55,7 @@ class Breaker:
         failures = self.failures + 1
         if failures < OPENS_AFTER:
             return Breaker(failures, self.open_until)
-        doubled = min(failures - OPENS_AFTER, 10)
-        return Breaker(failures, now + min(LONGEST_PAUSE, FIRST_PAUSE * 2**doubled))
+        return Breaker(failures, now + pause_after(failures - OPENS_AFTER + 1))
 
     def tripped(self, now: datetime) -> "Breaker":
         """Open at once, whatever went before: more calls would end alike. Each time doubles the pause."""

@@ -115,6 +115,12 @@ class Connection(models.Model):
         editable=False,
         help_text="Until then the circuit breaker holds.",
     )
+    push_refusals = models.PositiveIntegerField(
+        default=0, editable=False, help_text="Of a call that sending needs, in a row."
+    )
+    push_not_before = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Nothing is sent before: a call for it was refused."
+    )
     pull_cursor: models.JSONField = models.JSONField(default=dict, editable=False)
     pulled_at = models.DateTimeField(null=True, blank=True, editable=False)
     watch: models.JSONField = models.JSONField(

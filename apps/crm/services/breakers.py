@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from apps.crm.adapters.provider import CallRefused, LimitReached, ProviderError, Unavailable
+from apps.crm.adapters.provider import CallRefused, Forbidden, LimitReached, ProviderError, Unavailable
 from apps.crm.domain.breaker import Breaker
 from apps.crm.models import Connection
 
@@ -16,12 +16,12 @@ def after(breaker: Breaker, *, error: ProviderError | None, is_probe: bool, now:
     """
     Return what becomes of the breaker after a call: no answer and the provider's own faults count against it,
     any answer that was understood closes it. A limit says nothing, but that a probe was answered; a fault of
-    the connection is dealt with by whoever ends their work for it (`faults`).
+    the whole connection is dealt with by whoever ends their work for it (`faults`).
     """
     if isinstance(error, Unavailable):
         return breaker.failed(now, is_probe=is_probe)
     if isinstance(error, LimitReached) and not is_probe:
         return breaker
-    if error is None or isinstance(error, CallRefused | LimitReached):
+    if error is None or isinstance(error, CallRefused | Forbidden | LimitReached):
         return breaker.succeeded()
     return breaker

@@ -76,10 +76,11 @@ class Pass:
         self._save(phase=PULL, total=total, cursor={"pull": pull})
 
     def _save(self, *, add: Mapping[str, int] | None = None, **values: Any) -> None:
-        """Write where the run stands, and add to its counts; `failures` in a row are over."""
+        """Write where the run stands, and add to its counts; failures and refusals in a row are over."""
         cursor = values.get("cursor")
         if cursor is not None:
             cursor.pop("failures", None)
+            cursor.pop("refusals", None)
         added: Any = {name: F(name) + count for name, count in (add or {}).items() if count}
         held = SyncRun.objects.filter(pk=self._run.pk, claim=self._run.claim, status=SyncRun.Status.RUNNING)
         if not held.update(**values, **added):

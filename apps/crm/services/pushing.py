@@ -68,9 +68,7 @@ def waiting() -> list[int]:
     """Return the connections that have links to send and can be called, but where a run sends them."""
     found = []
     for connection in Connection.objects.filter(status=Connection.Status.ACTIVE):
-        now = clock.now()
-        holds = [at for at in (connection.not_before, connection.open_until) if at is not None and at > now]
-        if not holds and not _is_run_sending(connection) and _has_due(connection):
+        if not _is_held(connection) and not _is_run_sending(connection) and _has_due(connection):
             found.append(connection.pk)
     return found
 
@@ -82,7 +80,7 @@ def push_all(*, connection_id: int, for_s: float) -> int:
     connection's page says why.
     """
     connection = Connection.objects.filter(pk=connection_id).first()
-    if connection is None or not _has_due(connection):
+    if connection is None or _is_refused(connection) or not _has_due(connection):
         return 0
     with claims.alone(connection, "crm_push") as is_alone:  # two would half fill their batches
         return _push_all(connection, for_s) if is_alone else 0
@@ -95,14 +93,26 @@ def _push_all(connection: Connection, for_s: float) -> int:
             while calling.is_active(connection) and not _is_run_sending(connection):
                 pushed = push_due(connection, provider)
                 taken += pushed.taken
+                faults.sends(connection)
                 if not pushed.taken or time.monotonic() >= until:
                     break
     except ProviderError as error:
         # A refusal that leaves a batch is no record's either: it was read, or looked for, as a whole.
         if isinstance(error, ConnectionFault | CallRefused) and not isinstance(error, NotConnected):
-            faults.note(connection_id=connection.pk, error=error)
+            faults.note(connection_id=connection.pk, error=error, was_sending=True)
         log.info("crm_push_held", connection=connection.pk, error=error.code)
     return taken
+
+
+def _is_held(connection: Connection) -> bool:
+    now = clock.now()
+    holds = (connection.not_before, connection.open_until)
+    return _is_refused(connection) or any(at is not None and at > now for at in holds)
+
+
+def _is_refused(connection: Connection) -> bool:
+    """Tell whether sending waits for a call of its own that was refused; other work goes on."""
+    return connection.push_not_before is not None and connection.push_not_before > clock.now()
 
 
 def _has_due(connection: Connection) -> bool:

@@ -20,6 +20,7 @@ from apps.crm.adapters.provider import (
     ProviderError,
     Unavailable,
 )
+from apps.crm.domain.breaker import pause_after
 from apps.crm.models import Connection, SyncRun
 from apps.crm.services import calling, faults, passes
 from rtx.kernel import clock
@@ -134,7 +135,7 @@ def carry_on(*, run_id: int, for_s: float | None = None) -> bool:
         return False
     except ProviderError as error:
         if isinstance(error, ConnectionFault):
-            faults.note(connection_id=run.connection_id, error=error)
+            faults.note(connection_id=run.connection_id, error=error, was_sending=run.phase != passes.PULL)
         _held_up(run, claim, error)
         return False
     except Exception as error:
@@ -211,6 +212,8 @@ def _held_up(run: SyncRun, claim: UUID, error: ProviderError) -> None:
             return
         is_silent = isinstance(error, Unavailable) and not isinstance(error, calling.BreakerOpen)
         failures = int(row.cursor.get("failures", 0)) + 1 if is_silent else 0
+        is_refused = isinstance(error, ConnectionFault)
+        refusals = int(row.cursor.get("refusals", 0)) + is_refused
         passes_by = isinstance(error, LimitReached | Unavailable | ConnectionFault)
         passes_by = passes_by and failures < FAILURES_MAX
         is_paused = isinstance(error, calling.NotConnected) and not isinstance(error, AccessRevoked)
@@ -219,10 +222,12 @@ def _held_up(run: SyncRun, claim: UUID, error: ProviderError) -> None:
             _end(row, Status.CANCELED)
         elif passes_by or is_paused:
             wait_s = SOON_S if is_paused else (error.retry_after_s or WAIT_S)
+            if is_refused:
+                wait_s = max(wait_s, pause_after(refusals).total_seconds())
             row.waits_until = clock.now() + timedelta(seconds=wait_s)
             row.claim, row.claimed_until = None, None
             row.error_code, row.error = error.code[:40], str(error)[:300]
-            row.cursor = {**row.cursor, "failures": failures}
+            row.cursor = {**row.cursor, "failures": failures, "refusals": refusals}
         else:
             _end(row, Status.FAILED, code=error.code, error=str(error))
         row.save(update_fields=[*ENDED, "cursor"])

@@ -203,6 +203,7 @@ def test_a_delivery_waits_for_a_fault_to_be_mended(connected, pulled, toy) -> No
 
     held = WebhookDelivery.objects.get()
     assert (held.status, held.attempts, held.error_code) == ("received", 0, "missing_scopes")
+    assert held.due_at > clock.now() + timedelta(seconds=25)
     assert not DeadLetter.objects.exists()
     assert told(connected)[0] == "missing_scopes"
 

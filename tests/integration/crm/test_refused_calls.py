@@ -1,0 +1,145 @@
+"""A fault that names one call holds the work that needs this call: the other direction goes on."""
+
+from datetime import timedelta
+
+import pytest
+
+from apps.accounts.models import Client
+from apps.accounts.services import clients
+from apps.crm.adapters.provider import ConnectionFault, Forbidden
+from apps.crm.models import Connection, Link, SyncRun
+from apps.crm.services import faults, outbox, pushing, runs
+from apps.risk.models import RiskAlarm
+from rtx.kernel import clock
+from tests.factories.crm import STAFF, make_client, run_through
+from tests.fakes.fake import Fault
+from tests.fakes.hubspot import HubSpotFake
+from tests.integration.crm.test_sync_hubspot import contacts, hubspot, joined, settle
+
+__all__ = ["hubspot", "joined"]  # fixtures
+
+pytestmark = pytest.mark.django_db
+SEARCH, WRITE = r"/crm/v3/objects/contacts/search", r"/crm/v3/objects/contacts/batch/update"
+
+
+@pytest.fixture
+def client(joined: Connection) -> Client:
+    """Return a client who is in step with the portal; the next run is an incremental one."""
+    made = make_client(1)
+    run_through(joined)
+    settle(joined)
+    return made
+
+
+def pass_by(connection: Connection) -> None:
+    """Do what workers do at one tick."""
+    outbox.dispatch()
+    for run_id in runs.waiting():
+        runs.carry_on(run_id=run_id)
+    for key in pushing.waiting():
+        pushing.push_all(connection_id=key, for_s=5)
+    connection.refresh_from_db()
+
+
+def test_refused_reading_holds_the_run_alone(
+    joined: Connection, hubspot: HubSpotFake, client: Client
+) -> None:
+    hubspot.fail(Fault(status=404, body={"message": "no"}), path=SEARCH, times=99)
+    run = runs.start(connection_id=joined.pk, kind="incremental", actor=STAFF)
+    pauses = []
+    for number in range(3):
+        SyncRun.objects.update(waits_until=None)
+        clients.change(client_id=client.pk, changes={"phone": f"+4930{number}"})
+
+        pass_by(joined)
+
+        assert contacts(hubspot)[str(client.pk)]["phone"] == f"+4930{number}"
+        assert not Link.objects.get().is_waiting
+        assert (joined.fault_code, joined.fault_during) == ("object_missing", "changes contacts")
+        assert (joined.open_until, joined.failures, joined.push_not_before) == (None, 0, None)
+        run.refresh_from_db()
+        assert (run.status, run.error_code, run.claim) == ("running", "object_missing", None)
+        pauses.append(round((run.waits_until - clock.now()).total_seconds(), -1))
+    assert pauses == [30, 60, 120]
+    alarm = RiskAlarm.objects.get()
+    assert (alarm.kind, alarm.severity, alarm.cleared_at) == ("crm_fault", "critical", None)
+
+
+def test_a_run_that_is_read_again_ends_the_fault(
+    joined: Connection, hubspot: HubSpotFake, client: Client
+) -> None:
+    hubspot.fail(Fault(status=403, body={"category": "MISSING_SCOPES"}), path=SEARCH)
+    run = runs.start(connection_id=joined.pk, kind="incremental", actor=STAFF)
+    pass_by(joined)
+    SyncRun.objects.update(waits_until=None)
+
+    pass_by(joined)
+
+    run.refresh_from_db()
+    assert (run.status, run.cursor.get("refusals")) == ("done", None)
+    assert joined.fault_code == ""
+    assert RiskAlarm.objects.get().cleared_at is not None
+
+
+def test_refused_sending_holds_sending_alone(
+    joined: Connection, hubspot: HubSpotFake, client: Client
+) -> None:
+    clients.change(client_id=client.pk, changes={"phone": "+4930"})
+    hubspot.fail(Fault(status=403, body={"category": "MISSING_SCOPES"}), path=WRITE, times=3)
+    pauses = []
+    for _ in range(3):
+        Connection.objects.update(push_not_before=None)
+        pass_by(joined)
+        pauses.append(round((joined.push_not_before - clock.now()).total_seconds(), -1))
+        assert pushing.waiting() == []
+        assert pushing.push_all(connection_id=joined.pk, for_s=5) == 0
+    assert pauses == [30, 60, 120]
+    assert hubspot.count("batch_update") == 3
+    assert (joined.fault_code, joined.fault_during) == ("missing_scopes", "upsert contacts")
+    assert (joined.open_until, joined.failures) == (None, 0)
+    assert Link.objects.get().attempts == 0
+
+    assert run_through_pull(joined) == "push"
+
+    Connection.objects.update(push_not_before=clock.now() - timedelta(seconds=1))
+    pass_by(joined)
+    assert contacts(hubspot)[str(client.pk)]["phone"] == "+4930"
+    assert (joined.push_refusals, joined.push_not_before, joined.fault_code) == (0, None, "")
+
+
+def run_through_pull(connection: Connection) -> str:
+    """Start an incremental run, let it read once, cancel it; return what it would do next."""
+    run = runs.start(connection_id=connection.pk, kind="incremental", actor=STAFF)
+    runs.carry_on(run_id=run.pk, for_s=0)
+    run.refresh_from_db()
+    phase = run.phase
+    runs.cancel(run_id=run.pk, actor=STAFF)
+    return phase
+
+
+@pytest.mark.parametrize(
+    ("error", "holds_all"),
+    [
+        (ConnectionFault("no", code="oauth_invalid_client"), True),
+        (ConnectionFault("no", code="not_authorized"), True),
+        (Forbidden("no", code="missing_scopes").of("changes", "contacts"), False),
+    ],
+)
+def test_what_is_wrong_with_the_access_holds_every_call(
+    error: ConnectionFault, holds_all: bool, joined: Connection
+) -> None:
+    faults.note(connection_id=joined.pk, error=error)
+
+    joined.refresh_from_db()
+    assert (joined.open_until is not None) is holds_all
+    assert joined.push_not_before is None
+
+
+def test_what_staff_change_lets_sending_try_at_once(joined: Connection) -> None:
+    error = Forbidden("no", code="missing_rights").of("upsert", "contacts")
+    faults.note(connection_id=joined.pk, error=error, was_sending=True)
+
+    faults.mended(connection_id=joined.pk)
+
+    joined.refresh_from_db()
+    assert (joined.push_refusals, joined.push_not_before, joined.fault_code) == (0, None, "")
