@@ -46,7 +46,8 @@ class Upserts:
     def find(self, external_id: str) -> str:
         """Return the id of the record that bears RTX's id; empty: there is none."""
         rows = self._read_batch([external_id], by=self._id_property)
-        return str(rows[0]["id"]) if rows else ""
+        bearing = [row for row in rows if row["properties"].get(self._id_property) == external_id]
+        return str(bearing[0]["id"]) if bearing else ""
 
     def _update(self, batch: Sequence[Upsert]) -> None:
         inputs = [self._input(one) | {"id": one.crm_id} for one in batch]

@@ -51,14 +51,15 @@ def erase_there(
     Delete an erased client's record in the CRM and forget the link's content.
 
     A record whose id is not known is looked for by RTX's id, which every record that RTX wrote bears: a call
-    without an answer may have made one.
+    without an answer may have made one. So is one that was merged: its id may name another customer's record,
+    which is left alone.
 
     :raises ProviderError: the CRM cannot be called now.
     """
     is_told, crm_id = connection.erases_there and bool(object_name), link.crm_id
     if is_told:
         try:
-            crm_id = crm_id or provider.find(object_name, external_id(link))
+            crm_id = _theirs(provider, object_name, link)
             _delete(provider, object_name, crm_id)
         except NotConnected:
             raise
@@ -75,8 +76,13 @@ def erase_there(
         row.last_error_code, row.last_error = "", ""
         row.save()
         Conflict.objects.filter(link=row).update(values_sealed=b"")
-        forget_deliveries(connection, {crm_id})
+        forget_deliveries(connection, {crm_id, row.crm_id})
         giving_up.settle([row.pk])
+        if row.crm_id and not crm_id:
+            text = (
+                f"Record {row.crm_id} became another customer's there: see by hand what is left of this one."
+            )
+            giving_up.give_up(row, ERASE, CallRefused(text, code="record_merged"))
         entry = sync_log.entry(
             connection,
             direction=SyncEntry.Direction.PUSH,
@@ -133,6 +139,28 @@ def names_erased(connection_id: int, crm_ids: Collection[str]) -> bool:
     """Tell whether one of some records is of a client who was erased."""
     links = Link.objects.filter(connection_id=connection_id, crm_id__in=crm_ids)
     return links.filter(client__data_key__isnull=True).exists()
+
+
+def _theirs(provider: Provider, object_name: str, link: Link) -> str:
+    """Return the record of a client, to be deleted; empty: there is none."""
+    if link.crm_id and _is_theirs(provider, object_name, link):
+        return link.crm_id
+    return provider.find(object_name, external_id(link))
+
+
+def _is_theirs(provider: Provider, object_name: str, link: Link) -> bool:
+    """Tell whether the known id names a record of this client alone, or one in the bin, if any."""
+    try:
+        record = provider.get(object_name, link.crm_id, [])
+    except NotConnected:
+        raise
+    except CallRefused as error:
+        if error.code not in results.GONE_CODES:
+            raise
+        return True
+    if record is None:
+        return True
+    return record.crm_id == link.crm_id and record.external_id in ("", external_id(link))
 
 
 def _delete(provider: Provider, object_name: str, crm_id: str) -> None:

@@ -14,6 +14,7 @@ from rtx.kernel import clock
 from rtx.kernel.actor import Actor, ActorKind
 from tests.factories import crm as factory
 from tests.factories.house import staff
+from tests.fakes.hubspot import HubSpotFake
 from tests.fakes.server import serving
 from tests.fakes.toy import ToyFake
 from tests.integration.crm.toys import CLIENT_ID, CLIENT_SECRET, give_access
@@ -112,6 +113,27 @@ def crm(monkeypatch: pytest.MonkeyPatch) -> factory.MemoryCrm:
 def connection(db: None) -> Connection:
     """Return a connection with the usual mappings."""
     return factory.make_connection()
+
+
+@pytest.fixture
+def hubspot(settings) -> Iterator[HubSpotFake]:
+    """Serve an empty portal of HubSpot."""
+    fake = HubSpotFake()
+    fake.grants.clients = {CLIENT_ID: CLIENT_SECRET}
+    with serving(fake) as url:
+        settings.OUTGOING_ALLOWS_LOOPBACK = True
+        settings.CRM_HUBSPOT_URL = settings.CRM_HUBSPOT_OAUTH_URL = url
+        yield fake
+
+
+@pytest.fixture
+def joined(hubspot: HubSpotFake, db: None) -> Connection:
+    """Return a connection that has access to the portal."""
+    row = factory.make_connection(client_id=CLIENT_ID, account_object="deals", calls_max=1000)
+    row.client_secret = CLIENT_SECRET
+    row.save()
+    give_access(row, hubspot)  # type: ignore[arg-type]  # it has grants as the toy has
+    return row
 
 
 @pytest.fixture

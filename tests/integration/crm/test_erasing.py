@@ -117,7 +117,7 @@ def test_what_lies_in_the_bin_there_is_deleted_for_good(
     erase(client)
     settle(connection, crm)
 
-    assert crm.calls == ["delete"]
+    assert crm.calls == ["get_many", "delete"]
     assert (crm.all(), Link.objects.get().status) == ([], "erased")
 
 

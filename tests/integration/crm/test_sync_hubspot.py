@@ -1,6 +1,5 @@
 """The sync through HubSpot's own adapter and its stand-in: pages, limits, bad records, joining, racing."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,35 +8,12 @@ from django.db import connections
 from apps.accounts.services import clients, erasing
 from apps.crm.models import Connection, Exchange, Link, SyncEntry
 from apps.crm.services import calling, outbox, pushing, runs
-from tests.factories.crm import STAFF, make_client, make_connection, run_through
+from tests.factories.crm import STAFF, make_client, run_through
 from tests.factories.rows import make_group, make_holder
 from tests.fakes.fake import Fault, Limit
 from tests.fakes.hubspot import HubSpotFake
-from tests.fakes.server import serving
-from tests.integration.crm.toys import CLIENT_ID, CLIENT_SECRET, give_access
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def hubspot(settings) -> Iterator[HubSpotFake]:
-    """Serve an empty portal."""
-    fake = HubSpotFake()
-    fake.grants.clients = {CLIENT_ID: CLIENT_SECRET}
-    with serving(fake) as url:
-        settings.OUTGOING_ALLOWS_LOOPBACK = True
-        settings.CRM_HUBSPOT_URL = settings.CRM_HUBSPOT_OAUTH_URL = url
-        yield fake
-
-
-@pytest.fixture
-def joined(hubspot: HubSpotFake, db: None) -> Connection:
-    """Return a connection that has access to the portal."""
-    row = make_connection(client_id=CLIENT_ID, account_object="deals", calls_max=1000)
-    row.client_secret = CLIENT_SECRET
-    row.save()
-    give_access(row, hubspot)  # type: ignore[arg-type]  # it has grants as the toy has
-    return row
 
 
 def contacts(fake: HubSpotFake) -> dict[str, dict[str, str]]:
