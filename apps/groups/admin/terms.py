@@ -138,15 +138,13 @@ class GroupSymbolAdmin(TermsModelAdmin):
     form = GroupSymbolPageForm
     actions = ["change_several"]
     list_display = [
-        "id",
         "group",
         "symbol",
         "book_",
         "is_offered",
         "markup",
         "commission",
-        "leverage_max",
-        "margin_schedule",
+        "margin",
         "swaps",
         "trade_mode",
     ]
@@ -184,9 +182,11 @@ class GroupSymbolAdmin(TermsModelAdmin):
         return badge(terms.get_book_display(), BOOK_TONES[terms.book])
 
     @admin.display(description="Markup bid / ask")
-    def markup(self, terms: GroupSymbol) -> str:
+    def markup(self, terms: GroupSymbol) -> SafeString | str:
         """Both markups in points."""
         sides = (terms.markup_bid_points, terms.markup_ask_points)
+        if sides == (None, None):
+            return badge("inherited")
         return " / ".join("inherited" if side is None else f"{plain(side)}" for side in sides)
 
     @admin.display(description="Commission")
@@ -197,6 +197,12 @@ class GroupSymbolAdmin(TermsModelAdmin):
             value=terms.commission_value,
             shown_mode=terms.get_commission_mode_display(),
         )
+
+    @admin.display(description="Margin", ordering="leverage_max")
+    def margin(self, terms: GroupSymbol) -> SafeString | str:
+        """The highest leverage and the schedule by size, where the group has its own."""
+        leverage = f"1:{terms.leverage_max}" if terms.leverage_max else ""
+        return ", ".join(filter(None, (leverage, str(terms.margin_schedule or "")))) or badge("inherited")
 
     @admin.display(description="Swap long / short")
     def swaps(self, terms: GroupSymbol) -> SafeString:
