@@ -4,8 +4,7 @@ link whose claim was lost meanwhile belongs to somebody else and is left alone.
 """
 
 import random
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -24,7 +23,7 @@ from apps.crm.adapters.provider import (
 from apps.crm.domain import merging
 from apps.crm.domain.mapping import Pair
 from apps.crm.models import Connection, DeadLetter, Link, SyncEntry, SyncRun
-from apps.crm.services import claims, giving_up, sync_log
+from apps.crm.services import claims, giving_up, mergers, sync_log
 from apps.crm.services.merging import base_of, keep_base
 from rtx.kernel import clock
 
@@ -79,40 +78,61 @@ class Writer:
         self._connection, self._run, self._pairs, self._pushed = connection, run, pairs, pushed
         self._cause = sync_log.cause_of(run, cause)
         self._entries: list[SyncEntry] = []
+        self._overwritten: dict[Any, tuple[Link, dict[str, str | None]]] = {}
 
     def write(self, outcomes: Sequence[tuple[Prepared, Written | None]]) -> None:
         """Write the batch; without an answer a link was in step already."""
         if not outcomes:
             return
-        keys = [one.link.pk for one, _ in outcomes]
         with transaction.atomic():
-            held = Link.objects.filter(pk__in=keys, claim=outcomes[0][0].link.claim)
-            rows = {row.pk: row for row in claims.locked(held)}
-            taken = self._taken(keys, outcomes)
+            rows, owners = self._locked(outcomes)
             fine = []
             for one, written in outcomes:
-                row = rows.get(one.link.pk)
+                row, owner = rows.get(one.link.pk), _owner(owners, one, written)
+                if owner is not None and written is not None and not written.is_adopted:
+                    self._overwritten.setdefault(owner.pk, (owner, {}))[1].update(one.fields)
                 if row is None:
                     continue
-                if written is not None and not written.error and written.crm_id in taken:
-                    refused = CallRefused("another customer has this record", code="record_taken")
-                    written = Written(one.external_id, error=refused)
                 if written is not None and written.error is not None:
                     self._fail(row, written.error)
+                elif written is not None and _is_merged(one, written):
+                    self._merged(row, one, written, is_taken=owner is not None)
+                elif owner is not None:
+                    self._fail(row, CallRefused("another customer has this record", code="record_taken"))
                 else:
                     self._succeed(row, one, written)
                     fine.append(row.pk)
+                if owner is None and written is not None and written.error is None:
+                    owners[written.crm_id] = row
             claims.save(rows.values(), WRITTEN)
+            for owner, fields in self._overwritten.values():
+                mergers.restore(owner, fields)
             giving_up.settle(fine)
             sync_log.write(self._entries)
             count_in(self._run, self._pushed)
 
-    def _taken(self, keys: Sequence[Any], outcomes: Sequence[tuple[Prepared, Written | None]]) -> set[str]:
-        ids = [written.crm_id for _, written in outcomes if written is not None and written.crm_id]
-        kind = outcomes[0][0].link.kind
-        others = Link.objects.filter(connection=self._connection, kind=kind, crm_id__in=ids)
-        twice = {crm_id for crm_id, count in Counter(ids).items() if count > 1}
-        return twice | set(others.exclude(pk__in=keys).values_list("crm_id", flat=True))
+    def _locked(
+        self, outcomes: Sequence[tuple[Prepared, Written | None]]
+    ) -> tuple[dict[Any, Link], dict[str, Link]]:
+        """Lock the batch's links that are still claimed, and those that have records it was answered with."""
+        batch, claim = {one.link.pk for one, _ in outcomes}, outcomes[0][0].link.claim
+        ids = {written.crm_id for _, written in outcomes if written is not None and written.crm_id}
+        there = Link.objects.filter(connection=self._connection, kind=outcomes[0][0].link.kind)
+        owners = set(there.filter(crm_id__in=ids).values_list("pk", flat=True))
+        locked = claims.locked(Link.objects.filter(pk__in=batch | owners))
+        rows = {row.pk: row for row in locked if row.pk in batch and row.claim == claim}
+        return rows, {row.crm_id: row for row in locked if row.crm_id}
+
+    def _merged(self, row: Link, one: Prepared, written: Written, *, is_taken: bool) -> None:
+        """Note that the record that was named is a part of another one now: a customer's, or nobody's."""
+        if is_taken:
+            self._gone(row, "merged into another customer's record")
+            return
+        row.crm_id, row.in_step_at, row.base_sealed = written.crm_id, None, b""
+        row.claim, row.claimed_until, row.due_at = None, None, clock.now()
+        self._note(
+            row, SyncEntry.Action.UPDATED, fields=list(one.fields), detail="merged into another record"
+        )
 
     def _succeed(self, row: Link, one: Prepared, written: Written | None) -> None:
         now = clock.now()
@@ -156,14 +176,17 @@ class Writer:
             row.due_at = clock.now() + timedelta(seconds=error.retry_after_s or 0)
             return
         if error.code in GONE_CODES and row.crm_id:
-            row.claim, row.claimed_until, row.base_sealed = None, None, b""
-            if row.client.data_key is not None:  # who was erased during the call is still to be erased there
-                row.status = Link.Status.GONE
-                self._note(row, SyncEntry.Action.GONE)
+            self._gone(row)
             return
         self._pushed.failed += 1
         fail(row, error, DeadLetter.Direction.PUSH)
         self._note(row, SyncEntry.Action.FAILED, error_code=error.code, detail=str(error))
+
+    def _gone(self, row: Link, detail: str = "") -> None:
+        row.claim, row.claimed_until, row.base_sealed = None, None, b""
+        if row.client.data_key is not None:  # who was erased during the call is still to be erased there
+            row.status = Link.Status.GONE
+            self._note(row, SyncEntry.Action.GONE, detail=detail)
 
     def _note(self, row: Link, action: str, **more: Any) -> None:
         self._entries.append(
@@ -177,6 +200,16 @@ class Writer:
                 **more,
             )
         )
+
+
+def _is_merged(one: Prepared, written: Written) -> bool:
+    return bool(one.link.crm_id) and written.crm_id != one.link.crm_id
+
+
+def _owner(owners: Mapping[str, Link], one: Prepared, written: Written | None) -> Link | None:
+    """Return whose record another customer's values were written to."""
+    owner = owners.get(written.crm_id) if written is not None and written.error is None else None
+    return None if owner is None or owner.pk == one.link.pk else owner
 
 
 def fail(row: Link, error: ProviderError, direction: str) -> None:
