@@ -57,6 +57,13 @@ def claim(links: "QuerySet[Link]", *, limit: int) -> list[Link]:
     return list(taken.order_by("-touched_at", "pk"))
 
 
+def renew(batch: Sequence[Link]) -> set[UUID]:
+    """Hold links of one claim for longer; return which are held still: the others are somebody else's now."""
+    held = Link.objects.filter(pk__in=[link.pk for link in batch], claim__in={link.claim for link in batch})
+    held.update(claimed_until=clock.now() + timedelta(seconds=settings.CRM_CLAIM_S))
+    return set(held.values_list("pk", flat=True))
+
+
 def give_back(batch: Sequence[Link]) -> None:
     """Let others take links that were not dealt with."""
     if batch:

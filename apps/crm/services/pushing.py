@@ -2,8 +2,9 @@
 Sends links that wait to their CRM, in full batches; results are written in one transaction per batch. A link
 that fails is tried again later, and becomes a dead letter in the end; the others go on.
 
-A batch is claimed, read, called and written. Whoever dies in between leaves a claim that runs out; the next
-one sends the same records again, found by RTX's id, which changes nothing more.
+A batch is claimed, read, called and written; the claim is renewed before each call, and what was lost to
+others by then is left out. Whoever dies in between leaves a claim that runs out; the next one sends the same
+records again, found by RTX's id, which changes nothing more.
 """
 
 import time
@@ -22,7 +23,6 @@ from apps.crm.adapters.provider import (
     Provider,
     ProviderError,
     Unavailable,
-    Upsert,
     Written,
 )
 from apps.crm.domain import mapping, merging
@@ -93,7 +93,8 @@ def _push_all(connection: Connection, for_s: float) -> int:
             while calling.is_active(connection) and not _is_run_sending(connection):
                 pushed = push_due(connection, provider)
                 taken += pushed.taken
-                faults.sends(connection)
+                if pushed.taken:
+                    faults.sends(connection)
                 if not pushed.taken or time.monotonic() >= until:
                     break
     except ProviderError as error:
@@ -165,6 +166,7 @@ class _Batch:
         try:
             self._send()
         except Exception:
+            results.unanswered([link for link in self.links if link.client.data_key is not None])
             claims.give_back(self.links)
             raise
         return self.pushed
@@ -172,17 +174,19 @@ class _Batch:
     def _send(self) -> None:
         erased = [link for link in self.links if link.client.data_key is None]
         for link in erased:
+            if link.pk not in claims.renew(self.links):
+                continue
             erasing.erase_there(self.connection, self.provider, link, self.object_name, run=self.run)
         living = [link for link in self.links if link not in erased]
-        prepared = self._prepared(living)
-        prepared = self._compared(prepared)
+        prepared = self._compared(self._prepared(living))
         told = [one for one in prepared if not one.is_in_step]
-        written = self._upsert([one.upsert for one in told]) if told else []
-        outcome = dict(zip((one.link.pk for one in told), written, strict=True))
-        met = {outcome[one.link.pk].crm_id: one.link for one in told if outcome[one.link.pk].is_adopted}
-        done = [(one, outcome.get(one.link.pk)) for one in prepared if one.link not in met.values()]
+        outcome = self._upsert(told) if told else {}
+        sent = [one for one in told if one.link.pk in outcome]
+        met = {outcome[one.link.pk].crm_id: one.link for one in sent if outcome[one.link.pk].is_adopted}
+        ended = [one for one in prepared if one.is_in_step or one.link.pk in outcome]
+        done = [(one, outcome.get(one.link.pk)) for one in ended if one.link not in met.values()]
         results.Writer(self.connection, self.run, self.cause, self.pairs, self.pushed).write(done)
-        fault = next((one.error for one in written if isinstance(one.error, ConnectionFault)), None)
+        fault = next((one.error for one in outcome.values() if isinstance(one.error, ConnectionFault)), None)
         if fault is not None:  # it came after some of the batch was written
             raise fault
         if met:
@@ -193,6 +197,10 @@ class _Batch:
         Compare records that were there before RTX with the clients whose e-mail addresses they have; what is
         to be written to them waits and goes with a next batch.
         """
+        held = claims.renew(self.links)
+        met = {crm_id: link for crm_id, link in met.items() if link.pk in held}
+        if not met:
+            return
         records = self.provider.get_many(self.object_name, list(met), names_read(self.pairs))
         taken = pulling.take_page(
             self.connection,
@@ -255,6 +263,10 @@ class _Batch:
         doubtful = [one for one in prepared if one.link.crm_id and shared & set(one.fields)]
         if not doubtful:
             return prepared
+        prepared = self._held(prepared)
+        doubtful = [one for one in doubtful if one in prepared]
+        if not doubtful:
+            return prepared
         ids = [one.link.crm_id for one in doubtful]
         records = self.provider.get_many(self.object_name, ids, names_read(self.pairs))
         cause = sync_log.cause_of(self.run, self.cause)
@@ -273,37 +285,47 @@ class _Batch:
                 results.refuse(link, Unavailable("What became of it was not told.", code="record_unknown"))
         return self._prepared([link for link in still if link.crm_id not in unknown])
 
-    def _upsert(self, wanted: list[Upsert]) -> list[Written]:
+    def _upsert(self, told: list[Prepared]) -> dict[UUID, Written]:
         """Send; a batch that is refused as a whole is halved, so that one record does not hold the others."""
         try:
-            return self.provider.upsert(self.object_name, wanted)
+            return self._call(told)
         except NotConnected:
             raise
         except CallRefused as error:
-            if len(wanted) == 1:
-                return [Written(wanted[0].external_id, error=error)]
-            middle = len(wanted) // 2
-            return self._halves(wanted[:middle], wanted[middle:])
+            if len(told) == 1:
+                return _all_refused(told, error)
+            middle = len(told) // 2
+            return self._halves(told[:middle], told[middle:])
 
-    def _halves(self, *halves: list[Upsert]) -> list[Written]:
-        found: list[list[Written]] = []
-        refused: list[CallRefused | None] = []
+    def _call(self, told: list[Prepared]) -> dict[UUID, Written]:
+        held = self._held(told)
+        written = self.provider.upsert(self.object_name, [one.upsert for one in held]) if held else []
+        return dict(zip((one.link.pk for one in held), written, strict=True))
+
+    def _held(self, prepared: list[Prepared]) -> list[Prepared]:
+        """Hold the batch for as long as the next call may take; leave out what was lost to others."""
+        held = claims.renew(self.links)
+        return [one for one in prepared if one.link.pk in held]
+
+    def _halves(self, *halves: list[Prepared]) -> dict[UUID, Written]:
+        found: dict[UUID, Written] = {}
+        refused: list[list[Prepared]] = []
         for half in halves:
             try:
-                found.append(self.provider.upsert(self.object_name, half))
-                refused.append(None)
+                found |= self._call(half)
             except NotConnected:
                 raise
             except CallRefused as error:
-                found.append([Written(one.external_id, error=error) for one in half])
-                refused.append(error)
-        if all(refused):
-            return found[0] + found[1]  # it is not one record: the mapping, most likely
-        for place, half in enumerate(halves):
-            if refused[place] is not None and len(half) > 1:
-                found[place] = self._upsert_again(half)
-        return found[0] + found[1]
+                found |= _all_refused(half, error)
+                refused.append(half)
+        if len(refused) == len(halves):
+            return found  # it is not one record: the mapping, most likely
+        for half in refused:
+            if len(half) > 1:
+                middle = len(half) // 2
+                found |= self._halves(half[:middle], half[middle:])
+        return found
 
-    def _upsert_again(self, half: list[Upsert]) -> list[Written]:
-        middle = len(half) // 2
-        return self._halves(half[:middle], half[middle:])
+
+def _all_refused(told: Sequence[Prepared], error: CallRefused) -> dict[UUID, Written]:
+    return {one.link.pk: Written(one.external_id, error=error) for one in told}

@@ -1,6 +1,6 @@
 """
 Writes what became of a batch: links, the sync log, the run's counts, dead letters, all in one transaction. A
-link whose claim was lost meanwhile belongs to somebody else and is left alone.
+link whose claim was lost during the call belongs to somebody else; it is asked for what undoes the late call.
 """
 
 import random
@@ -29,6 +29,8 @@ from rtx.kernel import clock
 
 GONE_CODES = frozenset({"record_gone", "record_not_found", "not_found"})
 PUSH = SyncEntry.Direction.PUSH
+UNDECIDED = "batch_refused"
+LOST = ("crm_id", "status", "wanted", "wanted_at", "due_at", "attempts", "base_sealed")
 WRITTEN = (
     *("crm_id", "status", "sent", "due_at", "attempts", "claim", "claimed_until", "base_sealed"),
     *("in_step_at", "last_error_code", "last_error", "wanted_at"),
@@ -85,13 +87,15 @@ class Writer:
         if not outcomes:
             return
         with transaction.atomic():
-            rows, owners = self._locked(outcomes)
+            rows, lost, owners = self._locked(outcomes)
             fine = []
             for one, written in outcomes:
                 row, owner = rows.get(one.link.pk), _owner(owners, one, written)
                 if owner is not None and written is not None and not written.is_adopted:
                     self._overwritten.setdefault(owner.pk, (owner, {}))[1].update(one.fields)
                 if row is None:
+                    if one.link.pk in lost:
+                        _undo(lost[one.link.pk], one, written, owners)
                     continue
                 if written is not None and written.error is not None:
                     self._fail(row, written.error)
@@ -105,6 +109,7 @@ class Writer:
                 if owner is None and written is not None and written.error is None:
                     owners[written.crm_id] = row
             claims.save(rows.values(), WRITTEN)
+            claims.save(lost.values(), LOST)
             for owner, fields in self._overwritten.values():
                 mergers.restore(owner, fields)
             giving_up.settle(fine)
@@ -113,15 +118,20 @@ class Writer:
 
     def _locked(
         self, outcomes: Sequence[tuple[Prepared, Written | None]]
-    ) -> tuple[dict[Any, Link], dict[str, Link]]:
-        """Lock the batch's links that are still claimed, and those that have records it was answered with."""
+    ) -> tuple[dict[Any, Link], dict[Any, Link], dict[str, Link]]:
+        """
+        Lock the batch's links and those that have records it was answered with. Return those of the batch that
+        are still claimed, those that were lost, and whose the records are.
+        """
         batch, claim = {one.link.pk for one, _ in outcomes}, outcomes[0][0].link.claim
         ids = {written.crm_id for _, written in outcomes if written is not None and written.crm_id}
         there = Link.objects.filter(connection=self._connection, kind=outcomes[0][0].link.kind)
         owners = set(there.filter(crm_id__in=ids).values_list("pk", flat=True))
         locked = claims.locked(Link.objects.filter(pk__in=batch | owners))
-        rows = {row.pk: row for row in locked if row.pk in batch and row.claim == claim}
-        return rows, {row.crm_id: row for row in locked if row.crm_id}
+        mine = [row for row in locked if row.pk in batch]
+        rows = {row.pk: row for row in mine if row.claim == claim}
+        lost = {row.pk: row for row in mine if row.claim != claim}
+        return rows, lost, {row.crm_id: row for row in locked if row.crm_id}
 
     def _merged(self, row: Link, one: Prepared, written: Written, *, is_taken: bool) -> None:
         """Note that the record that was named is a part of another one now: a customer's, or nobody's."""
@@ -171,7 +181,8 @@ class Writer:
         )
 
     def _fail(self, row: Link, error: ProviderError) -> None:
-        if isinstance(error, ConnectionFault | LimitReached):  # no try: it came after others were written
+        if isinstance(error, ConnectionFault | LimitReached) or error.code == UNDECIDED:
+            # No try: it came after others were written, or of the company that the record was in.
             row.claim, row.claimed_until = None, None
             row.due_at = clock.now() + timedelta(seconds=error.retry_after_s or 0)
             return
@@ -210,6 +221,39 @@ def _owner(owners: Mapping[str, Link], one: Prepared, written: Written | None) -
     """Return whose record another customer's values were written to."""
     owner = owners.get(written.crm_id) if written is not None and written.error is None else None
     return None if owner is None or owner.pk == one.link.pk else owner
+
+
+def _undo(row: Link, one: Prepared, written: Written | None, owners: dict[str, Link]) -> None:
+    """
+    Ask a link that was lost during the call for what undoes it: the record of who was erased meanwhile is
+    deleted, what others sent meanwhile is sent over it once more. The row is changed and not saved.
+    """
+    if written is None or written.error is not None:
+        return
+    if row.client.data_key is None:
+        _ask_again(row)
+        if not row.crm_id and written.crm_id not in owners:
+            row.crm_id, owners[written.crm_id] = written.crm_id, row
+    elif row.status != Link.Status.GONE:
+        row.wanted, row.due_at = row.wanted + 1, clock.now()
+        base = base_of(row, row.client)
+        keep_base(row, row.client, {name: seen for name, seen in base.items() if name not in one.fields})
+
+
+def _ask_again(row: Link) -> None:
+    now = clock.now()
+    row.wanted, row.wanted_at, row.due_at = row.wanted + 1, now, now
+    row.status, row.attempts = Link.Status.ACTIVE, 0
+
+
+def unanswered(batch: Sequence[Link]) -> None:
+    """Let clients who were erased during a call without an answer be looked for there again."""
+    erased = Link.objects.filter(pk__in=[link.pk for link in batch], status=Link.Status.ERASED)
+    with transaction.atomic():
+        rows = claims.locked(erased)
+        for row in rows:
+            _ask_again(row)
+        claims.save(rows, LOST)
 
 
 def fail(row: Link, error: ProviderError, direction: str) -> None:
