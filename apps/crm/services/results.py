@@ -120,7 +120,7 @@ class Writer:
         self, outcomes: Sequence[tuple[Prepared, Written | None]]
     ) -> tuple[dict[Any, Link], dict[Any, Link], dict[str, Link]]:
         """
-        Lock the batch's links and those that have records it was answered with. Return those of the batch that
+        Lock the links of the batch and of the records it was answered with. Return those of the batch that
         are still claimed, those that were lost, and whose the records are.
         """
         batch, claim = {one.link.pk for one, _ in outcomes}, outcomes[0][0].link.claim

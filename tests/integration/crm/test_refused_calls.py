@@ -14,9 +14,7 @@ from rtx.kernel import clock
 from tests.factories.crm import STAFF, make_client, run_through
 from tests.fakes.fake import Fault
 from tests.fakes.hubspot import HubSpotFake
-from tests.integration.crm.test_sync_hubspot import contacts, hubspot, joined, settle
-
-__all__ = ["hubspot", "joined"]  # fixtures
+from tests.integration.crm.test_sync_hubspot import contacts, settle
 
 pytestmark = pytest.mark.django_db
 SEARCH, WRITE = r"/crm/v3/objects/contacts/search", r"/crm/v3/objects/contacts/batch/update"
