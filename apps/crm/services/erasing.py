@@ -5,6 +5,7 @@ What is kept here of the person is dropped besides.
 Ids of records stay on their links: they keep a record that was left there from becoming a client anew.
 """
 
+import re
 from collections.abc import Collection, Iterable
 from uuid import UUID
 
@@ -15,10 +16,11 @@ from apps.crm.models import Conflict, Connection, DeadLetter, Link, SyncEntry, S
 from apps.crm.services import calling, claims, giving_up, results, sync_log
 from apps.crm.services.calling import NotConnected
 from apps.crm.services.results import external_id
-from rtx.kernel import clock
+from rtx.kernel import clock, encryption
 
 PORTION = 200
-GIVEN_UP = WebhookDelivery.Status.FAILED
+SHORT_ID = 15  # Salesforce's ids are written with and without three more characters
+GIVEN_UP, WAITS = WebhookDelivery.Status.FAILED, WebhookDelivery.Status.RECEIVED
 ERASE = DeadLetter.Direction.ERASE
 REACHED = (Connection.Status.ACTIVE, Connection.Status.PAUSED)
 
@@ -114,15 +116,18 @@ def untold(connection: Connection) -> int:
 def forget_deliveries(connection: Connection, crm_ids: Iterable[str]) -> None:
     """
     Drop the bodies of deliveries that were given up and tell of records, or cannot be read; their dead
-    letters are closed. Those that wait lose theirs when they are processed.
+    letters are closed. Those that wait lose theirs when they are processed, and at once where nobody does:
+    what else they named is read by the next run.
     """
     named = {crm_id for crm_id in crm_ids if crm_id}
-    kept = WebhookDelivery.objects.filter(connection=connection, status=GIVEN_UP).exclude(body_sealed=b"")
+    statuses = [GIVEN_UP, *([] if connection.status == Connection.Status.ACTIVE else [WAITS])]
+    kept = WebhookDelivery.objects.filter(connection=connection, status__in=statuses).exclude(body_sealed=b"")
     adapter, last = calling.quiet(connection), 0
     while portion := list(kept.filter(pk__gt=last).order_by("pk")[:PORTION]):
         last = portion[-1].pk
         forgotten = [row.pk for row in portion if (told := named_by(adapter, row)) is None or told & named]
-        kept.filter(pk__in=forgotten).update(body_sealed=b"")
+        kept.filter(pk__in=forgotten, status=WAITS).update(error_code="erased", processed_at=clock.now())
+        kept.filter(pk__in=forgotten).update(body_sealed=b"", status=GIVEN_UP)
         giving_up.drop_deliveries(forgotten)
 
 
@@ -135,10 +140,20 @@ def named_by(adapter: Provider, delivery: WebhookDelivery) -> set[str] | None:
     return {event.crm_id for event in events}
 
 
-def names_erased(connection_id: int, crm_ids: Collection[str]) -> bool:
-    """Tell whether one of some records is of a client who was erased."""
-    links = Link.objects.filter(connection_id=connection_id, crm_id__in=crm_ids)
-    return links.filter(client__data_key__isnull=True).exists()
+def tells_of_erased(delivery: WebhookDelivery, crm_ids: Collection[str] | None) -> bool:
+    """
+    Tell whether a delivery is about a client who was erased. `crm_ids`: the records that it names; None: it
+    cannot be read, or reading it ends the worker: then whether such a record's id stands anywhere in it.
+    """
+    links = Link.objects.filter(connection_id=delivery.connection_id, client__data_key__isnull=True)
+    if crm_ids is not None:
+        return links.filter(crm_id__in=crm_ids).exclude(crm_id="").exists()
+    try:
+        words = {word.decode() for word in re.findall(rb"\w+", delivery.body())}
+    except encryption.DecryptionFailed:
+        return True
+    ids = links.exclude(crm_id="").values_list("crm_id", flat=True)
+    return any(crm_id in words or crm_id[:SHORT_ID] in words for crm_id in ids.iterator())
 
 
 def _theirs(provider: Provider, object_name: str, link: Link) -> str:

@@ -4,7 +4,7 @@ or an event that came before does nothing. Trusts no field of an event: records 
 """
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -377,7 +377,7 @@ def _put_off(read: _Read, error: ProviderError) -> None:
     )
 
 
-def _given_up(delivery: WebhookDelivery, code: str, message: str, *, crm_ids: Collection[str] = ()) -> None:
+def _given_up(delivery: WebhookDelivery, code: str, message: str, *, crm_ids: set[str] | None = None) -> None:
     """Keep a delivery for staff; of one that tells of a client who was erased nothing is kept."""
     now = clock.now()
     with transaction.atomic():
@@ -393,6 +393,6 @@ def _given_up(delivery: WebhookDelivery, code: str, message: str, *, crm_ids: Co
             attempts=delivery.attempts,
             created_at=now,
         )
-        if erasing.names_erased(delivery.connection_id, crm_ids):
+        if erasing.tells_of_erased(delivery, crm_ids):
             forget(delivery_id=delivery.pk)
             giving_up.drop_deliveries([delivery.pk])

@@ -242,6 +242,47 @@ def test_a_delivery_that_is_given_up_after_the_erasure_is_not_kept(
     assert DeadLetter.objects.get(delivery=row).status == "dropped"
 
 
+@pytest.mark.parametrize("status", ["paused", "revoked", "draft"])
+def test_deliveries_that_nobody_looks_at_are_forgotten_with_the_client(
+    connection: Connection, crm: MemoryCrm, client: Client, status: str
+) -> None:
+    hers, other = delivery(connection, crm.of(client).crm_id), delivery(connection, "999")
+    Connection.objects.update(status=status)
+
+    erase(client)
+    while outbox.dispatch():
+        pass
+
+    for row in (hers, other):
+        row.refresh_from_db()
+    assert (hers.status, hers.error_code, hers.body()) == ("failed", "erased", b"")
+    assert (other.status, b'"objectId": 999' in other.body()) == ("received", True)
+    assert not DeadLetter.objects.filter(direction="webhook").exists()
+
+
+@pytest.mark.parametrize(("named", "body"), [("hers", b""), ("others", b'[{"objectId": 9991}')])
+def test_a_delivery_that_is_given_up_unread_is_not_kept_of_who_was_erased(
+    connection: Connection, crm: MemoryCrm, client: Client, named: str, body: bytes
+) -> None:
+    crm_id = crm.of(client).crm_id if named == "hers" else "9991"
+    attempts = webhooks.ATTEMPTS_MAX  # the last one ended its worker
+    killer = delivery(connection, crm_id, attempts=attempts)
+    broken = delivery(connection, f"{crm_id}0")
+    broken.seal(f'[{{"objectId": {crm_id}}}'.encode())
+    broken.save()
+    erase(client)
+    settle(connection, crm)
+
+    webhooks.process_due()
+
+    for row in (killer, broken):
+        row.refresh_from_db()
+    assert (killer.status, killer.error_code, broken.status) == ("failed", "processing_failed", "failed")
+    assert (bool(killer.body()), broken.body()) == (bool(body), body)
+    letters = set(DeadLetter.objects.filter(direction="webhook").values_list("status", flat=True))
+    assert letters == {"dropped" if named == "hers" else "open"}
+
+
 def test_after_an_erasure_nothing_readable_is_left(
     connection: Connection, crm: MemoryCrm, client: Client
 ) -> None:
