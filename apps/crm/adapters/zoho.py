@@ -133,16 +133,28 @@ class Zoho(Adapter):
         return Written(external_id="", crm_id=crm_id)
 
     def get(self, object_name: str, crm_id: str, names: Sequence[str]) -> Record | None:
-        """Return one record; None when there is none (any more)."""
-        return next(iter(self._read(object_name, [crm_id], names, operation="get")), None)
+        """Return one record; None when there is none (any more), which only an empty answer says."""
+        answer = self._asked(object_name, [crm_id], names, operation="get", expected=(404,))
+        if answer.status in (204, 404):
+            return None
+        rows = rows_of(answer)
+        if len(rows) != 1:
+            raise Unavailable("Zoho's record cannot be read.", code="provider_malformed")
+        return record(rows[0], key=self._key(object_name), names=names)
 
     def get_many(self, object_name: str, crm_ids: Sequence[str], names: Sequence[str]) -> list[Record]:
-        """Return those records that there are, and those that were deleted; at most 100 at once."""
+        """
+        Return those records that there are, and those that were deleted; at most 100 at once. One that the
+        list leaves out is asked for alone: only then does the answer say that there is none.
+        """
         if not crm_ids:
             return []
-        found = self._read(object_name, crm_ids, names, operation="get_many")
+        key = self._key(object_name)
+        rows = rows_of(self._asked(object_name, crm_ids, names, operation="get_many"))
+        found = [record(row, key=key, names=names) for row in rows]
         there = {one.crm_id for one in found}
-        return [*found, *(gone(one) for one in dict.fromkeys(crm_ids) if one not in there)]
+        left = [one for one in dict.fromkeys(crm_ids) if one not in there]
+        return [*found, *(self.get(object_name, one, names) or gone(one) for one in left)]
 
     def upsert(self, object_name: str, wanted: Sequence[Upsert]) -> list[Written]:
         """Create or change up to 100 records; one who has the same e-mail and no RTX id is named."""
@@ -218,11 +230,16 @@ class Zoho(Adapter):
     def _revocation(self, refresh_token: str) -> tuple[str, Mapping[str, str]]:
         return zoho_hosts.accounts(self._settings.region, "token/revoke"), {"token": refresh_token}
 
-    def _read(
-        self, object_name: str, crm_ids: Sequence[str], names: Sequence[str], *, operation: str
-    ) -> list[Record]:
-        key = self._key(object_name)
-        answer = self._session.call(
+    def _asked(
+        self,
+        object_name: str,
+        crm_ids: Sequence[str],
+        names: Sequence[str],
+        *,
+        operation: str,
+        expected: Sequence[int] = (),
+    ) -> Answer:
+        return self._session.call(
             "GET",
             self._place(object_name),
             operation=operation,
@@ -230,10 +247,10 @@ class Zoho(Adapter):
             records=len(crm_ids),
             params={
                 "ids": ",".join(values.record_id(one) for one in dict.fromkeys(crm_ids)),
-                "fields": asked(names, key),
+                "fields": asked(names, self._key(object_name)),
             },
+            expected=expected,
         )
-        return [record(row, key=key, names=names) for row in rows_of(answer)]
 
     def _described(self, object_name: str) -> list[dict[str, Any]]:
         answer = self._session.call(

@@ -27,6 +27,8 @@ ADVICE: Mapping[str, str] = {
     "connection_incomplete": "Enter client id and client secret of the OAuth app.",
     "public_url_missing": "Set RTX_PUBLIC_URL to where providers reach this site; till then runs pull.",
     "webhook_secret_missing": "Enter a webhook secret and use the same one at the provider.",
+    "watch_missing": "RTX opens the channel within a minute of Connect. If it does not, see the log of calls "
+    "(watch): the scope for notifications or RTX_PUBLIC_URL is wrong at the provider.",
     "oauth_state": "The authorization was begun by somebody else, is older than 10 minutes or was used. "
     "Press Connect again.",
     "oauth_access_denied": "The person declined at the provider. Press Connect again and agree.",

@@ -156,6 +156,8 @@ def _webhook(row: Connection) -> Iterator[Finding]:
     elif row.provider != Connection.Provider.HUBSPOT and not row.webhook_secret_sealed:
         text = advice("webhook_secret_missing")
         yield Finding("webhook", "warning", "webhook_secret_missing", "No call could be believed.", text)
+    elif row.provider == Connection.Provider.ZOHO and not row.watch:
+        yield _failed("webhook", "watch_missing", "There is no channel of notifications.")
     elif row.watch and str(row.watch.get("expires_at", "9")) < clock.rfc3339(clock.now()):
         yield Finding("webhook", "warning", "watch_expired", "The channel of notifications ended.", "")
     else:

@@ -2,9 +2,9 @@
 
 from django.conf import settings
 
-from apps.crm.adapters.provider import ProviderError
+from apps.crm.adapters.provider import ConnectionFault, ProviderError
 from apps.crm.models import Connection
-from apps.crm.services import calling
+from apps.crm.services import calling, faults
 from rtx.kernel import clock
 
 
@@ -21,8 +21,10 @@ def renew() -> int:
                     watched=connection.watch,
                     now=clock.now(),
                 )
-        except ProviderError:
-            continue  # the call is in the log and on the connection's page; the next turn tries again
+        except ProviderError as error:  # the call is in the log; the next turn tries again
+            if isinstance(error, ConnectionFault):
+                faults.note(connection_id=connection.pk, error=error)
+            continue
         still = Connection.objects.filter(pk=connection.pk, status=Connection.Status.ACTIVE)
         still.update(watch=kept)
         renewed += bool(kept)

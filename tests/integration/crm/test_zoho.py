@@ -11,10 +11,22 @@ from django.test import Client as Browser
 from apps.accounts.services import clients, erasing
 from apps.crm.adapters.provider import Forbidden
 from apps.crm.models import Connection, Exchange, Link, OAuthToken, WebhookDelivery, WebhookEvent
-from apps.crm.services import calling, field_mappings, oauth, outbox, pushing, watches, webhooks
+from apps.crm.services import (
+    calling,
+    connections,
+    field_mappings,
+    oauth,
+    outbox,
+    pulling,
+    pushing,
+    watches,
+    webhooks,
+)
+from apps.risk.models import RiskAlarm
 from rtx.kernel import clock
 from tests.factories.crm import STAFF, make_client, run_through
 from tests.factories.rows import make_group, make_holder
+from tests.fakes.fake import Fault
 from tests.fakes.server import serving
 from tests.fakes.zoho import ZohoFake
 from tests.integration.crm.toys import CLIENT_ID, CLIENT_SECRET, give_access
@@ -239,3 +251,39 @@ def test_the_channel_is_kept_without_its_token(connected, fake):
     )
     assert TOKEN not in str(connected.watch)
     assert Exchange.objects.filter(operation="watch").count() == 1
+
+
+def test_a_list_that_leaves_records_out_deletes_nobody(connected, fake):
+    first, second = make_client(1), make_client(2)
+    settle(connected)
+    ids = [Link.objects.get(client=one).crm_id for one in (first, second)]
+    fake.edit("Contacts", ids[0], First_Name="Anna")
+    fake.remove("Contacts", ids[1])
+    fake.fail(Fault(status=204), path=r"Contacts\?ids")
+
+    with calling.opened(connected) as provider:
+        pulling.pull_named(connected, provider, object_name="Contacts", crm_ids=ids, cause="webhook")
+
+    first.refresh_from_db()
+    assert first.first_name == "Anna"
+    assert [Link.objects.get(client=one).status for one in (first, second)] == ["active", "gone"]
+
+
+def test_a_missing_channel_of_notifications_fails_the_test(connected, fake, actor):
+    missing = connections.test(connection_id=connected.pk, actor=actor)
+    watches.renew()
+    there = connections.test(connection_id=connected.pk, actor=actor)
+
+    told = {one.step: (one.outcome, one.code) for one in missing.findings}
+    assert (missing.is_ok, told["webhook"]) == (False, ("failed", "watch_missing"))
+    assert {one.step: one.outcome for one in there.findings}["webhook"] == "ok"
+
+
+def test_a_channel_that_may_not_be_opened_is_a_fault_that_staff_are_told_of(connected, fake):
+    fake.fail(Fault(status=401, body={"code": "OAUTH_SCOPE_MISMATCH"}), path="actions/watch")
+
+    assert watches.renew() == 0
+
+    connected.refresh_from_db()
+    assert (connected.fault_code, connected.watch) == ("missing_scopes", {})
+    assert RiskAlarm.objects.get(kind="crm_fault").subject == "zoho"

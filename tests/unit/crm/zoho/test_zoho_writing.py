@@ -321,7 +321,24 @@ def test_many_are_read_at_once_and_those_missing_are_deleted(organization: Organ
     assert [one.crm_id for one in found if one.is_deleted] == [ids[1], "999999"]
     (alone,) = organization.zoho.get_many("Contacts", [ids[1]], ["Email"])
     assert alone.is_deleted
-    assert organization.session.calls == [("get_many", 4), ("get_many", 1)]
+    assert organization.session.calls == [
+        ("get_many", 4),
+        *(("get", 1), ("get", 1)),
+        ("get_many", 1),
+        ("get", 1),
+    ]
+
+
+def test_a_record_that_a_list_leaves_out_is_asked_for_alone(organization: Organization) -> None:
+    ids = [organization.fake.add("Contacts", Email=f"{place}@x.example") for place in range(2)]
+    organization.fake.fail(Fault(status=204), path=r"Contacts\?ids")
+
+    found = organization.zoho.get_many("Contacts", ids, ["Email"])
+
+    assert [(one.crm_id, one.fields["Email"], one.is_deleted) for one in found] == [
+        (ids[0], "0@x.example", False),
+        (ids[1], "1@x.example", False),
+    ]
 
 
 @pytest.mark.parametrize(
