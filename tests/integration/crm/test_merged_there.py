@@ -122,6 +122,7 @@ def test_what_a_pull_finds_before_the_contact_is_mended_is_not_taken_over(
     with calling.opened(joined) as provider:
         pushing.push_due(joined, provider)
         assert [one["phone"] for one in contacts(hubspot).values()] == ["+4922"]
+        FieldMapping.objects.filter(connection=joined).update(direction="newest")
         pulling.pull_named(
             joined, provider, object_name="contacts", crm_ids=[link(first).crm_id], cause="webhook"
         )
@@ -179,6 +180,7 @@ def test_a_link_of_the_batch_that_has_nothing_to_send_keeps_its_record(
 def test_a_client_follows_a_contact_that_was_merged_into_nobody_s(
     joined: Connection, hubspot: HubSpotFake
 ) -> None:
+    FieldMapping.objects.filter(connection=joined).update(direction="push")
     client = make_client(1, phone="+491")
     settle(joined)
     other = hubspot.add("contacts", email="sales@example.com", firstname="Annie")
