@@ -14,6 +14,7 @@ class Change(models.Model):
 
     class What(models.TextChoices):
         CLIENT = "client", "Client"
+        OTHER = "other", "Client, but nothing that a CRM may change"
         ACCOUNT = "account", "Trading account"
         ERASED = "erased", "Client erased"
 

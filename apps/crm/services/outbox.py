@@ -60,9 +60,9 @@ ASKED = """
 @dataclass(slots=True)
 class _Change:
     """
-    What happened to a customer: when last, and when last to their own row (`own_at`), which is what "newest
-    wins" compares: a trade makes nobody's address newer. `revives`: more than money changed; that lets what
-    was given up try again.
+    What happened to a customer: when last, and when last to what a CRM may change too (`own_at`), which is
+    what "newest wins" compares: neither a trade nor a new key makes anybody's address newer. `revives`: more
+    than money changed; that lets what was given up try again.
     """
 
     at: datetime
@@ -131,6 +131,8 @@ def _note_changes(asked: _Asked, changes: Sequence[Change]) -> None:
         own = _Change(change.at, own_at=change.at, revives=True)
         if change.what == Change.What.ERASED:
             asked.erased.add(change.client_id)
+        elif change.what == Change.What.OTHER:
+            asked.note_client(change.client_id, _Change(change.at, revives=True))
         elif change.account_id is None:
             asked.note_client(change.client_id, own)
         else:

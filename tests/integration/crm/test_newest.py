@@ -1,9 +1,12 @@
-"""Newest wins compares changes of the client's own data: money and trades make nobody's address newer."""
+"""Newest wins compares changes of what a CRM may change too: nothing else makes anybody's address newer."""
+
+from collections.abc import Callable
 
 import pytest
 
 from apps.accounts.models import Client
 from apps.accounts.services import clients
+from apps.crm.domain.fields import CLIENT_FIELDS
 from apps.crm.domain.mapping import Pair
 from apps.crm.models import Conflict, Connection, FieldMapping, Link
 from apps.crm.services import claims, field_mappings, outbox
@@ -12,6 +15,7 @@ from tests.factories.crm import STAFF, MemoryCrm, make_client, make_connection, 
 from tests.factories.rows import Holder, deposit, make_group, make_holder
 
 pytestmark = pytest.mark.django_db
+PULLABLE = {"first_name": "Bea", "last_name": "B", "phone": "+1", "address": "Here 1", "country": "FR"}
 
 
 @pytest.fixture
@@ -74,6 +78,59 @@ def test_the_client_s_own_later_change_wins_with_a_trade_in_between(
 
     assert Conflict.objects.get().winner == "rtx"
     assert (Client.objects.get(pk=client.pk).phone, kept.fields["phone"]) == ("+4930222", "+4930222")
+
+
+def verify(client: Client) -> None:
+    Client.objects.filter(pk=client.pk).update(kyc_status="pending")
+
+
+def renew_key(client: Client) -> None:
+    client.rewrap()
+    client.save(update_fields=["data_key"])
+
+
+def change_email(client: Client) -> None:
+    clients.change(client_id=client.pk, changes={"email": "other@example.com"})
+
+
+@pytest.mark.parametrize("change", [verify, renew_key, change_email])
+@pytest.mark.parametrize("is_dispatched", [True, False])
+def test_what_no_crm_may_change_makes_nothing_newer(
+    is_dispatched: bool,
+    change: Callable[[Client], None],
+    connection: Connection,
+    crm: MemoryCrm,
+    holder: Holder,
+) -> None:
+    client = Client.objects.get(pk=holder.row.client_id)
+    kept = crm.of(client)
+    clients.change(client_id=client.pk, changes={"phone": "+4930222"})
+    outbox.dispatch()
+    before = Link.objects.get(kind="client")
+    crm.put(kept.crm_id, phone="+33999")  # later than RTX's own change
+    change(Client.objects.get(pk=client.pk))
+    if is_dispatched:
+        outbox.dispatch()
+        after = Link.objects.get(kind="client")
+        assert after.changed_at == before.changed_at
+        assert (after.wanted, after.touched_at > before.touched_at) == (before.wanted + 1, True)
+
+    named(connection, crm, kept.crm_id)
+    settle(connection, crm)
+
+    assert Conflict.objects.get().winner == "crm"
+    assert (Client.objects.get(pk=client.pk).phone, kept.fields["phone"]) == ("+33999", "+33999")
+
+
+def test_each_field_that_a_crm_may_change_makes_the_client_newer(
+    connection: Connection, crm: MemoryCrm, holder: Holder
+) -> None:
+    assert {field.name for field in CLIENT_FIELDS if field.is_pullable} == set(PULLABLE)
+    for name, value in PULLABLE.items():
+        before = Link.objects.get(kind="client").changed_at
+        clients.change(client_id=holder.row.client_id, changes={name: value})
+        outbox.dispatch()
+        assert Link.objects.get(kind="client").changed_at > before
 
 
 def test_a_change_of_the_account_is_none_of_the_client(
