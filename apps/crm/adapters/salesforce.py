@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from django.conf import settings as project
 
@@ -283,17 +283,24 @@ def _instance(body: Any) -> str:
     if project.CRM_SALESFORCE_URL:
         return str(project.CRM_SALESFORCE_URL).rstrip("/")
     told = body.get("instance_url") if isinstance(body, dict) else None
-    parts = urlsplit(told) if isinstance(told, str) else None
+    parts = _split(told)
     host = (parts.hostname or "") if parts is not None else ""
-    if parts is None or parts.scheme != "https" or parts.port or not host.endswith(HOSTS):
+    if parts is None or parts.scheme != "https" or parts.netloc.lower() != host or not host.endswith(HOSTS):
         raise ConnectionFault("The token's answer names no address of Salesforce.", code="address_refused")
     return f"https://{host}"
+
+
+def _split(told: Any) -> SplitResult | None:
+    with suppress(ValueError):
+        return urlsplit(told) if isinstance(told, str) else None
+    return None
 
 
 def _organization(body: Any) -> str:
     """Return the organization of an identity address (.../id/<organization>/<user>)."""
     told = body.get("id") if isinstance(body, dict) else None
-    parts = urlsplit(told).path.split("/") if isinstance(told, str) else []
+    address = _split(told)
+    parts = address.path.split("/") if address is not None else []
     with suppress(CallRefused):
         return soql.record_id(parts[2]) if len(parts) >= 4 and parts[1] == "id" else ""
     return ""

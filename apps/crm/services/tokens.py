@@ -22,6 +22,7 @@ from rtx.kernel.actor import Actor
 MARGIN = timedelta(seconds=60)  # refreshed so long before the end
 SILENCE_S = 30.0  # a token endpoint that gave no answer is not asked again before
 ALARM = "crm_access"
+NO_ACCESS = "RTX has no access to this CRM."
 SYSTEM = Actor.system("crm")
 
 
@@ -47,7 +48,7 @@ def access(connection: Connection, provider: Provider, *, stale: int = 0, is_tes
     """
     held = OAuthToken.objects.select_related("connection").filter(connection_id=connection.pk).first()
     if held is None:
-        raise AccessRevoked("RTX has no access to this CRM.")
+        raise AccessRevoked(NO_ACCESS)
     if _is_good(held, stale):
         return _access(held)
     if not stale and not is_test:  # else the caller was let in already
@@ -65,7 +66,7 @@ def _refreshed(connection: Connection, provider: Provider, *, stale: int, is_tes
             .first()
         )
         if held is None:
-            raise AccessRevoked("RTX has no access to this CRM.")
+            raise AccessRevoked(NO_ACCESS)
         if _is_good(held, stale):
             return _access(held)
         if not is_test:
@@ -86,7 +87,10 @@ def _refreshed(connection: Connection, provider: Provider, *, stale: int, is_tes
         raise failed
     if grant is not None:
         _moved(connection.pk, grant)  # not under the token's lock: a connection is locked before its token
-    return _access(OAuthToken.objects.select_related("connection").get(connection_id=connection.pk))
+    held = OAuthToken.objects.select_related("connection").filter(connection_id=connection.pk).first()
+    if held is None:  # disconnected meanwhile
+        raise AccessRevoked(NO_ACCESS)
+    return _access(held)
 
 
 def _may_ask(held: OAuthToken) -> None:

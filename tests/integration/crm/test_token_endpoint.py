@@ -9,9 +9,9 @@ import pytest
 from django.db import connections as databases
 
 from apps.crm.adapters import oauth
-from apps.crm.adapters.provider import Unavailable
+from apps.crm.adapters.provider import AccessRevoked, Unavailable
 from apps.crm.models import Connection, Exchange, OAuthToken
-from apps.crm.services import calling
+from apps.crm.services import calling, tokens
 from rtx.kernel import clock
 from tests.fakes.server import Fault
 from tests.integration.crm.toys import call
@@ -137,3 +137,12 @@ def test_an_answer_that_is_too_long_is_not_read_to_its_end(stale, toy, monkeypat
         call(stale)
 
     assert failed.value.code == "provider_malformed"
+
+
+def test_who_is_disconnected_while_it_answers_has_no_access(stale, toy, monkeypatch):
+    monkeypatch.setattr(tokens, "_moved", lambda *_: OAuthToken.objects.all().delete())
+
+    with pytest.raises(AccessRevoked):
+        call(stale)
+
+    assert toy.count("names") == 0
