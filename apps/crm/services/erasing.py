@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Iterable
 from uuid import UUID
 
+import structlog
 from django.db import transaction
 
 from apps.crm.adapters.provider import CallRefused, Forbidden, Provider, ProviderError
@@ -17,6 +18,8 @@ from apps.crm.services import calling, claims, giving_up, results, sync_log
 from apps.crm.services.calling import NotConnected
 from apps.crm.services.results import external_id
 from rtx.kernel import clock, encryption
+
+log = structlog.get_logger(__name__)
 
 PORTION = 200
 SHORT_ID = 15  # Salesforce's ids are written with and without three more characters
@@ -135,7 +138,8 @@ def named_by(adapter: Provider, delivery: WebhookDelivery) -> set[str] | None:
     """Return the records that a delivery names; None: it cannot be read."""
     try:
         events = adapter.events(delivery.body(), delivery.content_type)
-    except Exception:  # noqa: BLE001 - whatever is wrong with it
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with it; its text may quote the body
+        log.warning("crm_webhook_unreadable", delivery=delivery.pk, error=type(error).__name__)
         return None
     return {event.crm_id for event in events}
 
