@@ -26,6 +26,12 @@ WHERE market_enginelease.holder = excluded.holder OR market_enginelease.expires_
 RETURNING fence
 """
 
+# A leader that freezes within a transaction must not keep its successor from the lease for ever.
+HOLD = """
+SELECT (SELECT set_config('idle_in_transaction_session_timeout', '10s', true))
+FROM market_enginelease WHERE name = %s AND holder = %s AND fence = %s FOR SHARE
+"""
+
 log = structlog.get_logger(__name__)
 
 
@@ -76,10 +82,7 @@ class Lease:
                 "a lease is verified within the transaction it guards"
             )
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT 1 FROM market_enginelease WHERE name = %s AND holder = %s AND fence = %s FOR SHARE",
-                [self.name, self.holder, self.fence],
-            )
+            cursor.execute(HOLD, [self.name, self.holder, self.fence])
             if cursor.fetchone() is None:
                 self._held_until = 0.0
                 raise NotLeading(f"{self.name} is led by another engine")

@@ -18,6 +18,7 @@ import pytest
 
 from rtx.local.home import REPOSITORY
 from rtx.local.process import Process
+from rtx.local.programs import says
 from rtx.local.stack import Stack
 from tests.factories.levels import set_levels
 from tests.integration.faults.clients import Caller, eventually
@@ -202,6 +203,40 @@ def test_a_leader_that_was_asleep_closes_nothing_after_another_took_over(stack: 
             house.wait(lambda: house.open == 0, "the second engine to close the rest")
         finally:
             os.kill(first.pid, signal.SIGCONT)  # and goes on where it stood
+        house.check_that_all_is_closed_once()
+    finally:
+        second.stop()
+
+
+def freeze_within_a_transaction(stack: Stack, process: Process, *, table: str) -> None:
+    """Freeze a process right after a write to a table, with its transaction and its locks open."""
+    waiting = "SELECT count(*) FROM pg_locks WHERE relation = %s::regclass AND NOT granted"
+    with (
+        psycopg.connect(stack.owner_url) as holder,
+        psycopg.connect(stack.owner_url, autocommit=True) as owner,
+    ):
+        holder.execute(f"LOCK TABLE {table} IN SHARE MODE")
+        eventually(
+            lambda: owner.execute(waiting, [table]).fetchone() != (0,), f"a write to {table}", within_s=30
+        )
+        os.kill(process.pid, signal.SIGSTOP)
+
+
+def test_a_leader_that_falls_asleep_within_a_transaction_holds_up_no_other(
+    stack: Stack, trading: list[Caller]
+):
+    house = House(stack, "held")
+    first = stack.process("engine")
+    second = Process(name="engine-2", command=first.command, env=first.env, home=stack.home)
+    second.start()
+    try:
+        second.wait_until(says("engine ready"), timeout_s=60)
+        freeze_within_a_transaction(stack, first, table="market_lastquote")  # it has its lease's row
+        try:
+            house.crash()
+            house.wait(lambda: house.open == 0, "the second engine to close all")
+        finally:
+            os.kill(first.pid, signal.SIGCONT)
         house.check_that_all_is_closed_once()
     finally:
         second.stop()
