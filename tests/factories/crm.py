@@ -159,6 +159,10 @@ class MemoryCrm:
         ids = [kept.crm_id for kept in self.all(object_name) if kept.external_id == external_id]
         return ids[0] if ids else ""
 
+    def merged_into(self, object_name: str, crm_id: str) -> str:
+        """Know of no merged records."""
+        return ""
+
     def delete(self, object_name: str, crm_id: str) -> None:
         """Delete a record."""
         self._call("delete")

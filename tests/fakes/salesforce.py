@@ -176,6 +176,14 @@ class SalesforceFake(Portal):
     @api("GET", DATA + "/query/")
     def query(self, request: Request) -> Reply:
         """Run a query and return its first page."""
+        return self._queried(request, Store.alive)
+
+    @api("GET", DATA + "/queryAll")
+    def query_all(self, request: Request) -> Reply:
+        """Run a query over records in the bin too."""
+        return self._queried(request, Store.committed)
+
+    def _queried(self, request: Request, seen: Callable[[Store], list[Kept]]) -> Reply:
         try:
             asked = salesforce_query.read(request.query.get("q", ""))
         except salesforce_query.Malformed as error:
@@ -184,7 +192,7 @@ class SalesforceFake(Portal):
         if store is None:
             raise Refused("INVALID_TYPE", f"sObject type '{asked.object_name}' is not supported.")
         store.check(asked.fields)
-        found = [(kept, store.row(kept)) for kept in store.alive()]
+        found = [(kept, store.row(kept)) for kept in seen(store)]
         found = [one for one in found if asked.condition(one[1])]
         for name, is_down in reversed(asked.order):
             found.sort(key=lambda one: (one[1][name] is not None, one[1][name] or ""), reverse=is_down)

@@ -113,6 +113,16 @@ class Portal(Fake):
             store.delete(kept)
             self.note(store, kept, "DELETE", {})
 
+    def merge(self, object_name: str, first: str, second: str, **values: Any) -> None:
+        """A person merges the second record into the first, which takes some values over."""
+        with self.lock:
+            store = self.organization.store(object_name)
+            kept, gone = store.get(first), store.get(second)
+            gone.master_id = kept.id
+            store.delete(gone)
+            self.note(store, gone, "DELETE", {})
+            self.note(store, store.write(kept, store.parsed(values)), "UPDATE", values)
+
     def alive(self, object_name: str) -> list[dict[str, Any]]:
         """Return the records of an object with all their values."""
         with self.lock:

@@ -64,6 +64,7 @@ SYSTEM = (
     _own("SystemModstamp", "datetime"),
     Field("OwnerId", "reference", 18),
 )
+MASTER = _own("MasterRecordId", "reference")
 CLIENT_KEY = Field("RTX_Client_Id__c", length=64, is_unique=True)
 LOGIN_KEY = Field("RTX_Login__c", length=20, is_unique=True)
 _PERSON = (
@@ -83,6 +84,7 @@ _PERSON = (
 OBJECTS: dict[str, tuple[Field, ...]] = {
     "Contact": (
         *_PERSON,
+        MASTER,
         Field("Birthdate", "date"),
         Field("MailingStreet", "textarea", 255),
         Field("MailingCity", length=40),
@@ -91,6 +93,7 @@ OBJECTS: dict[str, tuple[Field, ...]] = {
     ),
     "Lead": (
         *_PERSON,
+        MASTER,
         Field("Company", length=255, is_required=True),
         Field("Street", "textarea", 255),
         Field("Country", length=80),

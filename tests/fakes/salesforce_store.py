@@ -45,6 +45,7 @@ class Kept:
     created_at: float
     stamp: float
     deleted_at: float | None = None
+    master_id: str | None = None
     is_committed: bool = True
 
 
@@ -74,6 +75,7 @@ class Store:
             CreatedDate=stamp_text(kept.created_at),
             LastModifiedDate=stamp_text(kept.stamp),
             SystemModstamp=stamp_text(kept.stamp),
+            MasterRecordId=kept.master_id,
         )
         row["OwnerId"] = row.get("OwnerId") or USER_ID
         if "LastName" in self.fields:
@@ -98,7 +100,11 @@ class Store:
 
     def alive(self) -> list[Kept]:
         """Return the records that queries see."""
-        return [one for one in self.records.values() if one.deleted_at is None and one.is_committed]
+        return [one for one in self.committed() if one.deleted_at is None]
+
+    def committed(self) -> list[Kept]:
+        """Return the records that queries see which look into the bin too."""
+        return [one for one in self.records.values() if one.is_committed]
 
     def get(self, record_id: str) -> Kept:
         """Return a record by its id (15 or 18 characters)."""

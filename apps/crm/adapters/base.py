@@ -53,6 +53,10 @@ class Adapter:
             raise written.error
         return written
 
+    def merged_into(self, object_name: str, crm_id: str) -> str:
+        """Tell of none: where reading a merged record brings the one that it became a part of, or nothing."""
+        return ""
+
     # The provider's own.
     def upsert(self, object_name: str, wanted: Sequence[Upsert]) -> list[Written]:
         """See `Provider.upsert`."""

@@ -312,6 +312,10 @@ class Provider(Protocol):
         """Return the id of the record that bears RTX's id; empty: there is none. Writes nothing."""
         ...
 
+    def merged_into(self, object_name: str, crm_id: str) -> str:
+        """Return the record that one which is not there any more became a part of; empty: none is told."""
+        ...
+
     def delete(self, object_name: str, crm_id: str) -> None:
         """Delete a record and what is personal in it; none is fine too."""
         ...

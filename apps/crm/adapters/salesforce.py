@@ -45,6 +45,7 @@ DATA = f"/services/data/{API_VERSION}"
 CUSTOMER_KEY = "RTX_Client_Id__c"
 ACCOUNT_KEY = "RTX_Login__c"
 SESSION_S = 7200.0  # the usual session; the answer does not tell, and a call lengthens it
+MERGEABLE = ("Contact", "Lead", "Account")
 HOSTS = (".salesforce.com", ".force.com", ".salesforce.mil", ".sfcrmproducts.cn")
 # Who wrote it (change events name it), and: a person with the same name is no reason to refuse a customer.
 WRITES = {
@@ -179,6 +180,19 @@ class Salesforce(Adapter):
     def find(self, object_name: str, external_id: str) -> str:
         """Return the id of the record that bears RTX's id."""
         return self._collection(object_name).find(external_id)
+
+    def merged_into(self, object_name: str, crm_id: str) -> str:
+        """Return the record that a deleted contact, lead or account became a part of; empty: none."""
+        if object_name not in MERGEABLE:
+            return ""
+        where = soql.one_of("Id", [soql.record_id(crm_id)])
+        query = soql.select(object_name, ["Id", "MasterRecordId"], where=where)
+        found = self._get(f"{DATA}/queryAll", "merged_into", params={"q": query}).body
+        rows = found.get("records") if isinstance(found, dict) else None
+        if not isinstance(rows, list):
+            raise Unavailable("The answer of a query cannot be read.", code="provider_malformed")
+        told = [one.get("MasterRecordId") for one in rows if isinstance(one, dict)]
+        return next((soql.record_id(str(one)) for one in told if one), "")
 
     def delete(self, object_name: str, crm_id: str) -> None:
         """Empty the record's personal fields, so that none lies in the recycle bin, and delete it."""

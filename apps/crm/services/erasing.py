@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
-from apps.crm.adapters.provider import CallRefused, Forbidden, Provider, ProviderError
+from apps.crm.adapters.provider import CallRefused, Forbidden, Provider, ProviderError, Record
 from apps.crm.models import Conflict, Connection, DeadLetter, Link, SyncEntry, SyncRun, WebhookDelivery
 from apps.crm.services import calling, claims, giving_up, results, sync_log
 from apps.crm.services.calling import NotConnected
@@ -55,23 +55,24 @@ def erase_there(
     """
     Delete an erased client's record in the CRM and forget the link's content.
 
-    A record whose id is not known is looked for by RTX's id, which every record that RTX wrote bears: a call
-    without an answer may have made one. So is one that was merged: its id may name another customer's record,
-    which is left alone.
+    A record whose id is not known, or is not there any more, is looked for by RTX's id, which every record
+    that RTX wrote bears: a call without an answer may have made one, and one it was merged into may bear it.
+    Where it was merged, its id may name another customer's record, which is left alone.
 
     :raises ProviderError: the CRM cannot be called now.
     """
-    is_told, crm_id = connection.erases_there and bool(object_name), link.crm_id
+    is_told, crm_ids, left = connection.erases_there and bool(object_name), [link.crm_id], ""
     if is_told:
         try:
-            crm_id = _theirs(provider, object_name, link)
-            _delete(provider, object_name, crm_id)
+            crm_ids, left = _theirs(connection, provider, object_name, link)
+            for crm_id in crm_ids:
+                _delete(provider, object_name, crm_id)
         except NotConnected:
             raise
         except (CallRefused, Forbidden) as error:  # what may not be deleted holds nobody else up
             _fail(link, error)
             return
-    detail = "" if crm_id else "nothing was found there"
+    detail = "" if any(crm_ids) else "nothing was found there"
     with transaction.atomic():
         row = _held(link)
         if row is None:
@@ -81,12 +82,10 @@ def erase_there(
         row.last_error_code, row.last_error = "", ""
         row.save()
         Conflict.objects.filter(link=row).update(values_sealed=b"")
-        forget_deliveries(connection, {crm_id, row.crm_id})
+        forget_deliveries(connection, {*crm_ids, row.crm_id})
         giving_up.settle([row.pk])
-        if row.crm_id and not crm_id:
-            text = (
-                f"Record {row.crm_id} became another customer's there: see by hand what is left of this one."
-            )
+        if left:
+            text = f"Record {left} became another customer's there: see by hand what is left of this one."
             giving_up.give_up(row, ERASE, CallRefused(text, code="record_merged"))
         entry = sync_log.entry(
             connection,
@@ -160,32 +159,45 @@ def tells_of_erased(delivery: WebhookDelivery, crm_ids: Collection[str] | None) 
     return any(crm_id in words or crm_id[:SHORT_ID] in words for crm_id in ids.iterator())
 
 
-def _theirs(provider: Provider, object_name: str, link: Link) -> str:
-    """Return the record of a client, to be deleted; empty: there is none."""
-    if link.crm_id and _is_theirs(provider, object_name, link):
-        return link.crm_id
-    return provider.find(object_name, external_id(link))
+def _theirs(
+    connection: Connection, provider: Provider, object_name: str, link: Link
+) -> tuple[list[str], str]:
+    """Return the records to be deleted, usually one, and one of another customer that may hold the rest."""
+    found: list[str] = []
+    left = ""
+    if link.crm_id:
+        record = _known(provider, object_name, link.crm_id)
+        if record is None and not provider.merged_into(object_name, link.crm_id):
+            found.append(link.crm_id)  # it may lie in the bin
+        elif record is None or record.crm_id != link.crm_id:
+            left = link.crm_id
+        elif record.external_id in ("", external_id(link)):
+            return [link.crm_id], ""
+        else:
+            left = link.crm_id
+    other = provider.find(object_name, external_id(link))
+    if other in ("", *found):
+        return found, left
+    others = Link.objects.filter(connection=connection, kind=link.kind, crm_id=other)
+    if others.exclude(pk=link.pk).exclude(status=Link.Status.ERASED).exists():
+        return found, other
+    return [*found, other], ""
 
 
-def _is_theirs(provider: Provider, object_name: str, link: Link) -> bool:
-    """Tell whether the known id names a record of this client alone, or one in the bin, if any."""
+def _known(provider: Provider, object_name: str, crm_id: str) -> Record | None:
     try:
-        record = provider.get(object_name, link.crm_id, [])
+        return provider.get(object_name, crm_id, [])
     except NotConnected:
         raise
     except CallRefused as error:
         if error.code not in results.GONE_CODES:
             raise
-        return True
-    if record is None:
-        return True
-    return record.crm_id == link.crm_id and record.external_id in ("", external_id(link))
+        return None
 
 
 def _delete(provider: Provider, object_name: str, crm_id: str) -> None:
     try:
-        if crm_id:
-            provider.delete(object_name, crm_id)
+        provider.delete(object_name, crm_id)
     except NotConnected:
         raise
     except CallRefused as error:

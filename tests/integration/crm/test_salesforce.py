@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import pytest
 from django.test import Client
 
+from apps.accounts.services import erasing
 from apps.crm.adapters.provider import AccessRevoked, LimitReached
-from apps.crm.models import Connection, Exchange, Link, OAuthToken, WebhookDelivery
+from apps.crm.models import Connection, DeadLetter, Exchange, Link, OAuthToken, WebhookDelivery
 from apps.crm.services import calling, field_mappings, outbox, pushing, webhooks
-from tests.factories.crm import make_client, run_through
+from tests.factories.crm import STAFF, make_client, run_through
 from tests.factories.rows import make_group, make_holder
 from tests.fakes.fake import Limit
 from tests.fakes.salesforce import SalesforceFake
@@ -211,3 +212,49 @@ def test_a_signed_event_pulls_the_record_that_it_names(synced, fake):
 
     client.refresh_from_db()
     assert client.first_name == "Anna"
+
+
+@pytest.fixture
+def two(synced, fake):
+    """Two clients and the ids of their contacts."""
+    clients = [make_client(1), make_client(2)]
+    run_through(synced)
+    return [(client, contacts(fake)[str(client.pk)]["Id"]) for client in clients]
+
+
+def test_of_an_erased_client_whose_contact_was_merged_what_may_be_left_is_told(synced, fake, two):
+    (first, kept), (second, gone) = two
+    fake.merge("Contact", kept, gone)
+
+    erasing.erase(client_id=second.pk, actor=STAFF)
+    drain(synced)
+
+    assert list(contacts(fake)) == [str(first.pk)]
+    assert (Link.objects.get(client=second).status, fake.count("delete")) == ("erased", 0)
+    letter = DeadLetter.objects.get()
+    assert (letter.direction, letter.error_code) == ("erase", "record_merged")
+    assert letter.error.startswith(f"Record {gone} became another customer's there")
+
+
+def test_another_client_s_contact_that_took_an_erased_one_s_id_over_is_left_and_told(synced, fake, two):
+    (first, kept), (second, gone) = two
+    fake.merge("Contact", kept, gone, RTX_Client_Id__c=str(second.pk))
+
+    erasing.erase(client_id=second.pk, actor=STAFF)
+    drain(synced)
+
+    assert [row["Id"] for row in fake.alive("Contact")] == [kept]
+    assert DeadLetter.objects.get().error.startswith(f"Record {kept} became another customer's there")
+    assert Link.objects.get(client=first).crm_id == kept
+
+
+def test_a_contact_of_nobody_that_took_an_erased_client_s_over_is_deleted(synced, fake, two):
+    (first, _), (second, gone) = two
+    stray = fake.add("Contact", LastName="Double")
+    fake.merge("Contact", stray.id, gone, RTX_Client_Id__c=str(second.pk))
+
+    erasing.erase(client_id=second.pk, actor=STAFF)
+    drain(synced)
+
+    assert list(contacts(fake)) == [str(first.pk)]
+    assert not DeadLetter.objects.exists()
