@@ -23,6 +23,11 @@ def grouped(text: str) -> str:
     return f"{sign}{int(whole):,}".replace(",", "\u202f") + point + rest
 
 
+def percent(value: Decimal) -> str:
+    """Return a percentage with two decimals: 1234.5 -> 1 234.50 %."""
+    return f"{grouped(f'{value:.2f}')} %"
+
+
 def number(value: Decimal | None) -> SafeString:
     """Write a quantity or a price: every decimal it has, aligned right."""
     shown = EMPTY if value is None else money.plain(value)

@@ -15,7 +15,7 @@ window.RtxCharts = (() => {
     };
   }
 
-  const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+  const { compact } = window.rtxNumbers;
   const LABELS = { bbook: "B-book", markup: "Markup", commission: "Commission", swap: "Swap" };
 
   function axis(palette, extra) {

@@ -6,9 +6,7 @@
   const root = document.getElementById("rtx-dash");
   const all = (name) => root.querySelectorAll(`[data-live="${name}"]`);
   const one = (name) => root.querySelector(`[data-live="${name}"]`);
-  const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
-  const two = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
-  const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 2 });
+  const { whole, two, compactTwo: compact } = window.rtxNumbers;
   const previous = new Map();
   let latest = start.figures;
 

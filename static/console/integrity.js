@@ -5,7 +5,7 @@
     const page = document.getElementById("rtx-integrity");
     if (!page) return;
     const part = (name) => page.querySelector(`[data-${name}]`);
-    const number = (value) => Number(value).toLocaleString("en-US").replaceAll(",", "\u202f");
+    const number = (value) => window.rtxNumbers.whole.format(Number(value));
     const time = (text) => (text ? text.slice(0, 19).replace("T", " ") : "–");
     let ran = false;
 

@@ -5,10 +5,7 @@
   const root = document.getElementById("rtx-risk");
   const source = document.getElementById("rtx-risk-data");
   const data = source ? JSON.parse(source.textContent) : null;
-  const two = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
-  const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
-  const few = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
-  const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+  const { whole, two, few, compact } = window.rtxNumbers;
   const css = (name) => getComputedStyle(root).getPropertyValue(name).trim();
   const charts = {};
 

@@ -42,7 +42,7 @@ from rtx.kernel import recent_login, staff_log
 from rtx.kernel.actor import Actor
 from rtx.kernel.admin import ConfiguredModelAdmin, reachable_groups
 from rtx.kernel.admin_actions import CONFIRMED, Operation, OperatorForm, operator_action
-from rtx.kernel.admin_display import EMPTY, MASK, badge, instant, link, link_to
+from rtx.kernel.admin_display import EMPTY, MASK, badge, grouped, instant, link, link_to
 from rtx.kernel.admin_filters import PeriodFilter
 from rtx.kernel.staff_log import REASON_FIELD
 
@@ -274,7 +274,7 @@ class ClientAdmin(ExportedAdmin, ConfiguredModelAdmin):
         document = kyc.add_document(
             client_id=client.pk, content=given.pop("file"), by_id=operation.actor.user_id or 0, **given
         )
-        return f"{document.get_kind_display().lower()} kept, {document.size_bytes:,} bytes"
+        return f"{document.get_kind_display().lower()} kept, {grouped(str(document.size_bytes))} bytes"
 
     @operator_action(
         "Begin review", permission=ADD_DOCUMENT, icon="fact_check", variant=ActionVariant.DEFAULT

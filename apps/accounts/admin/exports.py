@@ -23,6 +23,7 @@ from rtx.kernel import clock, recent_login, staff_log
 from rtx.kernel.actor import Actor
 from rtx.kernel.admin import RtxModelAdmin
 from rtx.kernel.admin_actions import CONFIRMED
+from rtx.kernel.admin_display import grouped
 from rtx.kernel.errors import Invalid
 
 ROWS_MAX = 100_000
@@ -77,14 +78,15 @@ class ExportedAdmin(RtxModelAdmin):
             except IncorrectLookupParameters:
                 form.add_error(None, "The list cannot be filtered like that. Go back and filter it anew.")
         back = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+        rows = self._count(request, filters)
         context = {
             **self.admin_site.each_context(request),
             "title": f"Export {self.opts.verbose_name_plural}",
             "opts": self.opts,
             "form": form,
             "filters": filters,
-            "rows": self._count(request, filters),
-            "rows_max": ROWS_MAX,
+            "rows": None if rows is None else grouped(str(min(rows, ROWS_MAX))),
+            "fits": rows is None or rows <= ROWS_MAX,
             "confirmed_name": CONFIRMED,
             "back_url": f"{back}?{filters}",
         }
@@ -102,7 +104,9 @@ class ExportedAdmin(RtxModelAdmin):
         rows = self._rows(request, filters)
         count: int = rows[: ROWS_MAX + 1].count()
         if count > ROWS_MAX:
-            raise TooManyRows(f"At most {ROWS_MAX:,} rows fit into a file: narrow the list first.")
+            raise TooManyRows(
+                f"At most {grouped(str(ROWS_MAX))} rows fit into a file: narrow the list first."
+            )
         columns = [*self.export_columns, *(self.export_personal if with_personal else [])]
         lines = ([read(row) for _, read in columns] for row in self._read(rows))
         with transaction.atomic():

@@ -31,7 +31,7 @@ from rtx.kernel import recent_login
 from rtx.kernel.actor import Actor
 from rtx.kernel.admin import OperatedModelAdmin, as_id, reachable_groups
 from rtx.kernel.admin_actions import CONFIRMED, Operation, OperatorForm, operator_action
-from rtx.kernel.admin_display import EMPTY, badge, instant, link
+from rtx.kernel.admin_display import EMPTY, badge, grouped, instant, link
 from rtx.kernel.admin_filters import PeriodFilter
 from rtx.kernel.errors import RtxError
 
@@ -313,7 +313,7 @@ class KycDocumentAdmin(OperatedModelAdmin):
     @admin.display(description="Size")
     def size(self, document: KycDocument) -> str:
         """How large it is."""
-        return f"{document.size_bytes / 1024:,.0f} kB"
+        return f"{grouped(f'{document.size_bytes / 1024:.0f}')} kB"
 
     @admin.display(description="Uploaded (UTC)")
     def uploaded(self, document: KycDocument) -> SafeString:

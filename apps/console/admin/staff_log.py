@@ -25,7 +25,7 @@ from apps.audit.services import actions
 from rtx.kernel import clock
 from rtx.kernel.actor import Actor
 from rtx.kernel.admin import ReadOnlyModelAdmin, as_id
-from rtx.kernel.admin_display import EMPTY, badge, instant, link_to
+from rtx.kernel.admin_display import EMPTY, badge, grouped, instant, link_to
 from rtx.kernel.admin_filters import PeriodFilter
 
 OUTCOME_TONES = {"done": "good", "requested": "warn", "refused": "bad"}
@@ -150,7 +150,9 @@ class StaffActionAdmin(ReadOnlyModelAdmin):
                 after={"entries": len(rows), "is_cut": is_cut},
             )
         if is_cut:
-            messages.warning(request, f"More entries match: the sheet has the latest {EXPORT_MAX:,} only.")
+            messages.warning(
+                request, f"More entries match: the sheet has the latest {grouped(str(EXPORT_MAX))} only."
+            )
         answer = HttpResponse(sheets.written(EXPORTED, rows, form="csv"), content_type=sheets.CSV_TYPE)
         answer["Content-Disposition"] = f'attachment; filename="staff-log-{clock.now():%Y%m%d-%H%M%S}.csv"'
         return answer

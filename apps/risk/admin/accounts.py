@@ -14,7 +14,7 @@ from apps.accounts.models import TradingAccount
 from apps.risk.models import AccountRisk, AccountRiskDay
 from apps.risk.selectors import levels
 from rtx.kernel.admin import ReadOnlyModelAdmin, as_id
-from rtx.kernel.admin_display import EMPTY, amount, badge, instant, link, number
+from rtx.kernel.admin_display import EMPTY, amount, badge, instant, link, number, percent
 from rtx.kernel.admin_filters import ReachableGroupFilter
 
 DAYS_SHOWN = 90
@@ -26,7 +26,7 @@ def level_badge(level_pct: Decimal | None, *, call_pct: Decimal, stop_out_pct: D
     if level_pct is None:
         return EMPTY
     tone = "bad" if level_pct <= stop_out_pct else "warn" if level_pct <= call_pct else "good"
-    return badge(f"{level_pct:,.2f} %", tone)
+    return badge(percent(level_pct), tone)
 
 
 class OfAccount(ReadOnlyModelAdmin):

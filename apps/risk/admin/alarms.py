@@ -15,7 +15,7 @@ from apps.risk.selectors.reaches import alarms_within
 from apps.risk.services import alarms
 from rtx.kernel.admin import OperatedModelAdmin, ReadOnlyModelAdmin, reachable_groups
 from rtx.kernel.admin_actions import Operation, operator_action
-from rtx.kernel.admin_display import EMPTY, badge, instant, link, stored_values
+from rtx.kernel.admin_display import EMPTY, badge, grouped, instant, link, stored_values
 from rtx.kernel.admin_filters import PeriodFilter
 
 OF_PLATFORM = frozenset({"positions", "found_", "liquidated", "missed_", "without_price", "told"})
@@ -187,7 +187,7 @@ class SweepRunAdmin(ReadOnlyModelAdmin):
     @admin.display(description="Took")
     def took(self, run: SweepRun) -> str:
         """How long it took, with what it closed."""
-        return f"{run.took_ms:,} ms"
+        return f"{grouped(str(run.took_ms))} ms"
 
     @admin.display(description="State")
     def state(self, run: SweepRun) -> SafeString:

@@ -19,7 +19,7 @@ from apps.risk.services import liquidation
 from apps.risk.services.liquidation import Enforced
 from rtx.kernel.admin import OperatedModelAdmin
 from rtx.kernel.admin_actions import Operation, operator_action
-from rtx.kernel.admin_display import EMPTY, amount, badge, instant, link
+from rtx.kernel.admin_display import EMPTY, amount, badge, instant, link, percent
 from rtx.kernel.admin_filters import PeriodFilter, ReachableGroupFilter
 from rtx.kernel.clock import from_ms
 
@@ -43,7 +43,7 @@ DERIVE = "derive"
 
 def level_text(level_pct: Decimal | None) -> str:
     """Write a margin level, or that there was no margin."""
-    return "no margin" if level_pct is None else f"{level_pct:,.2f} %"
+    return "no margin" if level_pct is None else percent(level_pct)
 
 
 @admin.register(Liquidation)

@@ -11,7 +11,7 @@ from apps.risk.models import MarginCall, MonitorStatus
 from apps.risk.selectors import levels
 from rtx.kernel import clock
 from rtx.kernel.admin import ReadOnlyModelAdmin, reachable_groups
-from rtx.kernel.admin_display import EMPTY, amount, badge, instant, stored_values
+from rtx.kernel.admin_display import EMPTY, amount, badge, grouped, instant, percent, stored_values
 from rtx.kernel.admin_filters import PeriodFilter, ReachableGroupFilter
 
 SILENT_S = 5
@@ -85,7 +85,7 @@ class MonitorStatusAdmin(ReadOnlyModelAdmin):
         """Whether it reports, and in time."""
         silent_s = (clock.now() - status.at).total_seconds()
         if silent_s > SILENT_S:
-            return badge(f"silent for {silent_s:,.0f} s", "bad")
+            return badge(f"silent for {grouped(f'{silent_s:.0f}')} s", "bad")
         if status.lag_max_ms > LATE_MS:
             return badge("late", "warn")
         return badge("watching", "good")
@@ -165,7 +165,7 @@ class MarginCallAdmin(OfAccount):
     @admin.display(description="Level")
     def level(self, call: MarginCall) -> str:
         """The margin level then."""
-        return EMPTY if call.level_pct is None else f"{call.level_pct:,.2f} %"
+        return EMPTY if call.level_pct is None else percent(call.level_pct)
 
     @admin.display(description="Equity")
     def equity_(self, call: MarginCall) -> SafeString:
@@ -190,7 +190,7 @@ class MarginCallAdmin(OfAccount):
     @admin.display(description="Level when over")
     def cleared_level(self, call: MarginCall) -> str:
         """The margin level when it was over."""
-        return EMPTY if call.cleared_level_pct is None else f"{call.cleared_level_pct:,.2f} %"
+        return EMPTY if call.cleared_level_pct is None else percent(call.cleared_level_pct)
 
 
 def _chart_of(counted: dict[str, int]) -> dict[str, list[Any]]:

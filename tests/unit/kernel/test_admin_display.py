@@ -1,8 +1,10 @@
 """What pages make of stored values: words for people, not the notation of a language."""
 
+from decimal import Decimal
+
 import pytest
 
-from rtx.kernel.admin_display import browser, stored_values
+from rtx.kernel.admin_display import browser, grouped, percent, stored_values
 
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537"
 EDGE = "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36 Edg/140.0"
@@ -31,6 +33,18 @@ def test_stored_values_are_told_row_by_row() -> None:
 
 def test_what_is_stored_cannot_write_markup() -> None:
     assert "&lt;b&gt;" in stored_values({"comment": "<b>"})
+
+
+@pytest.mark.parametrize(
+    ("plain", "shown"),
+    [("0", "0"), ("999", "999"), ("1000", "1\u202f000"), ("-1234567.5", "-1\u202f234\u202f567.5")],
+)
+def test_thousands_are_parted_by_thin_spaces(plain: str, shown: str) -> None:
+    assert grouped(plain) == shown
+
+
+def test_a_percentage_has_two_decimals() -> None:
+    assert percent(Decimal("10000000.005")) == "10\u202f000\u202f000.00 %"
 
 
 @pytest.mark.parametrize(
