@@ -93,7 +93,8 @@ class Derived:
 @contextmanager
 def snapshot(exported: str | None = None) -> Iterator[Cursor[Any]]:
     """
-    Open a read-only transaction whose every statement sees the same instant.
+    Open a read-only transaction whose every statement sees the same instant. It may stand still for as long as
+    others read from its instant: it holds nothing that anybody waits for.
 
     `exported` names the instant of another open transaction (see `export`), so that several processes see
     one.
@@ -104,6 +105,7 @@ def snapshot(exported: str | None = None) -> Iterator[Cursor[Any]]:
     with connection.wrap_database_errors, connection.connection.transaction():
         cursor = Cursor(connection.connection)
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         if exported is not None:
             cursor.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(exported)))
         yield cursor

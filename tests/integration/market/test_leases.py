@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from django.db import OperationalError, transaction
+from django.db import OperationalError, connection, transaction
 
 from apps.market.models import EngineLease
 from apps.market.services.feed_leases import FeedLease
@@ -91,3 +91,13 @@ def test_a_lease_is_kept_through_an_error_of_the_database(db):
 
     assert turns == [False, True]
     assert lease.is_held
+
+
+def test_a_leader_that_stands_still_in_a_transaction_keeps_its_row_for_ten_seconds(db):
+    lease = Lease("feed")
+    lease.renew()
+
+    with transaction.atomic(), connection.cursor() as cursor:
+        lease.verify()
+        cursor.execute("SELECT current_setting('idle_in_transaction_session_timeout')")
+        assert cursor.fetchone() == ("10s",)

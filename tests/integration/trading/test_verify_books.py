@@ -12,6 +12,7 @@ from django.db import connection
 from apps.groups.models import TradingGroup
 from apps.trading.domain.commands import ChangeAccount
 from apps.trading.domain.orders import Side
+from apps.trading.selectors import verification
 from apps.trading.services import executor
 from tests.factories import rows
 from tests.factories.rows import TESTER, Holder, close_order, market_order
@@ -79,6 +80,15 @@ def test_several_processes_agree_with_one(traded):
     call_command("verify_books", workers=2, verbosity=0, stdout=out)
 
     assert out.getvalue().startswith("The books agree: 1 accounts, 10 events")
+
+
+def test_an_instant_may_be_read_from_for_as_long_as_it_takes(traded):
+    usual = "SELECT current_setting('idle_in_transaction_session_timeout')"
+    with verification.snapshot() as cursor:
+        during = cursor.execute(usual).fetchone()
+    with connection.cursor() as cursor:
+        cursor.execute(usual)
+        assert (during, cursor.fetchone()) == (("0",), ("30s",))
 
 
 def test_an_unknown_account_is_an_error(traded):
