@@ -93,8 +93,8 @@ class Derived:
 @contextmanager
 def snapshot(exported: str | None = None) -> Iterator[Cursor[Any]]:
     """
-    Open a read-only transaction whose every statement sees the same instant. It may stand still for as long as
-    others read from its instant: it holds nothing that anybody waits for.
+    Open a read-only transaction whose every statement sees the same instant. It may stand still while others
+    read from its instant: it holds nothing that anybody waits for.
 
     `exported` names the instant of another open transaction (see `export`), so that several processes see
     one.
