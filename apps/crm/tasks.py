@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from apps.crm.services import oauth, outbox, pushing, retention, runs, watches, webhooks
+from apps.crm.services import erasing, oauth, outbox, pushing, retention, runs, watches, webhooks
 
 TURN_S = 30.0  # of one task: a long run leaves its worker to others in between
 
@@ -57,6 +57,10 @@ def process_webhooks() -> None:
 
 @shared_task(acks_late=True, ignore_result=True)
 def renew_watches() -> None:
-    """Renew the channels of notifications before they end, and drop authorizations that were not finished."""
+    """
+    Renew the channels of notifications before they end, drop authorizations that were not finished, and tell
+    of erasures that wait for an access.
+    """
     oauth.purge_states()
+    erasing.tell_unreached()
     watches.renew()

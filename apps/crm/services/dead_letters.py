@@ -20,9 +20,13 @@ def replay(*, dead_letter_id: int, actor: Actor) -> DeadLetter:
     with transaction.atomic():
         letter = _resolved(dead_letter_id, actor, DeadLetter.Status.REPLAYED, "crm.replay_dead_letter")
         if letter.link_id:
-            now = clock.now()
-            links = Link.objects.filter(pk=letter.link_id, status=Link.Status.DEAD)
-            links.update(status=Link.Status.ACTIVE, attempts=0, due_at=now, claim=None, claimed_until=None)
+            now, links = clock.now(), Link.objects.filter(pk=letter.link_id)
+            if links.filter(status=Link.Status.ERASED).exists():
+                text = "RTX has deleted what it may. See by hand what is left there, then drop it."
+                raise Conflict(text, code="nothing_to_replay")
+            links.filter(status=Link.Status.DEAD).update(
+                status=Link.Status.ACTIVE, attempts=0, due_at=now, claim=None, claimed_until=None
+            )
         elif letter.delivery_id is None or not webhooks.retry(delivery_id=letter.delivery_id):
             raise Conflict("What it tells of is not kept any more; drop it.", code="nothing_to_replay")
         return letter

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from apps.crm.adapters.provider import CallRefused, Forbidden, Provider, ProviderError, Record
 from apps.crm.models import Conflict, Connection, DeadLetter, Link, SyncEntry, SyncRun, WebhookDelivery
@@ -43,8 +44,7 @@ def ask(connection: Connection, client_ids: Collection[UUID]) -> None:
         link.status = Link.Status.ACTIVE
         link.save()
         if connection.erases_there and connection.status not in REACHED:
-            waits = NotConnected("RTX has no access: the record is deleted there once it has.")
-            giving_up.give_up(link, ERASE, waits)
+            giving_up.give_up(link, ERASE, _no_access())
     Conflict.objects.filter(link__in=links).update(values_sealed=b"")
     forget_deliveries(connection, {link.crm_id for link in links})
 
@@ -77,8 +77,11 @@ def erase_there(
         row = _held(link)
         if row is None:
             return
-        row.status, row.sent, row.base_sealed = Link.Status.ERASED, row.wanted, b""
         row.claim, row.claimed_until, row.attempts = None, None, 0
+        if row.wanted != link.wanted:  # a call that began before came to an end: it may have made a record
+            row.save()
+            return
+        row.status, row.sent, row.base_sealed = Link.Status.ERASED, row.wanted, b""
         row.last_error_code, row.last_error = "", ""
         row.save()
         Conflict.objects.filter(link=row).update(values_sealed=b"")
@@ -97,6 +100,31 @@ def erase_there(
             detail=detail if is_told else "nothing was deleted there",
         )
         sync_log.write([entry])
+
+
+def tell_unreached() -> None:
+    """
+    Do for connections that lost their access, or gave it back, after an erasure was asked for what is done
+    at once for those without: leave a dead letter for each record that is to be deleted there, forget the
+    deliveries that name it.
+    """
+    told = DeadLetter.objects.filter(link=OuterRef("pk"), direction=ERASE, status=DeadLetter.Status.OPEN)
+    for connection in Connection.objects.exclude(status__in=[*REACHED, Connection.Status.REMOVED]):
+        with transaction.atomic():
+            erased = Link.objects.filter(connection=connection, client__data_key__isnull=True)
+            links = claims.locked(erased.exclude(status=Link.Status.ERASED).filter(~Exists(told)))
+            for link in links:
+                if connection.erases_there:
+                    giving_up.give_up(link, ERASE, _no_access())
+                else:
+                    link.status, link.sent = Link.Status.ERASED, link.wanted
+            claims.save(links, ["status", "sent"])
+            if links:
+                forget_deliveries(connection, {link.crm_id for link in links})
+
+
+def _no_access() -> NotConnected:
+    return NotConnected("RTX has no access: the record is deleted there once it has.")
 
 
 def untold(connection: Connection) -> int:

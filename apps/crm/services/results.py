@@ -247,8 +247,8 @@ def _ask_again(row: Link) -> None:
 
 
 def unanswered(batch: Sequence[Link]) -> None:
-    """Let clients who were erased during a call without an answer be looked for there again."""
-    erased = Link.objects.filter(pk__in=[link.pk for link in batch], status=Link.Status.ERASED)
+    """Let clients who were erased during a call without an answer be looked for there, or once more."""
+    erased = Link.objects.filter(pk__in=[link.pk for link in batch], client__data_key__isnull=True)
     with transaction.atomic():
         rows = claims.locked(erased)
         for row in rows:

@@ -11,6 +11,7 @@ from apps.crm.adapters.provider import CallRefused, Unavailable
 from apps.crm.domain.merging import ATTEMPTS_MAX
 from apps.crm.models import Conflict, Connection, DeadLetter, Link, SyncEntry, WebhookDelivery
 from apps.crm.services import connections, dead_letters, outbox, pulling, pushing, webhooks
+from apps.crm.services import erasing as crm_erasing
 from rtx.kernel import clock
 from rtx.kernel.errors import Conflict as Refused
 from tests.factories.crm import STAFF, MemoryCrm, make_client, settle
@@ -183,6 +184,62 @@ def test_an_erasure_that_waits_for_access_is_told(
     settle(connection, crm)
     letter.refresh_from_db()
     assert (letter.status, crm.all()) == ("replayed", [])
+
+
+def test_an_erasure_whose_access_ends_before_it_was_carried_out_is_told_once(
+    connection: Connection, crm: MemoryCrm, client: Client
+) -> None:
+    crm_id = crm.of(client).crm_id
+    erase(client)
+    outbox.dispatch()
+    hers, other = delivery(connection, crm_id), delivery(connection, "999")
+    crm_erasing.tell_unreached()
+    assert not DeadLetter.objects.exists()  # it is about to be carried out
+    Connection.objects.update(status="revoked")
+
+    crm_erasing.tell_unreached()
+    letter = DeadLetter.objects.get()
+    crm_erasing.tell_unreached()
+
+    assert (letter.direction, letter.error_code) == ("erase", "not_connected")
+    assert DeadLetter.objects.get().created_at == letter.created_at
+    for row in (hers, other):
+        row.refresh_from_db()
+    assert (hers.error_code, hers.body()) == ("erased", b"")
+    assert b'"objectId": 999' in other.body()
+
+
+def test_where_nothing_is_to_be_deleted_there_an_erasure_ends_without_access(
+    connection: Connection, crm: MemoryCrm, client: Client
+) -> None:
+    Connection.objects.update(erases_there=False, status="draft")
+    erase(client)
+    outbox.dispatch()
+
+    crm_erasing.tell_unreached()
+
+    link = Link.objects.get()
+    assert (link.status, link.is_waiting, DeadLetter.objects.count()) == ("erased", False, 0)
+
+
+def test_what_was_merged_into_another_customer_s_is_not_sent_again(
+    connection: Connection, crm: MemoryCrm, client: Client
+) -> None:
+    other = make_client(2)
+    settle(connection, crm)
+    crm.objects["contacts"].pop(crm.of(client).crm_id)
+    crm.of(other).external_id = str(client.pk)  # the record that both became
+    erase(client)
+    settle(connection, crm)
+    letter = DeadLetter.objects.get()
+    assert letter.error_code == "record_merged"
+
+    with pytest.raises(Refused) as refused:
+        dead_letters.replay(dead_letter_id=letter.pk, actor=STAFF)
+
+    letter.refresh_from_db()
+    assert (refused.value.code, letter.status) == ("nothing_to_replay", "open")
+    assert len(crm.all()) == 1
 
 
 def test_removing_a_connection_tells_of_erasures_that_were_not_carried_out(

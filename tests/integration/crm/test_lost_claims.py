@@ -8,9 +8,9 @@ import pytest
 
 from apps.accounts.models import Client
 from apps.accounts.services import clients, erasing
-from apps.crm.adapters.provider import CallRefused, Unavailable
-from apps.crm.models import Connection, FieldMapping, Link
-from apps.crm.services import outbox, pushing
+from apps.crm.adapters.provider import CallRefused, Unavailable, Upsert
+from apps.crm.models import Connection, DeadLetter, FieldMapping, Link
+from apps.crm.services import claims, outbox, pushing, results
 from rtx.kernel import clock
 from tests.factories.crm import STAFF, MemoryCrm, make_client, run_through, settle
 
@@ -74,6 +74,39 @@ def test_who_is_erased_during_a_late_write_without_an_answer_is_looked_for_again
 
     assert crm.all() == []
     assert Link.objects.get().status == "erased"
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_a_late_write_that_comes_while_an_erasure_looks_for_the_record_is_deleted_too(
+    connection: Connection, crm: MemoryCrm, monkeypatch, is_answered: bool
+) -> None:
+    client = make_client()
+    outbox.dispatch()
+    (late,) = claims.claim(Link.objects.all(), limit=1)
+    erasing.erase(client_id=client.pk, actor=STAFF)
+    outbox.dispatch()
+    Link.objects.update(claim=None, claimed_until=None)
+    real = crm.find
+
+    def find(object_name, external_id):
+        found = real(object_name, external_id)
+        monkeypatch.setattr(crm, "find", real)
+        (written,) = crm.upsert(object_name, [Upsert(external_id, {"email": "late@example.com"})])
+        if is_answered:
+            one = results.Prepared(link=late, external_id=external_id, fields={}, unfit={}, parent_crm_id="")
+            writer = results.Writer(connection, None, "change", [], results.Pushed())
+            writer.write([(one, written)])
+        else:
+            results.unanswered([late])
+        return found
+
+    monkeypatch.setattr(crm, "find", find)
+    pushing.push_due(connection, crm)
+
+    assert len(crm.all()) == 1
+    settle(connection, crm)
+    assert crm.all() == []
+    assert (Link.objects.get().status, DeadLetter.objects.count()) == ("erased", 0)
 
 
 @pytest.mark.parametrize("direction", ["push", "newest"])
