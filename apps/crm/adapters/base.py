@@ -4,8 +4,8 @@ to one record, reading what answers tell of waiting. Knows no provider's address
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from apps.crm.adapters import oauth
@@ -15,6 +15,7 @@ from apps.crm.adapters.provider import (
     CallRefused,
     ConnectionFault,
     Fields,
+    Forbidden,
     Grant,
     Session,
     Settings,
@@ -94,6 +95,17 @@ class Adapter:
         if answer.status == 404:
             raise CallRefused("The record was deleted.", code="record_gone")
         return answer
+
+
+@contextmanager
+def naming(operation: str, object_name: str) -> Iterator[None]:
+    """Say which call a refusal is of that is found out here: before the call is made, or in its answer."""
+    try:
+        yield
+    except (CallRefused, Forbidden) as error:
+        if not error.during:
+            error.of(operation, object_name)
+        raise
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

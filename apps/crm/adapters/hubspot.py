@@ -13,7 +13,7 @@ from django.conf import settings as project
 from apps.crm.adapters import hubspot_errors as errors
 from apps.crm.adapters import hubspot_hooks as hooks
 from apps.crm.adapters import oauth
-from apps.crm.adapters.base import Adapter
+from apps.crm.adapters.base import Adapter, naming
 from apps.crm.adapters.hubspot_changes import Changes, record
 from apps.crm.adapters.hubspot_properties import (
     ACCOUNT_PROPERTY,
@@ -158,18 +158,20 @@ class HubSpot(Adapter):
     def get_many(self, object_name: str, crm_ids: Sequence[str], names: Sequence[str]) -> list[Record]:
         """Return those records that there are, and those that were deleted; at most 100 at once."""
         id_property = self._id_property(object_name)
-        return Reading(self._session, _name(object_name), id_property, names).records(crm_ids)
+        with naming("get_many", object_name):
+            return Reading(self._session, _name(object_name), id_property, names).records(crm_ids)
 
     def upsert(self, object_name: str, wanted: Sequence[Upsert]) -> list[Written]:
         """Create or change up to 100 records; RTX's property is made first where it is missing."""
-        try:
-            written = self._upserts(object_name).write(wanted)
-        except CallRefused as error:
-            if error.code != "field_unknown":
-                raise
-            if missing := self._prepare(object_name):
-                raise Forbidden(missing[0], code="field_missing").of("upsert", object_name) from None
-            written = self._upserts(object_name).write(wanted)
+        with naming("upsert", object_name):
+            try:
+                written = self._upserts(object_name).write(wanted)
+            except CallRefused as error:
+                if error.code != "field_unknown":
+                    raise
+                if missing := self._prepare(object_name):
+                    raise Forbidden(missing[0], code="field_missing") from None
+                written = self._upserts(object_name).write(wanted)
         self._associate(object_name, wanted, written)
         return written
 
@@ -192,7 +194,9 @@ class HubSpot(Adapter):
 
     def changes(self, object_name: str, cursor: Cursor, names: Sequence[str]) -> Page:
         """Return a page of records changed since a cursor."""
-        return Changes(self._session, _name(object_name), self._id_property(object_name), names).page(cursor)
+        id_property = self._id_property(object_name)
+        with naming("changes", object_name):
+            return Changes(self._session, _name(object_name), id_property, names).page(cursor)
 
     # Webhooks.
     def verify(self, *, method: str, url: str, headers: Mapping[str, str], body: bytes, now_ms: int) -> str:

@@ -15,7 +15,7 @@ from django.conf import settings as project
 
 from apps.crm.adapters import oauth, salesforce_errors, salesforce_hooks
 from apps.crm.adapters import salesforce_soql as soql
-from apps.crm.adapters.base import Adapter
+from apps.crm.adapters.base import Adapter, naming
 from apps.crm.adapters.provider import (
     Answer,
     CallRefused,
@@ -154,10 +154,12 @@ class Salesforce(Adapter):
         if not crm_ids:
             return []
         key, ids = self._key(object_name), [soql.record_id(one) for one in crm_ids]
-        asked = dict.fromkeys(["Id", key, STAMP, "IsDeleted", *(soql.name(one) for one in names)])
+        with naming("get_many", object_name):
+            place = f"{DATA}/composite/sobjects/{soql.name(object_name)}"
+            asked = dict.fromkeys(["Id", key, STAMP, "IsDeleted", *(soql.name(one) for one in names)])
         answer = self._session.call(
             "POST",
-            f"{DATA}/composite/sobjects/{soql.name(object_name)}",
+            place,
             operation="get_many",
             object_name=object_name,
             records=len(crm_ids),
@@ -175,7 +177,8 @@ class Salesforce(Adapter):
         """Create or change up to 200 records; one who has the same e-mail and no RTX id is named."""
         if len(wanted) > self.batch_max:
             raise ValueError("more records than a call takes")
-        return self._collection(object_name).upsert(wanted)
+        with naming("upsert", object_name):
+            return self._collection(object_name).upsert(wanted)
 
     def find(self, object_name: str, external_id: str) -> str:
         """Return the id of the record that bears RTX's id."""
@@ -204,8 +207,9 @@ class Salesforce(Adapter):
 
     def changes(self, object_name: str, cursor: Cursor, names: Sequence[str]) -> Page:
         """Return a page of what changed and what was deleted since a cursor."""
-        reader = Changes(self._session, data=DATA, object_name=object_name, key=self._key(object_name))
-        return reader.page(cursor, names)
+        key = self._key(object_name)
+        with naming("changes", object_name):
+            return Changes(self._session, data=DATA, object_name=object_name, key=key).page(cursor, names)
 
     # Webhooks.
     def verify(self, *, method: str, url: str, headers: Mapping[str, str], body: bytes, now_ms: int) -> str:

@@ -151,7 +151,7 @@ class Changes:
             if code == "INVALID_REPLICATION_DATE":
                 return None, start
             if code != "EXCEEDED_ID_LIMIT":
-                raise salesforce_errors.failure(answer)
+                raise salesforce_errors.failure(answer).of(what, self._object)
             end = soql.minute(start + (end - start) / 2)
         return None
 

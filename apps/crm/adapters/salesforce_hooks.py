@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from xml.parsers import expat
 
 from apps.crm.adapters import salesforce_soql as soql
-from apps.crm.adapters.provider import CallRefused, HookEvent, Settings
+from apps.crm.adapters.provider import CallRefused, Forbidden, HookEvent, Settings
 from apps.crm.domain import signatures
 
 SIGNATURE = "x-rtx-signature"
@@ -248,7 +248,7 @@ def _id(given: Any) -> str:
 def _name(given: Any) -> str:
     try:
         return soql.name(given if isinstance(given, str) else "")
-    except CallRefused as error:
+    except Forbidden as error:
         raise _malformed() from error
 
 

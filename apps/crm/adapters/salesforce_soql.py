@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
-from apps.crm.adapters.provider import CallRefused
+from apps.crm.adapters.provider import CallRefused, Forbidden
 
 QUERY_MAX = 12_000  # of a percent-encoded query; the whole address may have 16,384 bytes
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,79}")
@@ -22,9 +22,13 @@ _SUFFIX = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 
 
 def name(given: str) -> str:
-    """Return the name of an object or field; all else is refused (`field_name`): it ends up in queries."""
+    """
+    Return the name of an object or field, which ends up in queries.
+
+    :raises Forbidden: `field_name`: it has another form; no record is at fault.
+    """
     if _NAME.fullmatch(given) is None:
-        raise CallRefused("Names in Salesforce have letters, digits and _ only.", code="field_name")
+        raise Forbidden("Names in Salesforce have letters, digits and _ only.", code="field_name")
     return given
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from apps.crm.adapters import oauth, zoho_errors, zoho_hooks, zoho_hosts
 from apps.crm.adapters import zoho_values as values
-from apps.crm.adapters.base import Adapter
+from apps.crm.adapters.base import Adapter, naming
 from apps.crm.adapters.provider import (
     AccessRevoked,
     Answer,
@@ -160,7 +160,8 @@ class Zoho(Adapter):
         """Create or change up to 100 records; one who has the same e-mail and no RTX id is named."""
         if len(wanted) > self.batch_max:
             raise ValueError("more records than a call takes")
-        return self._upserts(object_name).write(wanted)
+        with naming("upsert", object_name):
+            return self._upserts(object_name).write(wanted)
 
     def find(self, object_name: str, external_id: str) -> str:
         """Return the id of the record that bears RTX's id."""
@@ -177,13 +178,14 @@ class Zoho(Adapter):
 
     def changes(self, object_name: str, cursor: Cursor, names: Sequence[str]) -> Page:
         """Return a page of what changed, then of what was deleted, since a cursor."""
-        return Changes(
-            self._session,
-            path=self._place(object_name),
-            object_name=object_name,
-            key=self._key(object_name),
-            names=names,
-        ).page(cursor)
+        with naming("changes", object_name):
+            return Changes(
+                self._session,
+                path=self._place(object_name),
+                object_name=object_name,
+                key=self._key(object_name),
+                names=names,
+            ).page(cursor)
 
     # Webhooks.
     def verify(self, *, method: str, url: str, headers: Mapping[str, str], body: bytes, now_ms: int) -> str:
@@ -239,18 +241,19 @@ class Zoho(Adapter):
         operation: str,
         expected: Sequence[int] = (),
     ) -> Answer:
-        return self._session.call(
-            "GET",
-            self._place(object_name),
-            operation=operation,
-            object_name=object_name,
-            records=len(crm_ids),
-            params={
-                "ids": ",".join(values.record_id(one) for one in dict.fromkeys(crm_ids)),
-                "fields": asked(names, self._key(object_name)),
-            },
-            expected=expected,
-        )
+        with naming(operation, object_name):
+            return self._session.call(
+                "GET",
+                self._place(object_name),
+                operation=operation,
+                object_name=object_name,
+                records=len(crm_ids),
+                params={
+                    "ids": ",".join(values.record_id(one) for one in dict.fromkeys(crm_ids)),
+                    "fields": asked(names, self._key(object_name)),
+                },
+                expected=expected,
+            )
 
     def _described(self, object_name: str) -> list[dict[str, Any]]:
         answer = self._session.call(

@@ -62,7 +62,8 @@ class Watch:
         )
         item = errors.first(answer.body)
         if not errors.is_success(item):
-            raise errors.failure(answer) if answer.status == 400 else errors.of_record(item)
+            refused = errors.failure(answer) if answer.status == 400 else errors.of_record(item)
+            raise refused.of("watch", "")
         return {"channel_id": channel_id, "expires_at": clock.rfc3339(_end(item))}
 
 

@@ -22,6 +22,7 @@ ADVICE: Mapping[str, str] = {
     "object_missing": "The object does not exist or RTX may not see it. Correct its name or rights.",
     "missing_rights": "Give the connected user the right to use the API, this object and its fields.",
     "too_many_fields": "Map fewer fields.",
+    "field_name": "Correct the name in the mapping, or of the object: letters, digits and _ only.",
     "field_read_only": "Map another field, or turn the direction round.",
     "field_missing": "Create the field at the provider (text, unique), or correct the mapping.",
     "connection_incomplete": "Enter client id and client secret of the OAuth app.",

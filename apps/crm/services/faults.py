@@ -1,7 +1,7 @@
 """
 Faults of a whole connection: a wrong client secret, a missing right or scope, an object, a mapped field or an
 address that is not there. Nobody's record is given up for them: staff are told, and what waits goes on once a
-call succeeds again. A fault of token, address or account holds every call; one that names a call holds the
+call succeeds again. A fault of token, address or account holds every call; a call that is refused holds the
 work that needs it: sending for a while (`push_not_before`), a run by its own pause. Calls nobody.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 
 from apps.audit.services import actions
-from apps.crm.adapters.provider import ProviderError, place
+from apps.crm.adapters.provider import CallRefused, Forbidden, ProviderError, place
 from apps.crm.domain.advice import advice
 from apps.crm.domain.breaker import FIRST_PAUSE, pause_after
 from apps.crm.models import Connection, SyncRun
@@ -57,7 +57,7 @@ def note(*, connection_id: int, error: ProviderError, was_sending: bool = False)
 
 
 def _pause(row: Connection, error: ProviderError, now: datetime, *, was_sending: bool) -> dict[str, Any]:
-    if not error.during:
+    if not isinstance(error, CallRefused | Forbidden):
         breaker = breakers.of(row).tripped(now)
         return {"failures": breaker.failures, "open_until": breaker.open_until}
     if not was_sending:  # a run and a delivery keep their own pauses

@@ -66,7 +66,7 @@ def test_what_waits_keeps_its_attempts_and_goes_on_once_mended(
     assert StaffAction.objects.filter(operation="crm.fault", detail=fault.code).count() == 1
 
     crm.refused.clear()
-    Connection.objects.update(open_until=clock.now())
+    Connection.objects.update(open_until=clock.now(), push_not_before=None)
     assert pushing.waiting() == [connection.pk]
     assert pushing.push_all(connection_id=connection.pk, for_s=5) == 3
     assert {kept.external_id for kept in crm.all()} == {str(one.pk) for one in everyone}
@@ -108,12 +108,13 @@ def test_a_fault_that_lasts_is_tried_less_and_less_and_told_once(
     crm.refused["*"] = Forbidden("no", code="missing_scopes")
     pauses = []
     for _ in range(3):
-        Connection.objects.update(open_until=None)
+        Connection.objects.update(push_not_before=None)
         pushing.push_all(connection_id=connection.pk, for_s=5)
         connection.refresh_from_db()
-        pauses.append(round((connection.open_until - clock.now()).total_seconds(), -1))
+        pauses.append(round((connection.push_not_before - clock.now()).total_seconds(), -1))
 
     assert pauses == [30, 60, 120]
+    assert (connection.open_until, connection.failures) == (None, 0)
     assert RiskAlarm.objects.get().count == 3
     assert StaffAction.objects.filter(operation="crm.fault").count() == 1
     assert Link.objects.get().attempts == 0

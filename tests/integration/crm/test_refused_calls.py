@@ -1,5 +1,6 @@
 """A fault that names one call holds the work that needs this call: the other direction goes on."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -7,14 +8,16 @@ import pytest
 from apps.accounts.models import Client
 from apps.accounts.services import clients
 from apps.crm.adapters.provider import ConnectionFault, Forbidden
+from apps.crm.domain.mapping import Pair
 from apps.crm.models import Connection, Link, SyncRun
-from apps.crm.services import faults, outbox, pushing, runs
+from apps.crm.services import connections, faults, field_mappings, outbox, pushing, runs
 from apps.risk.models import RiskAlarm
 from rtx.kernel import clock
 from tests.factories.crm import STAFF, make_client, run_through
 from tests.fakes.fake import Fault
 from tests.fakes.hubspot import HubSpotFake
 from tests.integration.crm.test_sync_hubspot import contacts, settle
+from tests.integration.crm.toys import CLIENT_SECRET
 
 pytestmark = pytest.mark.django_db
 SEARCH, WRITE = r"/crm/v3/objects/contacts/search", r"/crm/v3/objects/contacts/batch/update"
@@ -120,6 +123,8 @@ def run_through_pull(connection: Connection) -> str:
     [
         (ConnectionFault("no", code="oauth_invalid_client"), True),
         (ConnectionFault("no", code="not_authorized"), True),
+        (ConnectionFault("no", code="address_refused"), True),
+        (Forbidden("no", code="too_many_fields"), False),
         (Forbidden("no", code="missing_scopes").of("changes", "contacts"), False),
     ],
 )
@@ -133,7 +138,31 @@ def test_what_is_wrong_with_the_access_holds_every_call(
     assert joined.push_not_before is None
 
 
-def test_what_staff_change_lets_sending_try_at_once(joined: Connection) -> None:
+def change_secret(connection: Connection) -> None:
+    connections.change(connection_id=connection.pk, values={"client_secret": CLIENT_SECRET}, actor=STAFF)
+
+
+def change_mapping(connection: Connection) -> None:
+    pairs = [Pair("email", "email")]
+    field_mappings.replace(connection_id=connection.pk, kind="client", pairs=pairs, actor=STAFF)
+
+
+@pytest.mark.parametrize("change", [change_secret, change_mapping])
+def test_what_staff_change_lets_sending_try_at_once(
+    change: Callable[[Connection], None], joined: Connection
+) -> None:
+    make_client()
+    outbox.dispatch()
+    error = Forbidden("no", code="missing_rights").of("upsert", "contacts")
+    faults.note(connection_id=joined.pk, error=error, was_sending=True)
+    assert pushing.waiting() == []
+
+    change(joined)
+
+    assert pushing.waiting() == [joined.pk]
+
+
+def test_what_is_mended_is_forgotten(joined: Connection) -> None:
     error = Forbidden("no", code="missing_rights").of("upsert", "contacts")
     faults.note(connection_id=joined.pk, error=error, was_sending=True)
 

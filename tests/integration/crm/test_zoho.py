@@ -9,6 +9,7 @@ import pytest
 from django.test import Client as Browser
 
 from apps.accounts.services import clients, erasing
+from apps.audit.models import StaffAction
 from apps.crm.adapters.provider import Forbidden
 from apps.crm.models import Connection, Exchange, Link, OAuthToken, WebhookDelivery, WebhookEvent
 from apps.crm.services import (
@@ -287,3 +288,22 @@ def test_a_channel_that_may_not_be_opened_is_a_fault_that_staff_are_told_of(conn
     connected.refresh_from_db()
     assert (connected.fault_code, connected.watch) == ("missing_scopes", {})
     assert RiskAlarm.objects.get(kind="crm_fault").subject == "zoho"
+
+
+def test_a_refused_channel_holds_nothing_else_and_is_told_once(connected, fake):
+    fake.fail(Fault(status=400, body={"code": "NO_PERMISSION"}), path="actions/watch", times=2)
+
+    for number in range(2):
+        assert watches.renew() == 0
+        make_client(number)
+        settle(connected)
+
+        connected.refresh_from_db()
+        assert (connected.fault_code, connected.fault_during) == ("missing_rights", "watch")
+        assert (connected.open_until, connected.failures, len(contacts(fake))) == (None, 0, number + 1)
+    assert RiskAlarm.objects.get(kind="crm_fault").cleared_at is None
+    assert StaffAction.objects.filter(operation="crm.fault").count() == 1
+
+    assert watches.renew() == 1
+    connected.refresh_from_db()
+    assert connected.fault_code == ""

@@ -190,6 +190,20 @@ def test_a_name_that_is_no_object_goes_nowhere(portal: Portal, name: str) -> Non
     assert (caught.value.code, portal.fake.calls) == ("object_missing", [])
 
 
+def test_a_name_that_is_none_is_told_by_the_call_that_needs_it(portal: Portal) -> None:
+    hubspot = portal.hubspot
+    calls = {
+        "changes my deals": lambda: hubspot.changes("my deals", {}, []),
+        "get_many my deals": lambda: hubspot.get_many("my deals", ["7"], []),
+        "upsert my deals": lambda: hubspot.upsert("my deals", [Upsert("1", {})]),
+    }
+    for during, call in calls.items():
+        with pytest.raises(Forbidden) as caught:
+            call()
+        assert (caught.value.code, caught.value.during) == ("object_missing", during)
+    assert portal.fake.calls == []
+
+
 def test_ids_of_another_form_go_nowhere(portal: Portal) -> None:
     with pytest.raises(CallRefused):
         portal.hubspot.get("contacts", "1/../2", [])

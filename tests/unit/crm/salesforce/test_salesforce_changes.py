@@ -221,6 +221,21 @@ def test_an_emptied_recycle_bin_does_not_stop_the_reading(
     assert cursor == {"since": "2026-11-21T12:05:00.000Z", "deleted_since": "2026-11-21T12:10:00.000Z"}
 
 
+@pytest.mark.parametrize("what", ["deleted", "updated"])
+def test_a_window_that_is_refused_names_its_call(
+    what: str, salesforce: Salesforce, fake: SalesforceFake
+) -> None:
+    _, cursor = read(salesforce, {})
+    fake.clock.advance(600)
+    error = [{"errorCode": "INSUFFICIENT_ACCESS", "message": "no"}]
+    fake.fail(Fault(status=400, body=error), path=f"/{what}/")
+
+    with pytest.raises(Forbidden) as refused:
+        read(salesforce, cursor)
+
+    assert (refused.value.code, refused.value.during) == ("missing_rights", f"{what} Contact")
+
+
 def test_too_many_deletions_come_in_parts(salesforce: Salesforce, fake: SalesforceFake) -> None:
     _, cursor = read(salesforce, {})
     kept = [fake.add("Contact", LastName=f"P{number}") for number in range(8)]

@@ -137,12 +137,24 @@ def test_answers_that_cannot_be_read_are_their_fault(salesforce: Salesforce, fak
 
 def test_names_and_ids_that_would_leave_their_place_are_refused(salesforce: Salesforce) -> None:
     for object_name in ("Contact/../Account", "Contact WHERE Id != null", "", "Kontakt\u00e4"):
-        with pytest.raises(CallRefused) as refused:
+        with pytest.raises(Forbidden) as refused:
             salesforce.changes(object_name, {}, FIELDS)
-        assert refused.value.code == "field_name"
-    with pytest.raises(CallRefused):
+        assert (refused.value.code, refused.value.during) == ("field_name", f"changes {object_name}".strip())
+    with pytest.raises(Forbidden):
         salesforce.changes("Contact", {}, ["Id FROM Contact LIMIT 1"])
     with pytest.raises(CallRefused):
         salesforce.get("Contact", "003/../../limits", FIELDS)
     with pytest.raises(CallRefused):
         salesforce.changes("Contact", {"next": "/services/oauth2/revoke"}, FIELDS)
+
+
+def test_a_mapped_name_that_is_none_is_no_record_s_fault_and_names_the_call(salesforce: Salesforce) -> None:
+    wrong = replace(customer("id-1"), fields={"Last Name": "Doe"})
+    calls = {
+        "upsert Contact": lambda: salesforce.upsert("Contact", [wrong]),
+        "get_many Contact": lambda: salesforce.get_many("Contact", ["003000000000001"], ["Last Name"]),
+    }
+    for during, call in calls.items():
+        with pytest.raises(Forbidden) as refused:
+            call()
+        assert (refused.value.code, refused.value.during) == ("field_name", during)

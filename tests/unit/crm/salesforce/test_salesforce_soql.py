@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.crm.adapters import salesforce_soql as soql
-from apps.crm.adapters.provider import CallRefused
+from apps.crm.adapters.provider import CallRefused, Forbidden
 from tests.fakes import salesforce_query
 
 TEXTS = st.text(
@@ -56,7 +56,7 @@ def test_characters_that_soql_cannot_say_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "1st", "a b", "a'b", "Account.Name", "Größe", "a" * 81, "x\n"])
 def test_names_are_letters_digits_and_underscores(name: str) -> None:
-    with pytest.raises(CallRefused) as refused:
+    with pytest.raises(Forbidden) as refused:
         soql.name(name)
 
     assert refused.value.code == "field_name"

@@ -1,5 +1,6 @@
 """Access to Zoho: regions, agreeing with PKCE, refreshing, addresses; whose organization it is."""
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,7 +17,7 @@ from apps.crm.adapters.provider import (
     Unavailable,
 )
 from tests.fakes.fake import Fault, Limit
-from tests.unit.crm.zoho.conftest import Organization, adapter
+from tests.unit.crm.zoho.conftest import Organization, adapter, client
 
 VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 BACK = "https://broker.example/crm/callback"
@@ -265,6 +266,21 @@ def test_a_name_that_is_no_module_goes_nowhere(organization: Organization, name:
         organization.zoho.describe(name)
 
     assert (caught.value.code, organization.fake.calls) == ("object_missing", [])
+
+
+def test_a_name_that_is_none_is_told_by_the_call_that_needs_it(organization: Organization) -> None:
+    zoho, wrong = organization.zoho, replace(client(1), fields={"Last Name": "Doe"}, crm_id="7")
+    calls = {
+        "changes Contacts": lambda: zoho.changes("Contacts", {}, ["Last Name"]),
+        "get_many Contacts": lambda: zoho.get_many("Contacts", ["7"], ["Last Name"]),
+        "upsert Contacts": lambda: zoho.upsert("Contacts", [wrong]),
+        "upsert My Deals": lambda: zoho.upsert("My Deals", [client(1)]),
+    }
+    for during, call in calls.items():
+        with pytest.raises(Forbidden) as caught:
+            call()
+        assert (caught.value.code, caught.value.during) == ("object_missing", during)
+    assert organization.fake.calls == []
 
 
 def test_ids_of_another_form_go_nowhere(organization: Organization) -> None:

@@ -226,3 +226,4 @@ def test_more_fields_than_a_call_reads_are_told(organization: Organization) -> N
         organization.zoho.changes("Contacts", {}, [f"F{place}" for place in range(49)])
 
     assert (caught.value.code, organization.fake.calls) == ("too_many_fields", [])
+    assert caught.value.during == "changes Contacts"

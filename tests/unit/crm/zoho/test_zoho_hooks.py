@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from apps.crm.adapters.provider import CallRefused
+from apps.crm.adapters.provider import CallRefused, Forbidden
 from tests.fakes.fake import Fault
 from tests.unit.crm.zoho.conftest import NOW, START, TOKEN, URL, Organization, adapter
 
@@ -78,6 +78,25 @@ def test_a_channel_that_cannot_be_renewed_is_replaced(organization: Organization
     organization.fake.clock.advance(4 * 86_400)
 
     assert watch(organization, kept, now=later)["channel_id"] != kept["channel_id"]
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("AUTHORIZATION_FAILED", "missing_rights"),
+        ("NO_PERMISSION", "missing_rights"),
+        ("INVALID_MODULE", "object_missing"),
+    ],
+)
+def test_a_channel_that_may_not_be_opened_names_its_call(
+    code: str, told: str, organization: Organization
+) -> None:
+    organization.fake.fail(Fault(status=400, body={"code": code}), path="actions/watch")
+
+    with pytest.raises(Forbidden) as caught:
+        watch(organization, {})
+
+    assert (caught.value.code, caught.value.during) == (told, "watch")
 
 
 def test_the_end_that_zoho_tells_counts(organization: Organization) -> None:
