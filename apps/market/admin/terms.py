@@ -15,6 +15,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.db.models import Model, ProtectedError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.defaultfilters import pluralize
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.decorators import action
@@ -210,13 +211,17 @@ class TermsModelAdmin(ConfiguredModelAdmin):
                     save=lambda restored: self.save_row(change, restored),
                 )
                 terms_changes.finish(change)
-                _log_restore(change, row, self._group_id(row), change_id, steps)
+                if steps:
+                    _log_restore(change, row, self._group_id(row), change_id, steps)
         except TermsNeedConfirmation as error:
             return confirmation(request, error.impact, title=f"Restoring {row} would push accounts")
         except RtxError as error:
             messages.error(request, f"Nothing was restored. {error.detail}")
             return here
-        messages.success(request, f"{row} is as it was then: {len(steps)} rows changed.")
+        if steps:
+            done = "is restored but for what waits" if change.held_back else "is as it was then"
+            rows = f"{len(steps)} row{pluralize(len(steps))}"
+            messages.success(request, f"{row} {done}: {rows} changed.")
         tell(request, change)
         return HttpResponseRedirect(self._url_of(row))
 
@@ -240,6 +245,7 @@ def _log_restore(
     change: TermsChange, row: Model, group_id: int | None, change_id: int, steps: list[restoring.Step]
 ) -> None:
     told = [(step, step.differences) for step in steps]
+    left = " but for what waits for a second person" if change.held_back else ""
     actions.record(
         actor=change.actor,
         operation=f"{row._meta.app_label}.restore_{row._meta.model_name}",
@@ -247,7 +253,7 @@ def _log_restore(
         group_id=group_id,
         before={step.label: {one.name: one.before for one in found} for step, found in told},
         after={step.label: {one.name: one.after for one in found} or step.deed for step, found in told},
-        detail=f"Restored to what it was after change {change_id}.",
+        detail=f"Restored to what it was after change {change_id}{left}.",
     )
 
 

@@ -57,6 +57,11 @@ class Step:
             return ()
         return differences(type(self.now), values_of(self.now), values_of(self.then))
 
+    @property
+    def has_effect(self) -> bool:
+        """Whether there is anything to do: what must not be saved yet may have been taken out of it."""
+        return self.now is None or self.then is None or bool(self.differences)
+
 
 def steps_to(row: models.Model, *, parts: Parts, change_id: int) -> list[Step]:
     """
@@ -91,7 +96,7 @@ def restore(
 ) -> list[Step]:
     """
     Put a row and what belongs to it back, within the caller's change of terms; return what was changed.
-    `save` saves the row itself.
+    `save` saves the row itself, and may leave as it is now what must not be written yet.
 
     :raises VersionNotFound: there was no such change.
     :raises RestoreRefused: nothing would change, or it is no longer possible; the reason is named.
@@ -107,7 +112,7 @@ def restore(
         raise RestoreRefused(f"It no longer fits. {_told(error)}") from None
     except (IntegrityError, models.ProtectedError):
         raise RestoreRefused("It no longer fits: the database refuses it.") from None
-    return steps
+    return [step for step in steps if step.has_effect]
 
 
 def _take(step: Step, save: Saver | None) -> None:

@@ -35,6 +35,12 @@ def restore(http: Client, group: TradingGroup, version: Version, reason: str = "
     return http.post(url, {"restore": version.change_id, "change_reason": reason})
 
 
+def told_after(http: Client, answer: Any) -> list[str]:
+    """Return what the page says that an answer leads to."""
+    assert answer.status_code == 302
+    return [str(one) for one in http.get(answer.url).context["messages"]]
+
+
 def override(group: TradingGroup, symbol: Symbol, **values: Any) -> dict[str, Any]:
     """Return the form's fields of one override."""
     fields = {"symbol": symbol.pk, "group": group.pk, "is_offered": "on", "book": "b", **values}
@@ -78,7 +84,7 @@ def test_a_restore_brings_the_old_terms_back_as_a_new_version(
 
     answer = restore(http, group, version)
 
-    assert answer.status_code == 302
+    assert told_after(http, answer)[-1] == "usd is as it was then: 2 rows changed."
     assert terms_version() > before
     assert GroupSymbol.objects.values().get() == kept
     book = terms_book()
@@ -117,11 +123,39 @@ def test_levels_are_not_restored_by_one_person(
     TradingGroup.objects.update(stop_out_pct=50, description="now")
     request.getfixturevalue("holder")
 
-    restore(http, group, version)
+    told = told_after(http, restore(http, group, version))
 
     saved = TradingGroup.objects.get()
     assert (saved.stop_out_pct, saved.description) == (50, "")
     assert Approval.objects.get().summary == "Group usd: stop out % 50 → 20"
+    assert told == [
+        "usd is restored but for what waits: 1 row changed.",
+        "Group usd: stop out % 50 → 20: this waits for a second person.",
+    ]
+    entry = StaffAction.objects.get(operation="groups.restore_tradinggroup")
+    left = f"Restored to what it was after change {version.change_id} but for what waits for a second person."
+    assert (entry.outcome, entry.before, entry.after, entry.detail) == (
+        "done",
+        {"trading group usd": {"description": "now"}},
+        {"trading group usd": {"description": "–"}},
+        left,
+    )
+
+
+def test_a_restore_of_levels_alone_only_waits(
+    symbols: dict[str, Symbol], group: TradingGroup, http: Client, request: pytest.FixtureRequest
+) -> None:
+    TradingGroup.objects.update(stop_out_pct=20)
+    version = versions(group)[0]
+    TradingGroup.objects.update(stop_out_pct=50)
+    request.getfixturevalue("holder")
+
+    told = told_after(http, restore(http, group, version))
+
+    assert TradingGroup.objects.get().stop_out_pct == 50
+    assert told == ["Group usd: stop out % 50 → 20: this waits for a second person."]
+    logged = StaffAction.objects.filter(reason="back to spring")
+    assert list(logged.values_list("operation", "outcome")) == [("groups.stop_out.requested", "requested")]
 
 
 def test_what_no_longer_fits_is_refused_with_its_cause(
