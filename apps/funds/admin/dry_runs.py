@@ -1,9 +1,11 @@
 """Shows what a fund operation would do to its account before it is confirmed. Decides nothing."""
 
 from dataclasses import replace
+from decimal import Decimal
 from math import ceil
 from typing import Any
 
+from apps.accounts.domain.ledger import BalanceKind
 from apps.accounts.models import TradingAccount
 from apps.audit.models import Approval
 from apps.audit.services import approvals
@@ -12,11 +14,11 @@ from apps.funds.domain.policy import share_of
 from apps.funds.selectors.policies import room_of, waits_for_second_person
 from apps.trading.admin.dry_runs import shown
 from apps.trading.domain.commands import ChangeBalance, balance_command_id
-from apps.trading.services.previews import preview
+from apps.trading.services.previews import Preview, preview
 from rtx.kernel import clock
 from rtx.kernel.actor import Actor
 from rtx.kernel.admin_display import amount
-from rtx.kernel.dry_runs import DryRun
+from rtx.kernel.dry_runs import DryRun, Ground
 
 
 def posting_effect(approval: Approval, actor: Actor) -> DryRun:
@@ -39,7 +41,8 @@ def dry_run(account: TradingAccount, asked: Asked, *, actor: Actor, has_two: boo
         reference=asked.reference,
         comment=asked.comment,
     )
-    run = shown(preview(command))
+    found = preview(command)
+    run = shown(found)
     facts: list[tuple[str, Any]] = [
         ("Account", str(account.login)),
         (asked.kind.capitalize(), amount(said(asked.kind, asked.amount), account.currency)),
@@ -47,6 +50,7 @@ def dry_run(account: TradingAccount, asked: Asked, *, actor: Actor, has_two: boo
     ]
     notes = list(run.notes)
     now = clock.now()
+    waits = False
     room = None if has_two else room_of(account, now=now)
     if room is not None:
         facts.append(("Posted today by one person", amount(room.alone_today, account.currency)))
@@ -55,6 +59,20 @@ def dry_run(account: TradingAccount, asked: Asked, *, actor: Actor, has_two: boo
         if elsewhere:
             told = f"{ceil(elsewhere * 100)} % of what one person may"
             facts.append(("Posted today in other currencies", told))
-        if waits_for_second_person(account, asked, now=now):
+        waits = waits_for_second_person(account, asked, now=now)
+        if waits:
             notes.append("This waits for a second person: nothing is booked until they approve it.")
-    return replace(run, facts=facts, notes=notes)
+    return replace(run, facts=facts, notes=notes, ground=_ground(asked, found, waits=waits))
+
+
+def _ground(asked: Asked, found: Preview, *, waits: bool) -> dict[str, Ground]:
+    """
+    Return what was decided on besides the amount, which is the form's: whether it is booked at once, and for
+    a correction what it corrects. What is paid in or out is the same money whatever the balance.
+    """
+    seen = {"The number of people who must still approve it": Decimal(waits)}
+    if asked.kind is BalanceKind.ADJUSTMENT:
+        seen["The balance"] = found.before.balance
+    elif asked.kind is BalanceKind.CREDIT:
+        seen["The credit"] = found.before.credit
+    return {name: Ground(value=value) for name, value in seen.items()}

@@ -14,13 +14,14 @@ from apps.funds.services import requests
 from tests.factories import rows
 from tests.factories.funds import ask, balance
 from tests.factories.house import staff
-from tests.factories.operating import confirm
+from tests.factories.operating import confirm, seal_of
 from tests.factories.rows import D, Holder
 from tests.integration.admin.conftest import signed_in
 
 pytestmark = pytest.mark.django_db
 
 LIST = "/admin/funds/fundoperation/"
+STILL = "The number of people who must still approve it was {} and is now {}."
 
 
 def account_url(holder: Holder, deed: str) -> str:
@@ -89,6 +90,57 @@ def test_the_dry_run_tells_what_would_happen(policy: FundPolicy, holder: Holder,
     assert "111.72" in shown  # what is left of the balance
     assert "It would be refused: the free margin does not suffice" in refused
     assert "Confirm:" not in refused
+
+
+@pytest.mark.parametrize(
+    ("deed", "kind", "doubts"),
+    [
+        ("deposit", "deposit", []),
+        ("credit", "deposit", []),
+        ("adjust", "adjustment", ["The balance was 10000 and is now 10200."]),
+        ("credit", "credit", ["The credit was 0 and is now 200."]),
+    ],
+)
+def test_a_correction_rests_on_what_it_corrects(
+    policy: FundPolicy, holder: Holder, desk: Client, maker: User, deed: str, kind: str, doubts: list[str]
+) -> None:
+    sent = form(amount="100")
+    seal = seal_of(desk.post(account_url(holder, deed), sent))
+    ask(holder, maker, "200", kind)
+
+    answer = desk.post(account_url(holder, deed), {**sent, "operator_previewed": seal})
+
+    assert ([] if answer.status_code == 302 else answer.context["doubts"]) == doubts
+    assert FundOperation.objects.count() == (1 if doubts else 2)
+
+
+def test_what_was_shown_as_booked_at_once_does_not_wait(
+    policy: FundPolicy, holder: Holder, desk: Client
+) -> None:
+    sent = form()
+    seal = seal_of(desk.post(account_url(holder, "deposit"), sent))
+    FundPolicy.objects.update(threshold=D("200"))
+
+    answer = desk.post(account_url(holder, "deposit"), {**sent, "operator_previewed": seal})
+
+    assert answer.context["doubts"] == [STILL.format(0, 1)]
+    assert not FundOperation.objects.exists()
+
+
+def test_what_was_shown_as_waiting_is_not_booked_at_once(
+    policy: FundPolicy, holder: Holder, desk: Client, checker: User
+) -> None:
+    wanted, sent = client_request(holder, "5000"), deed_form()
+    url = operation_url(wanted, "approve")
+    seal = seal_of(desk.post(url, sent))
+    confirm(signed_in(checker), url, deed_form())
+
+    answer = desk.post(url, {**sent, "operator_previewed": seal})
+
+    assert answer.context["doubts"] == [STILL.format(1, 0)]
+    assert balance(holder) == D("10000")
+    confirm(desk, url, sent)
+    assert balance(holder) == D("15000")
 
 
 def test_a_submission_twice_is_one_operation(policy: FundPolicy, holder: Holder, desk: Client) -> None:
