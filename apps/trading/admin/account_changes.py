@@ -4,6 +4,7 @@ shown as a dry run before it is confirmed.
 """
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
@@ -19,7 +20,7 @@ from apps.trading.services.previews import preview
 from rtx.kernel import clock
 from rtx.kernel.admin import OperatedModelAdmin
 from rtx.kernel.admin_actions import Operation, operator_action
-from rtx.kernel.dry_runs import DryRun
+from rtx.kernel.dry_runs import DryRun, Ground
 
 CHANGE_ACCOUNT = "accounts.change_tradingaccount"
 STATUS_ACTIONS = ["activate", "close_only", "disable"]
@@ -59,12 +60,14 @@ def what_if(_admin: Any, account: TradingAccount, operation: Operation) -> DryRu
     group = markets(now=clock.now()).book.groups[command.group_id]
     level = found.after.level_pct
     is_out = level is not None and level <= group.stop_out_pct
-    notes, refusal = [], ""
+    notes, refusal, pushed = [], "", ""
     if is_out:
+        pushed = "A stop-out in the new group"
         notes.append(
             f"It would be stopped out at once: the group closes at {group.stop_out_pct.normalize():f} %."
         )
     elif level is not None and level <= group.margin_call_pct:
+        pushed = "A margin call in the new group"
         notes.append(
             f"It would be margin-called at once: the group calls at {group.margin_call_pct.normalize():f} %."
         )
@@ -79,7 +82,8 @@ def what_if(_admin: Any, account: TradingAccount, operation: Operation) -> DryRu
         ),
     ]
     run = shown(found)
-    return replace(run, facts=[*facts, *run.facts], notes=notes, refusal=refusal)
+    ground = {pushed: Ground(value=Decimal(1))} if pushed else {}
+    return replace(run, facts=[*facts, *run.facts], notes=notes, refusal=refusal, ground=ground)
 
 
 class AccountChanges(OperatedModelAdmin):

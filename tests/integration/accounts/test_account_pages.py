@@ -20,6 +20,7 @@ from apps.audit.models import StaffAction
 from apps.groups.models import TradingGroup
 from rtx.kernel.actor import Actor, ActorKind
 from tests.factories.house import PASSWORD, House, buy, make_house, quote, staff
+from tests.factories.operating import seal_of
 from tests.factories.staff import signed_in
 from tests.integration.accounts.test_client_pages import CONFIRMED, allow
 
@@ -129,6 +130,30 @@ def test_a_move_into_a_stop_out_must_be_meant(house: House, boss: User, pro: Tra
     assert "It would be stopped out at once" in shown
     assert (refused.status_code, still) in ((302, house.usd.pk), (200, house.usd.pk))
     assert (done.status_code, TradingAccount.objects.get(pk=house.anna.pk).group_id) == (302, pro.pk)
+
+
+@pytest.mark.parametrize(
+    ("lots", "doubt"),
+    [
+        ("0.10", ""),
+        ("0.90", "A margin call in the new group has come in."),
+        ("1.90", "A stop-out in the new group has come in."),
+    ],
+)
+def test_a_move_pushes_nobody_who_was_not_shown(
+    house: House, boss: User, pro: TradingGroup, lots: str, doubt: str
+) -> None:
+    buy(house.anna, "EURUSD", "0.05")
+    http, address = signed_in(boss), page(house.anna, "change_group")
+    form = {**CONFIRMED, "group": pro.pk, "leverage": "10", "accepts_stop_out": "on", "reason": "upgraded"}
+    seal = seal_of(http.post(address, form))
+    buy(house.anna, "EURUSD", lots)
+
+    answer = http.post(address, {**form, "operator_previewed": seal})
+
+    assert (answer.context["doubts"] if doubt else answer.status_code) == ([doubt] if doubt else 302)
+    moved = TradingAccount.objects.get(pk=house.anna.pk).group_id == pro.pk
+    assert moved is (doubt == "")
 
 
 def test_only_groups_that_fit_are_offered(house: House, boss: User, pro: TradingGroup) -> None:
