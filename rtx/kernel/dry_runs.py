@@ -30,8 +30,8 @@ _NOT_CONTENT = frozenset({"csrfmiddlewaretoken", SEAL, EDIT})
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
     """
-    A number that a decision rests on (a price, a rate), and how far it may move until it is confirmed: by the
-    smaller of the tolerances of both looks.
+    A number that a decision rests on (a price, a volume), and how far it may move until it is confirmed: by
+    the smaller of the tolerances of both looks.
     """
 
     value: Decimal

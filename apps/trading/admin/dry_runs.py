@@ -1,5 +1,6 @@
 """Shows a dry run of a command on the page that asks for its confirmation. Cells only; decides nothing."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -11,15 +12,18 @@ from django.utils.safestring import SafeString
 from apps.audit.models import Approval
 from apps.trading.admin.common import SIDE_TONES
 from apps.trading.domain.commands import Command
+from apps.trading.domain.orders import Entry
 from apps.trading.services import reversals
 from apps.trading.services.previews import Figures, Preview, QuoteSeen, preview
 from rtx.kernel.actor import Actor
 from rtx.kernel.admin_actions import Operation
 from rtx.kernel.admin_display import EMPTY, amount, badge, number, price
 from rtx.kernel.dry_runs import DryRun, Ground
-from rtx.kernel.money import text
+from rtx.kernel.money import rounded, text
 
 Builder = Callable[[Any, Operation], Command]
+DONE = {"buy": "bought", "sell": "sold"}
+AVERAGE_DIGITS = 8
 HEADERS = ("Entry", "Symbol", "Side", "Lots", "Price", "Profit", "Commission", "Swap")
 REFUSALS = {
     "no_money": "the free margin does not suffice",
@@ -71,6 +75,18 @@ def said(refusal: str) -> str:
 
 def ground(found: Preview) -> dict[str, Ground]:
     """
+    Return what the money rests on that deals would bring. What is dealt stays as it was shown: how many deals
+    and lots, what the lots that close were opened at, the swap. Prices may move until it is confirmed.
+    """
+    if found.repeated or not found.deals:
+        return {}
+    dealt = {"The number of deals": Decimal(len(found.deals)), "The swap": found.total("swap")}
+    dealt |= _lots(found)
+    return _prices(found) | {name: Ground(value=value) for name, value in dealt.items()}
+
+
+def _prices(found: Preview) -> dict[str, Ground]:
+    """
     Return the prices that deals would be made at. Until confirmed these may move by the deviation, or by the
     client's spread where that is wider: points alone would be nothing for metals and coins.
     """
@@ -83,6 +99,32 @@ def ground(found: Preview) -> dict[str, Ground]:
             value=Decimal(deal["price"]), tolerance=tolerances.get(deal["symbol"], Decimal(0))
         )
         for deal in found.deals
+    }
+
+
+def _lots(found: Preview) -> dict[str, Decimal]:
+    """Return the lots that open and that close, and the average price at which the latter were opened."""
+    opens: dict[str, Decimal] = defaultdict(Decimal)
+    closes: dict[str, Decimal] = defaultdict(Decimal)
+    costs: dict[str, Decimal] = defaultdict(Decimal)
+    for deal in found.deals:
+        name = f"{deal['symbol']} {DONE[deal['side']]}"
+        volume = Decimal(deal["volume"])
+        closed = Decimal(0)
+        if deal["entry"] != Entry.IN:
+            position = found.held[deal["position_id"]]
+            closed = min(volume, position.volume)  # the rest of a deal opens the other way
+            closes[name] += closed
+            costs[name] += position.cost * closed / position.volume
+        if volume > closed:
+            opens[name] += volume - closed
+    return {
+        **{f"The volume of {name} to open": lots for name, lots in opens.items()},
+        **{f"The volume of {name} to close": lots for name, lots in closes.items()},
+        **{
+            f"The average open price of {name} to close": rounded(cost / closes[name], AVERAGE_DIGITS)
+            for name, cost in costs.items()
+        },
     }
 
 

@@ -4,6 +4,7 @@ executor's guards. Writes nothing, locks nothing, numbers nothing: what is booke
 market of that moment.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -16,6 +17,7 @@ from psycopg import Cursor
 from apps.trading.domain import journal
 from apps.trading.domain.book import AccountBook
 from apps.trading.domain.commands import Command, MoveAccount, Outcome
+from apps.trading.domain.orders import Position
 from apps.trading.domain.pricing import MarketView
 from apps.trading.selectors.markets import markets
 from apps.trading.selectors.rows import load_accounts
@@ -55,8 +57,8 @@ class QuoteSeen:
 class Preview:
     """
     What would become of a command now. `deals` and `orders` as the public interfaces write them; an id below
-    0 stands for one that is not given yet. `repeated`: the command was carried out before, this is what it
-    did.
+    0 stands for one that is not given yet. `held`: the positions before, by id. `repeated`: the command was
+    carried out before, this is what it did.
     """
 
     login: int
@@ -66,6 +68,7 @@ class Preview:
     refusal: str
     before: Figures
     after: Figures
+    held: Mapping[int, Position]
     orders: list[Payload]
     deals: list[Payload]
     position: Payload | None
@@ -99,7 +102,7 @@ def preview(command: Command) -> Preview:
         book = AccountBook(
             account=held.account, positions=held.positions, orders=held.orders, tickets=count(-1, -1)
         )
-        before = figures(book, view)
+        before, positions = figures(book, view), dict(book.positions)
         known = rows.known_commands(cursor, [command.command_id]).get(command.command_id)
         if known is not None:
             if known.fingerprint != command.fingerprint:
@@ -114,7 +117,7 @@ def preview(command: Command) -> Preview:
                 if reason
                 else book.apply(command, market=then, now=now)
             )
-    return _told(command, outcome, book, then, before=before)
+    return _told(command, outcome, book, then, before=before, held=positions)
 
 
 def figures(book: AccountBook, view: MarketView) -> Figures:
@@ -131,7 +134,13 @@ def figures(book: AccountBook, view: MarketView) -> Figures:
 
 
 def _told(
-    command: Command, outcome: Outcome, book: AccountBook, view: MarketView, *, before: Figures
+    command: Command,
+    outcome: Outcome,
+    book: AccountBook,
+    view: MarketView,
+    *,
+    before: Figures,
+    held: Mapping[int, Position],
 ) -> Preview:
     payload = outcome.payload
     orders = journal.orders_told(payload)
@@ -146,6 +155,7 @@ def _told(
         refusal=_refusal(payload),
         before=before,
         after=figures(book, view),
+        held=held,
         orders=orders,
         deals=[deal for order in orders for deal in order["deals"]],
         position=payload.get("position"),
