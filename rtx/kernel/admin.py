@@ -15,7 +15,6 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db import DataError, IntegrityError, transaction
@@ -39,7 +38,7 @@ BOX_KEY = "key-of-the-row"
 BIGGEST_ID = 2**63 - 1
 LINKED = frozenset({"account", "account__id__exact", "symbol__id__exact", "event__id__exact", "position_id"})
 ASKED = re.compile(
-    r"(?:__(?:id|pk))?(?:__(?:exact|in|isnull|isempty|icontains|gte?|lte?|range))?|_(?:from|to)(?:_[01])?"
+    r"(?:__(?:id|pk))?(?:__(?:exact|in|isempty|icontains|gte?|lte?|range))?|_(?:from|to)(?:_[01])?"
 )
 DECIMAL = re.compile(r"-?\d+\.\d+")
 
@@ -151,10 +150,14 @@ class RtxModelAdmin(ModelAdmin):
         return BoundedChangeList
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
-        """Build the list; a list that is neither searched nor filtered shows everything already."""
-        if any("\0" in value for values in request.GET.lists() for value in values[1]):
-            raise IncorrectLookupParameters("a text with NUL matches nothing")
+        """
+        Build the list and tell which filter cannot be read. A list that is neither searched nor filtered
+        shows everything already.
+        """
         changelist = super().get_changelist_instance(request)
+        if changelist.unread:
+            told = "The list cannot be filtered like that, so it has no rows."
+            messages.error(request, f"{told} {changelist.unread}")
         if not changelist.query and not changelist.has_active_filters:
             changelist.full_result_count = changelist.result_count
         return changelist

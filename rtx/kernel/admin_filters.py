@@ -1,22 +1,36 @@
 """Filters of admin lists. Know nothing of any app."""
 
-from datetime import datetime, timedelta
+import re
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from django.contrib import messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import Min, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_time
-from unfold.contrib.filters.admin import FieldTextFilter, RangeDateTimeFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import (
+    FieldTextFilter,
+    RangeDateFilter,
+    RangeDateTimeFilter,
+    RelatedDropdownFilter,
+)
 
 from rtx.kernel.admin import reachable_groups
 
-LASTS = (timedelta(days=1), timedelta(minutes=1), timedelta(seconds=1))  # by the colons of a time
+TIME = re.compile(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?")
+Span = tuple[Any, Any]  # when a day, a minute or a second begins, and when it is over
 
 
-class ReachableGroupFilter(RelatedDropdownFilter):
+class ReferenceFilter(RelatedDropdownFilter):
+    """A row that another table's rows name. Holds even where there is no second one to choose."""
+
+    def has_output(self) -> bool:
+        """Tell whether there is a choice to make, or one was made, which Django would leave out otherwise."""
+        return bool(self.used_parameters) or bool(super().has_output())
+
+
+class ReachableGroupFilter(ReferenceFilter):
     """Offers trading groups within the staff member's reach; for fields that name a trading group."""
 
     def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[Any]:
@@ -40,33 +54,70 @@ class PeriodFilter(RangeDateTimeFilter):
         """
         Keep the rows of the period.
 
-        :raises IncorrectLookupParameters: what was typed is no day or no time; the page says so.
+        :raises IncorrectLookupParameters: what was typed is no day or no time.
         """
-        try:
-            first, last = self._given("from"), self._given("to")
-        except IncorrectLookupParameters as error:
-            messages.error(request, f"Not a day and a time: {error}. The list is shown without the period.")
-            raise
-        if first is not None:
-            queryset = queryset.filter(**{f"{self.field_path}__gte": first[0]})
-        if last is not None:
-            queryset = queryset.filter(**{f"{self.field_path}__lt": last[1]})
-        return queryset
+        return _within(queryset, self.field_path, self._given("from"), self._given("to"))
 
-    def _given(self, end: str) -> tuple[datetime, datetime] | None:
-        """Return when what was typed begins and when it is over: a day, a minute or a second."""
+    def _given(self, end: str) -> Span | None:
         typed = [str(self.used_parameters.get(f"{self.field_path}_{end}_{part}") or "") for part in "01"]
         day, hour = map(str.strip, typed)
         if not day and not hour:
             return None
         try:
-            date, time = parse_date(day), parse_time(hour or "00:00")
-            if date is None or time is None:
-                raise ValueError("neither a day nor a time")
-            begins = timezone.make_aware(datetime.combine(date, time))
-            return begins, begins + LASTS[hour.count(":")]
-        except (ValueError, OverflowError, IndexError) as error:
-            raise IncorrectLookupParameters(" ".join(typed)) from error
+            begins = timezone.make_aware(datetime.combine(_day(day), _time(hour)))
+            return begins, begins + _lasts(hour)
+        except (ValueError, OverflowError) as error:
+            told = " ".join(filter(None, (day, hour)))
+            raise IncorrectLookupParameters(f"“{told}” is not a day and a time.") from error
+
+
+class DaysFilter(RangeDateFilter):
+    """From a day to another, both within; for columns that hold days."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """
+        Keep the rows of the days.
+
+        :raises IncorrectLookupParameters: what was typed is no day.
+        """
+        return _within(queryset, self.field_path, self._given("from"), self._given("to"))
+
+    def _given(self, end: str) -> Span | None:
+        typed = str(self.used_parameters.get(f"{self.field_path}_{end}") or "").strip()
+        if not typed:
+            return None
+        try:
+            return _day(typed), _day(typed) + timedelta(days=1)
+        except (ValueError, OverflowError) as error:
+            raise IncorrectLookupParameters(f"“{typed}” is not a day.") from error
+
+
+def _within(rows: QuerySet[Any], column: str, first: Span | None, last: Span | None) -> QuerySet[Any]:
+    if first is not None:
+        rows = rows.filter(**{f"{column}__gte": first[0]})
+    if last is not None:
+        rows = rows.filter(**{f"{column}__lt": last[1]})
+    return rows
+
+
+def _day(typed: str) -> date:
+    found = parse_date(typed)
+    if found is None:
+        raise ValueError("not a day")
+    return found
+
+
+def _time(typed: str) -> time:
+    found = parse_time(typed or "00:00")
+    if found is None or (typed and not TIME.fullmatch(typed)):
+        raise ValueError("not hours and minutes")
+    return found
+
+
+def _lasts(hour: str) -> timedelta:
+    if not hour:
+        return timedelta(days=1)
+    return timedelta(minutes=1) if hour.count(":") == 1 else timedelta(seconds=1)
 
 
 class FewNamesFilter(FieldTextFilter):

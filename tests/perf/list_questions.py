@@ -53,7 +53,9 @@ def _of_filter(page: Any, entry: Any, request: Any) -> Iterator[Question]:
     made = (kind or FieldListFilter.create)(field, request, {}, page.model, page, path)
     parameters = made.expected_parameters()
     if f"{path}_from_0" in parameters:
-        yield from _days(page.model, path)
+        yield from _days(page.model, path, with_time=True)
+    elif f"{path}_from" in parameters:
+        yield from _days(page.model, path, with_time=False)
     elif f"{path}__icontains" in parameters:
         yield from ({f"{path}__icontains": value} for value in (*_some(page.model, path), UNKNOWN))
     elif field.flatchoices or field.is_relation:
@@ -66,19 +68,23 @@ def _of_filter(page: Any, entry: Any, request: Any) -> Iterator[Question]:
         yield from ({parameters[0]: str(value)} for value in _some(page.model, path))
 
 
-def _days(model: Any, path: str) -> Iterator[Question]:
+def _days(model: Any, path: str, *, with_time: bool) -> Iterator[Question]:
     """Yield the newest day, a week of long ago, and days without a row."""
     from rtx.kernel import clock
 
     newest = _some(model, path)
     last = newest[0] if newest else clock.now()
     for first, days in ((last, 1), (last - timedelta(days=120), 7), (last - timedelta(days=4000), 1)):
-        yield {
-            f"{path}_from_0": f"{first:%Y-%m-%d}",
-            f"{path}_from_1": "00:00:00",
-            f"{path}_to_0": f"{first + timedelta(days=days - 1):%Y-%m-%d}",
-            f"{path}_to_1": "23:59:59",
-        }
+        since, until = f"{first:%Y-%m-%d}", f"{first + timedelta(days=days - 1):%Y-%m-%d}"
+        if with_time:
+            yield {
+                f"{path}_from_0": since,
+                f"{path}_from_1": "00:00:00",
+                f"{path}_to_0": until,
+                f"{path}_to_1": "23:59:59",
+            }
+        else:
+            yield {f"{path}_from": since, f"{path}_to": until}
 
 
 def _sorted(page: Any, request: Any) -> Iterator[Question]:

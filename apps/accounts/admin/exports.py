@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ERROR_FLAG
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, QueryDict
@@ -68,40 +68,39 @@ class ExportedAdmin(RtxModelAdmin):
         form = ExportForm(request.POST if is_confirmed else None, initial={"request_key": uuid.uuid4()})
         form.offer_to(request.user)
         filters = request.POST.get("filters", "") if is_confirmed else self._filters(request)
-        if is_confirmed and form.is_valid():
+        rows = self._rows(request, filters)
+        if is_confirmed and form.is_valid() and rows is not None:
             if form.cleaned_data.get("personal"):
                 recent_login.require(request)
             try:
-                return self._file(request, form, filters)
+                return self._file(request, form, filters, rows)
             except TooManyRows as error:
                 form.add_error(None, error.detail)
-            except IncorrectLookupParameters:
-                form.add_error(None, "The list cannot be filtered like that. Go back and filter it anew.")
         back = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
-        rows = self._count(request, filters)
+        count = None if rows is None else rows[: ROWS_MAX + 1].count()
         context = {
             **self.admin_site.each_context(request),
             "title": f"Export {self.opts.verbose_name_plural}",
             "opts": self.opts,
             "form": form,
             "filters": filters,
-            "rows": None if rows is None else grouped(str(min(rows, ROWS_MAX))),
-            "fits": rows is None or rows <= ROWS_MAX,
+            "rows": None if count is None else grouped(str(min(count, ROWS_MAX))),
+            "fits": count is None or count <= ROWS_MAX,
             "confirmed_name": CONFIRMED,
             "back_url": f"{back}?{filters}",
         }
         return TemplateResponse(request, "admin/export.html", context)
 
     def _filters(self, request: HttpRequest) -> str:
-        """Return the query of the list from which the person comes."""
+        """Return the query of the list from which the person comes; the mark of an error is no filter."""
         came_from = urlsplit(request.headers.get("Referer", ""))
         mine = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
-        return came_from.query if came_from.path == mine else ""
+        asked = came_from.query if came_from.path == mine else ""
+        return "" if set(QueryDict(asked)) <= {ERROR_FLAG} else asked
 
-    def _file(self, request: HttpRequest, form: ExportForm, filters: str) -> HttpResponse:
+    def _file(self, request: HttpRequest, form: ExportForm, filters: str, rows: Any) -> HttpResponse:
         with_personal = bool(form.cleaned_data.get("personal"))
         kind: str = form.cleaned_data["format"]
-        rows = self._rows(request, filters)
         count: int = rows[: ROWS_MAX + 1].count()
         if count > ROWS_MAX:
             raise TooManyRows(
@@ -130,17 +129,12 @@ class ExportedAdmin(RtxModelAdmin):
         answer["Cache-Control"] = "no-store"
         return answer
 
-    def _count(self, request: HttpRequest, filters: str) -> int | None:
-        """Return how many rows the file would have, `ROWS_MAX` + 1 if they do not fit; None: who knows."""
-        try:
-            return int(self._rows(request, filters)[: ROWS_MAX + 1].count())
-        except IncorrectLookupParameters:
-            return None
-
     def _rows(self, request: HttpRequest, filters: str) -> Any:
+        """Return the rows of the list, or None where its filters cannot be read, which a message tells."""
         given, request.GET = request.GET, QueryDict(filters)
         try:
-            return self.get_changelist_instance(request).get_queryset(request)
+            changelist = self.get_changelist_instance(request)
+            return None if changelist.unread else changelist.get_queryset(request)
         finally:
             request.GET = given
 

@@ -76,7 +76,10 @@ class StaffFilter(DropdownFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Offer everybody who is or was staff."""
         found = User.objects.filter(is_staff=True).order_by("email").values_list("pk", "email")
-        return [(str(key), email) for key, email in found[:500]]
+        offered = [(str(key), email) for key, email in found[:500]]
+        asked = as_id(self.value() or "")
+        is_offered = asked is None or str(asked) in dict(offered)
+        return offered if is_offered else [*offered, (str(asked), f"User {asked}")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Keep what they did."""

@@ -7,7 +7,7 @@ from django.db.models import Count, OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, reverse
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter
 from unfold.decorators import action
 
 from apps.groups.admin import pages
@@ -18,6 +18,7 @@ from apps.groups.services import groups
 from apps.market.admin.terms import TermsModelAdmin
 from apps.market.services.terms_changes import TermsChange
 from rtx.kernel.admin_display import badge
+from rtx.kernel.admin_filters import ReferenceFilter
 from rtx.kernel.money import plain
 from rtx.kernel.staff_log import REASON_FIELD
 
@@ -46,7 +47,7 @@ class TradingGroupAdmin(TermsModelAdmin):
     list_filter = [
         ("position_mode", ChoicesDropdownFilter),
         ("commission_mode", ChoicesDropdownFilter),
-        ("margin_schedule", RelatedDropdownFilter),
+        ("margin_schedule", ReferenceFilter),
         ("swap_free", BooleanRadioFilter),
         ("is_active", BooleanRadioFilter),
     ]

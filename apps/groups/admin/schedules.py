@@ -7,7 +7,7 @@ from django.db.models import Count, F
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
-from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter
 from unfold.forms import PaginationInlineFormSet
 
 from apps.groups.forms import (
@@ -20,7 +20,7 @@ from apps.groups.forms import (
 from apps.groups.models import CommissionTier, MarginBand, MarginSchedule
 from apps.market.admin.terms import TermsModelAdmin
 from rtx.kernel.admin_display import badge, number
-from rtx.kernel.admin_filters import ReachableGroupFilter
+from rtx.kernel.admin_filters import ReachableGroupFilter, ReferenceFilter
 from rtx.kernel.money import plain
 
 
@@ -111,7 +111,7 @@ class MarginBandAdmin(TermsModelAdmin):
 
     form = MarginBandPageForm
     list_display = ["schedule", "up_to_", "value_"]
-    list_filter = [("schedule", RelatedDropdownFilter)]
+    list_filter = [("schedule", ReferenceFilter)]
     list_select_related = ["schedule"]
     search_fields = ["schedule__name"]
     search_help_text = "Schedule"
@@ -135,7 +135,7 @@ class CommissionTierAdmin(TermsModelAdmin):
     reach_path = "group"
     form = CommissionTierPageForm
     list_display = ["group", "symbol_", "from_", "value_"]
-    list_filter = [("group", ReachableGroupFilter), ("symbol", RelatedDropdownFilter)]
+    list_filter = [("group", ReachableGroupFilter), ("symbol", ReferenceFilter)]
     list_select_related = ["group", "symbol"]
     search_fields = ["group__name", "symbol__name"]
     search_help_text = "Group or symbol"

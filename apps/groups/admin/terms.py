@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from unfold.admin import StackedInline, TabularInline
-from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter
 from unfold.forms import PaginationInlineFormSet
 
 from apps.groups.forms import (
@@ -21,7 +21,7 @@ from apps.groups.forms import (
 from apps.groups.models import CommissionTier, GroupSymbol
 from apps.market.admin.terms import TermsModelAdmin
 from rtx.kernel.admin_display import badge, number
-from rtx.kernel.admin_filters import ReachableGroupFilter
+from rtx.kernel.admin_filters import ReachableGroupFilter, ReferenceFilter
 from rtx.kernel.money import plain
 
 BOOK_TONES = {"a": "info", "b": "muted"}
@@ -150,9 +150,9 @@ class GroupSymbolAdmin(TermsModelAdmin):
     ]
     list_filter = [
         ("group", ReachableGroupFilter),
-        ("symbol", RelatedDropdownFilter),
+        ("symbol", ReferenceFilter),
         ("book", ChoicesDropdownFilter),
-        ("margin_schedule", RelatedDropdownFilter),
+        ("margin_schedule", ReferenceFilter),
         ("is_offered", BooleanRadioFilter),
     ]
     list_select_related = ["group", "symbol", "margin_schedule"]

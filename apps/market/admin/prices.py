@@ -4,13 +4,13 @@ from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter
 
 from apps.market.models import Candle, FeedStatus, LastQuote, Symbol
 from rtx.kernel import clock
 from rtx.kernel.admin import ReadOnlyModelAdmin
 from rtx.kernel.admin_display import badge, instant, number, price
-from rtx.kernel.admin_filters import PeriodFilter
+from rtx.kernel.admin_filters import PeriodFilter, ReferenceFilter
 
 
 def source_badge(*, source: str, simulated: bool) -> SafeString:
@@ -118,7 +118,7 @@ class CandleAdmin(ReadOnlyModelAdmin):
 
     list_display = ["symbol", "interval", "opened", "open_", "high_", "low_", "close_", "ticks"]
     list_filter = [
-        ("symbol", RelatedDropdownFilter),
+        ("symbol", ReferenceFilter),
         ("interval", ChoicesDropdownFilter),
         ("opened_at", PeriodFilter),
     ]

@@ -7,7 +7,7 @@ from django.db.models import Count, Max, Q
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
-from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter
 from unfold.forms import PaginationInlineFormSet
 
 from apps.market.admin.terms import TermsModelAdmin
@@ -15,6 +15,7 @@ from apps.market.forms import HolidayForm, SessionHoursForm, SessionHoursFormSet
 from apps.market.models import Holiday, SessionHours, TradingSession
 from rtx.kernel.admin import ConfiguredModelAdmin
 from rtx.kernel.admin_display import EMPTY, badge
+from rtx.kernel.admin_filters import ReferenceFilter
 
 
 def origin_badge(holiday: Holiday) -> SafeString:
@@ -113,7 +114,7 @@ class SessionHoursAdmin(ConfiguredModelAdmin):
 
     form = SessionHoursForm
     list_display = ["session", "weekday", "opens_at", "closes_at"]
-    list_filter = [("session", RelatedDropdownFilter), ("weekday", ChoicesDropdownFilter)]
+    list_filter = [("session", ReferenceFilter), ("weekday", ChoicesDropdownFilter)]
     list_select_related = ["session"]
     search_fields = ["session__name"]
     search_help_text = "Session"
@@ -126,7 +127,7 @@ class HolidayAdmin(ConfiguredModelAdmin):
 
     form = HolidayForm
     list_display = ["date", "session", "name", "closes_at", "origin"]
-    list_filter = [("session", RelatedDropdownFilter), ("is_imported", BooleanRadioFilter)]
+    list_filter = [("session", ReferenceFilter), ("is_imported", BooleanRadioFilter)]
     list_select_related = ["session"]
     search_fields = ["name", "session__name"]
     search_help_text = "Holiday or session"

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter
 from unfold.decorators import action
 
 from apps.market.admin.terms import TermsModelAdmin
@@ -14,6 +14,7 @@ from apps.market.forms import SymbolForm
 from apps.market.models import Symbol
 from apps.market.selectors.symbols import session_label
 from rtx.kernel.admin_display import badge, number
+from rtx.kernel.admin_filters import ReferenceFilter
 from rtx.kernel.money import plain
 
 TRADE_MODE_TONES = {
@@ -50,7 +51,7 @@ class SymbolAdmin(TermsModelAdmin):
         ("trade_mode", ChoicesDropdownFilter),
         ("margin_mode", ChoicesDropdownFilter),
         ("swap_mode", ChoicesDropdownFilter),
-        ("session", RelatedDropdownFilter),
+        ("session", ReferenceFilter),
         ("is_active", BooleanRadioFilter),
     ]
     list_select_related = ["session"]

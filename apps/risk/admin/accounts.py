@@ -8,14 +8,13 @@ from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import RangeDateFilter
 
 from apps.accounts.models import TradingAccount
 from apps.risk.models import AccountRisk, AccountRiskDay
 from apps.risk.selectors import levels
 from rtx.kernel.admin import ReadOnlyModelAdmin, as_id
 from rtx.kernel.admin_display import EMPTY, amount, badge, instant, link, number, percent
-from rtx.kernel.admin_filters import ReachableGroupFilter
+from rtx.kernel.admin_filters import DaysFilter, ReachableGroupFilter
 
 DAYS_SHOWN = 90
 HUNDRED = Decimal(100)
@@ -230,7 +229,7 @@ class AccountRiskDayAdmin(OfAccount):
         "margin_calls",
         "liquidations",
     ]
-    list_filter = [("account__group", ReachableGroupFilter), ("date", RangeDateFilter)]
+    list_filter = [("account__group", ReachableGroupFilter), ("date", DaysFilter)]
     ordering = ["-date", "account_id"]
     sortable_by: list[str] = []
     fields = [

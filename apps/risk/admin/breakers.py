@@ -225,7 +225,7 @@ class BreakerStateAdmin(OperatedModelAdmin):
 
     def search(self, term: str, request: HttpRequest) -> Q | None:
         """Find by subject or breaker."""
-        return Q(subject__istartswith=term.lstrip("#")) | Q(breaker__name__icontains=term)
+        return Q(subject__istartswith=(term.lstrip("#") or term)) | Q(breaker__name__icontains=term)
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """A closed breaker has nothing to reset."""
@@ -313,7 +313,7 @@ class BreakerChangeAdmin(ReadOnlyModelAdmin):
 
     def search(self, term: str, request: HttpRequest) -> Q | None:
         """Find by subject or breaker."""
-        return Q(subject__istartswith=term.lstrip("#")) | Q(breaker_name__icontains=term)
+        return Q(subject__istartswith=(term.lstrip("#") or term)) | Q(breaker_name__icontains=term)
 
     @admin.display(description="Time (UTC)")
     def at_(self, change: BreakerChange) -> SafeString:

@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminDecimalFieldWidget
@@ -17,7 +17,7 @@ from apps.risk.services import correlations
 from rtx.kernel.admin import OperatedModelAdmin, ReadOnlyModelAdmin
 from rtx.kernel.admin_actions import Operation, OperatorForm, operator_action
 from rtx.kernel.admin_display import EMPTY, amount, badge, instant, number, stored_values
-from rtx.kernel.admin_filters import PeriodFilter
+from rtx.kernel.admin_filters import PeriodFilter, ReferenceFilter
 
 CHANGE_CORRELATION = "risk.change_correlation"
 
@@ -45,7 +45,7 @@ class CorrelationAdmin(OperatedModelAdmin):
     """How two symbols move together: estimated every day, overridden by staff."""
 
     list_display = ["pair", "value_", "estimate_", "override_", "observations", "interval", "estimated"]
-    list_filter = [("first", RelatedDropdownFilter), ("second", RelatedDropdownFilter)]
+    list_filter = [("first", ReferenceFilter), ("second", ReferenceFilter)]
     list_select_related = ["first", "second"]
     search_fields = ["first__name", "second__name"]
     search_help_text = "Symbol"

@@ -9,7 +9,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.enums import ActionVariant
 
 from apps.accounts.models import TradingAccount
@@ -24,7 +24,7 @@ from apps.trading.services.orders import accepted
 from rtx.kernel.admin import ReadOnlyTabularInline, as_id, reachable_groups
 from rtx.kernel.admin_actions import Operation, list_action, operator_action
 from rtx.kernel.admin_display import EMPTY, amount, badge, instant, link_to, number, price, stored_values
-from rtx.kernel.admin_filters import PeriodFilter
+from rtx.kernel.admin_filters import PeriodFilter, ReferenceFilter
 
 WORKING = (Order.Status.WORKING, Order.Status.PARTIALLY_FILLED)
 
@@ -94,7 +94,7 @@ class OrderAdmin(TicketAdmin):
         ("status", ChoicesDropdownFilter),
         ("side", ChoicesDropdownFilter),
         ("type", ChoicesDropdownFilter),
-        ("symbol", RelatedDropdownFilter),
+        ("symbol", ReferenceFilter),
         ("created_at", PeriodFilter),
     ]
     search_help_text = "Ticket, account, symbol, or account and client order id"
@@ -288,7 +288,7 @@ class DealAdmin(TicketAdmin):
     list_filter = [
         ("entry", ChoicesDropdownFilter),
         ("side", ChoicesDropdownFilter),
-        ("symbol", RelatedDropdownFilter),
+        ("symbol", ReferenceFilter),
         ("created_at", PeriodFilter),
     ]
     search_help_text = "Ticket, position, account or symbol"

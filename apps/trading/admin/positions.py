@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.enums import ActionVariant
 
 from apps.trading.admin.commands import closing, closing_by, filled, modifying_position, reversing
@@ -24,7 +24,7 @@ from apps.trading.services import executor, reversals
 from apps.trading.services.orders import accepted
 from rtx.kernel.admin_actions import Operation, operator_action
 from rtx.kernel.admin_display import amount, instant, number, price, stored_values
-from rtx.kernel.admin_filters import PeriodFilter, ReachableGroupFilter
+from rtx.kernel.admin_filters import PeriodFilter, ReachableGroupFilter, ReferenceFilter
 
 
 @admin.register(Position)
@@ -45,7 +45,7 @@ class PositionAdmin(TicketAdmin):
         "opened",
     ]
     list_filter = [
-        ("symbol", RelatedDropdownFilter),
+        ("symbol", ReferenceFilter),
         ("side", ChoicesDropdownFilter),
         ("account__group", ReachableGroupFilter),
         ("opened_at", PeriodFilter),

@@ -3,12 +3,13 @@
 from django.contrib import admin
 from django.db.models import Q
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateFilter, RelatedDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from apps.trading.admin.common import TicketAdmin
 from apps.trading.admin.orders import deals_of_position
 from apps.trading.models import SwapCharge
 from rtx.kernel.admin_display import amount, badge, instant, number
+from rtx.kernel.admin_filters import DaysFilter, ReferenceFilter
 
 
 @admin.register(SwapCharge)
@@ -29,8 +30,8 @@ class SwapChargeAdmin(TicketAdmin):
     ]
     list_filter = [
         ("kind", ChoicesDropdownFilter),
-        ("symbol", RelatedDropdownFilter),
-        ("date", RangeDateFilter),
+        ("symbol", ReferenceFilter),
+        ("date", DaysFilter),
     ]
     search_help_text = "Number, position, account or symbol"
     fieldsets = [

@@ -227,7 +227,10 @@ def test_an_export_says_beforehand_how_many_rows_it_has(
     assert f"more than {accounts - 1}</strong>" in http.get(address).content.decode()
 
 
-@pytest.mark.parametrize("filters", ["q=%00", "opened_at_from_0=a%00b"])
+@pytest.mark.parametrize(
+    "filters",
+    ["q=%00", "opened_at_from_0=a%00b", "opened_at_from_0=2026-02-30", "group__id__exact=usd"],
+)
 def test_an_export_of_a_list_that_cannot_be_filtered_so_says_so(
     house: House, boss: User, filters: str
 ) -> None:
@@ -236,7 +239,24 @@ def test_an_export_of_a_list_that_cannot_be_filtered_so_says_so(
     answer = signed_in(boss).post("/admin/accounts/tradingaccount/export/", form)
 
     assert answer.status_code == 200
-    assert b"cannot be filtered like that" in answer.content
+    assert answer["Content-Type"].startswith("text/html")
+    assert answer.content.count(b"cannot be filtered like that") == 1
+    assert not StaffAction.objects.filter(operation="accounts.export_tradingaccount").exists()
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("e=1", "All rows within your reach: <strong>2</strong>."),
+        ("opened_at_from_0=2026-02-30&group__id__exact=1", "The rows of the list as it was filtered."),
+    ],
+)
+def test_an_export_tells_what_the_list_was(house: House, boss: User, query: str, told: str) -> None:
+    listed = f"http://testserver/admin/accounts/tradingaccount/?{query}"
+
+    answer = signed_in(boss).get("/admin/accounts/tradingaccount/export/", HTTP_REFERER=listed)
+
+    assert told in answer.content.decode()
 
 
 def test_personal_columns_and_exports_need_their_rights(house: House) -> None:
