@@ -37,6 +37,7 @@ class CRMConfig(AppConfig):
             ),
             *("last_error_code", "last_error", "last_error_at"),
             *("fault_code", "fault", "fault_during", "fault_at", "push_refusals", "push_not_before"),
+            *("account_push_refusals", "account_push_not_before"),
         ]
         auditlog.register(Connection, exclude_fields=learned)
         auditlog.register(FieldMapping)

@@ -116,10 +116,16 @@ class Connection(models.Model):
         help_text="Until then the circuit breaker holds.",
     )
     push_refusals = models.PositiveIntegerField(
-        default=0, editable=False, help_text="Of a call that sending needs, in a row."
+        default=0, editable=False, help_text="Of a call that sending clients needs, in a row."
     )
     push_not_before = models.DateTimeField(
-        null=True, blank=True, editable=False, help_text="Nothing is sent before: a call for it was refused."
+        null=True, blank=True, editable=False, help_text="No client is sent before: a call was refused."
+    )
+    account_push_refusals = models.PositiveIntegerField(
+        default=0, editable=False, help_text="Of a call that sending accounts needs, in a row."
+    )
+    account_push_not_before = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="No account is sent before: a call was refused."
     )
     pull_cursor: models.JSONField = models.JSONField(default=dict, editable=False)
     pulled_at = models.DateTimeField(null=True, blank=True, editable=False)

@@ -2,7 +2,7 @@
 Faults of a whole connection: a wrong client secret, a missing right or scope, an object, a mapped field or an
 address that is not there. Nobody's record is given up for them: staff are told, and what waits goes on once a
 call succeeds again. A fault of token, address or account holds every call; a call that is refused holds the
-work that needs it: sending for a while (`push_not_before`), a run by its own pause. Calls nobody.
+work that needs it: sending clients, or accounts, for a while (`HOLDS`), a run by its own pause. Calls nobody.
 """
 
 from datetime import datetime
@@ -14,7 +14,7 @@ from apps.audit.services import actions
 from apps.crm.adapters.provider import CallRefused, Forbidden, ProviderError, place
 from apps.crm.domain.advice import advice
 from apps.crm.domain.breaker import FIRST_PAUSE, pause_after
-from apps.crm.models import Connection, SyncRun
+from apps.crm.models import Connection, FieldMapping, SyncRun
 from apps.crm.services import breakers
 from apps.crm.services.exchanges import Asked
 from apps.risk.services import alarms
@@ -24,14 +24,26 @@ from rtx.kernel.actor import Actor
 ALARM = "crm_fault"
 DURING_MAX = 120
 SYSTEM = Actor.system("crm")
-SENDS: dict[str, Any] = {"push_refusals": 0, "push_not_before": None}
-NONE: dict[str, Any] = {"fault_code": "", "fault": "", "fault_during": "", "fault_at": None, **SENDS}
+HOLDS = {  # what is sent -> columns: how often in a row it was refused, and until when it waits
+    str(FieldMapping.Kind.CLIENT): ("push_refusals", "push_not_before"),
+    str(FieldMapping.Kind.ACCOUNT): ("account_push_refusals", "account_push_not_before"),
+}
+NO_HOLD: dict[str, dict[str, Any]] = {kind: {times: 0, at: None} for kind, (times, at) in HOLDS.items()}
+NOT_BEFORE: dict[str, Any] = {at: None for _, at in HOLDS.values()}
+NONE: dict[str, Any] = {
+    "fault_code": "",
+    "fault": "",
+    "fault_during": "",
+    "fault_at": None,
+    **{name: value for hold in NO_HOLD.values() for name, value in hold.items()},
+}
 
 
-def note(*, connection_id: int, error: ProviderError, was_sending: bool = False) -> None:
+def note(*, connection_id: int, error: ProviderError, sending: str = "") -> None:
     """
     Leave the connection, or what the refused call belongs to, alone for a while, each time longer, and tell
-    staff what is wrong; nothing happens when it is not in use any more. The error tells how long to wait.
+    staff what is wrong; nothing happens when it is not in use any more. `sending`: the kind of links that the
+    call was made for, if any. The error tells how long to wait.
     """
     with transaction.atomic():
         row = Connection.objects.select_for_update(no_key=True).get(pk=connection_id)
@@ -40,7 +52,7 @@ def note(*, connection_id: int, error: ProviderError, was_sending: bool = False)
         now, code = clock.now(), error.code[:40]
         is_new = row.fault_code != code
         Connection.objects.filter(pk=row.pk).update(
-            **_pause(row, error, now, was_sending=was_sending),
+            **_pause(row, error, now, sending),
             fault_code=code,
             fault=str(error)[:300],
             fault_during=error.during[:DURING_MAX],
@@ -56,21 +68,28 @@ def note(*, connection_id: int, error: ProviderError, was_sending: bool = False)
     )
 
 
-def _pause(row: Connection, error: ProviderError, now: datetime, *, was_sending: bool) -> dict[str, Any]:
+def _pause(row: Connection, error: ProviderError, now: datetime, sending: str) -> dict[str, Any]:
     if not isinstance(error, CallRefused | Forbidden):
         breaker = breakers.of(row).tripped(now)
         return {"failures": breaker.failures, "open_until": breaker.open_until}
-    if not was_sending:  # a run and a delivery keep their own pauses
+    if not sending:  # a run and a delivery keep their own pauses
         error.retry_after_s = max(error.retry_after_s or 0.0, FIRST_PAUSE.total_seconds())
         return {}
-    times = row.push_refusals + 1
-    return {"push_refusals": times, "push_not_before": now + pause_after(times)}
+    refusals, not_before = HOLDS[sending]
+    times = getattr(row, refusals) + 1
+    return {refusals: times, not_before: now + pause_after(times)}
 
 
-def sends(connection: Connection) -> None:
-    """Forget that sending was refused: a batch went through."""
-    if connection.push_refusals:
-        Connection.objects.filter(pk=connection.pk).update(**SENDS)
+def is_held(connection: Connection, kind: str) -> bool:
+    """Tell whether sending one kind of links waits for a call of its own that was refused."""
+    not_before: datetime | None = getattr(connection, HOLDS[kind][1])
+    return not_before is not None and not_before > clock.now()
+
+
+def sends(*, connection_id: int, kind: str) -> None:
+    """Forget that sending one kind of links was refused: a batch went through."""
+    refusals, _ = HOLDS[kind]
+    Connection.objects.filter(pk=connection_id, **{f"{refusals}__gt": 0}).update(**NO_HOLD[kind])
 
 
 def mended_by(row: Connection, asked: Asked) -> dict[str, Any]:
@@ -86,7 +105,7 @@ def look_again(*, connection_id: int) -> None:
     """Let one call try at once, in the caller's transaction: staff changed what may have been at fault."""
     row = Connection.objects.select_for_update(no_key=True).get(pk=connection_id)
     if row.fault_code:
-        Connection.objects.filter(pk=row.pk).update(open_until=clock.now(), push_not_before=None)
+        Connection.objects.filter(pk=row.pk).update(open_until=clock.now(), **NOT_BEFORE)
         _let_runs_go(row)
 
 

@@ -26,6 +26,7 @@ CHUNK = 500
 CLIENT, ACCOUNT = FieldMapping.Kind.CLIENT, FieldMapping.Kind.ACCOUNT
 Kind = SyncRun.Kind
 PULL, PUSH, ACCOUNTS = "pull", "push", "accounts"
+SENDING = {PUSH: str(CLIENT), ACCOUNTS: str(ACCOUNT)}  # the links that a phase sends
 
 
 class ClaimLost(Exception):

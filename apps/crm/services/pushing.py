@@ -60,7 +60,9 @@ def push_due(
     for each in [kind] if kind else [CLIENT, ACCOUNT]:
         batch = claims.claim(_due(connection, each), limit=provider.batch_max)
         if batch:
-            return _Batch(connection, provider, each, batch, run, cause).send()
+            pushed = _Batch(connection, provider, each, batch, run, cause).send()
+            faults.sends(connection_id=connection.pk, kind=each)
+            return pushed
     return Pushed()
 
 
@@ -68,7 +70,7 @@ def waiting() -> list[int]:
     """Return the connections that have links to send and can be called, but where a run sends them."""
     found = []
     for connection in Connection.objects.filter(status=Connection.Status.ACTIVE):
-        if not _is_held(connection) and not _is_run_sending(connection) and _has_due(connection):
+        if not _is_held(connection) and not _is_run_sending(connection) and _next_kind(connection):
             found.append(connection.pk)
     return found
 
@@ -77,30 +79,29 @@ def push_all(*, connection_id: int, for_s: float) -> int:
     """
     Send what waits at a connection, batch by batch, for `for_s` seconds or up to the last; return how many
     links were looked at. When the CRM cannot be called, or the connection is at fault, the rest waits; the
-    connection's page says why.
+    connection's page says why. While a call that accounts need is refused, clients are sent all the same.
     """
     connection = Connection.objects.filter(pk=connection_id).first()
-    if connection is None or _is_refused(connection) or not _has_due(connection):
+    if connection is None or not _next_kind(connection):
         return 0
     with claims.alone(connection, "crm_push") as is_alone:  # two would half fill their batches
         return _push_all(connection, for_s) if is_alone else 0
 
 
 def _push_all(connection: Connection, for_s: float) -> int:
-    until, taken = time.monotonic() + for_s, 0
+    until, taken, kind = time.monotonic() + for_s, 0, ""
     try:
         with calling.opened(connection) as provider:
             while calling.is_active(connection) and not _is_run_sending(connection):
-                pushed = push_due(connection, provider)
+                kind = _next_kind(connection)
+                pushed = push_due(connection, provider, kind=kind) if kind else Pushed()
                 taken += pushed.taken
-                if pushed.taken:
-                    faults.sends(connection)
                 if not pushed.taken or time.monotonic() >= until:
                     break
     except ProviderError as error:
         # A refusal that leaves a batch is no record's either: it was read, or looked for, as a whole.
         if isinstance(error, ConnectionFault | CallRefused) and not isinstance(error, NotConnected):
-            faults.note(connection_id=connection.pk, error=error, was_sending=True)
+            faults.note(connection_id=connection.pk, error=error, sending=kind)
         log.info("crm_push_held", connection=connection.pk, error=error.code)
     return taken
 
@@ -108,16 +109,13 @@ def _push_all(connection: Connection, for_s: float) -> int:
 def _is_held(connection: Connection) -> bool:
     now = clock.now()
     holds = (connection.not_before, connection.open_until)
-    return _is_refused(connection) or any(at is not None and at > now for at in holds)
+    return any(at is not None and at > now for at in holds)
 
 
-def _is_refused(connection: Connection) -> bool:
-    """Tell whether sending waits for a call of its own that was refused; other work goes on."""
-    return connection.push_not_before is not None and connection.push_not_before > clock.now()
-
-
-def _has_due(connection: Connection) -> bool:
-    return any(claims.free(_due(connection, kind)).exists() for kind in (CLIENT, ACCOUNT))
+def _next_kind(connection: Connection) -> str:
+    """Return which links are to be sent next, clients before accounts; empty: none are due, or all held."""
+    kinds = [str(kind) for kind in (CLIENT, ACCOUNT) if not faults.is_held(connection, kind)]
+    return next((kind for kind in kinds if claims.free(_due(connection, kind)).exists()), "")
 
 
 def _is_run_sending(connection: Connection) -> bool:

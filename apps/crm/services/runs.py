@@ -135,7 +135,8 @@ def carry_on(*, run_id: int, for_s: float | None = None) -> bool:
         return False
     except ProviderError as error:
         if isinstance(error, ConnectionFault):
-            faults.note(connection_id=run.connection_id, error=error, was_sending=run.phase != passes.PULL)
+            sending = passes.SENDING.get(run.phase, "")
+            faults.note(connection_id=run.connection_id, error=error, sending=sending)
         _held_up(run, claim, error)
         return False
     except Exception as error:

@@ -14,6 +14,7 @@ from apps.crm.services import connections, faults, field_mappings, outbox, pushi
 from apps.risk.models import RiskAlarm
 from rtx.kernel import clock
 from tests.factories.crm import STAFF, make_client, run_through
+from tests.factories.rows import make_group, make_holder
 from tests.fakes.fake import Fault
 from tests.fakes.hubspot import HubSpotFake
 from tests.integration.crm.test_sync_hubspot import contacts, settle
@@ -108,6 +109,58 @@ def test_refused_sending_holds_sending_alone(
     assert (joined.push_refusals, joined.push_not_before, joined.fault_code) == (0, None, "")
 
 
+@pytest.mark.parametrize(
+    ("path", "during"), [("/associations/", "associate deals"), ("/deals/batch/upsert", "upsert deals")]
+)
+def test_refused_accounts_hold_no_client(
+    path: str, during: str, joined: Connection, hubspot: HubSpotFake
+) -> None:
+    client = make_holder(group=make_group()).row.client
+    hubspot.fail(Fault(status=403, body={"category": "MISSING_SCOPES"}), path=path, times=3)
+    pauses = []
+    for number in range(3):
+        Connection.objects.update(account_push_not_before=None)
+        pass_by(joined)
+        pauses.append(round((joined.account_push_not_before - clock.now()).total_seconds(), -1))
+        assert pushing.waiting() == []
+        assert (joined.fault_code, joined.fault_during) == ("missing_scopes", during)
+
+        clients.change(client_id=client.pk, changes={"phone": f"+4930{number}"})
+        pass_by(joined)
+
+        assert contacts(hubspot)[str(client.pk)]["phone"] == f"+4930{number}"
+        assert (joined.push_refusals, joined.push_not_before, joined.open_until) == (0, None, None)
+    assert pauses == [30, 60, 120]
+    tried = [call.status for call in hubspot.calls if call.path.endswith("/deals/batch/upsert")]
+    assert len(tried) - tried.count(400) == 3  # 400: RTX's property was to be made first
+    assert RiskAlarm.objects.get().cleared_at is None
+
+    Connection.objects.update(account_push_not_before=clock.now() - timedelta(seconds=1))
+    pass_by(joined)
+
+    (deal,) = hubspot.deals.records.values()
+    assert deal.associated == {("contacts", Link.objects.get(kind="client").crm_id)}
+    assert not Link.objects.filter(is_waiting=True).exists()
+    assert (joined.account_push_refusals, joined.account_push_not_before) == (0, None)
+    assert (joined.fault_code, RiskAlarm.objects.get().cleared_at is not None) == ("", True)
+
+
+def test_a_run_s_refused_accounts_hold_no_client(joined: Connection, hubspot: HubSpotFake) -> None:
+    client = make_holder(group=make_group()).row.client
+    hubspot.fail(Fault(status=403, body={"category": "MISSING_SCOPES"}), path="/associations/")
+    run = runs.start(connection_id=joined.pk, kind="full", actor=STAFF)
+    runs.carry_on(run_id=run.pk)
+    run.refresh_from_db()
+    assert (run.phase, run.error_code) == ("accounts", "missing_scopes")
+
+    clients.change(client_id=client.pk, changes={"phone": "+49301"})
+    pass_by(joined)
+
+    assert contacts(hubspot)[str(client.pk)]["phone"] == "+49301"
+    assert (joined.push_refusals, joined.account_push_refusals) == (0, 1)
+    assert joined.account_push_not_before > clock.now()
+
+
 def run_through_pull(connection: Connection) -> str:
     """Start an incremental run, let it read once, cancel it; return what it would do next."""
     run = runs.start(connection_id=connection.pk, kind="incremental", actor=STAFF)
@@ -154,7 +207,7 @@ def test_what_staff_change_lets_sending_try_at_once(
     make_client()
     outbox.dispatch()
     error = Forbidden("no", code="missing_rights").of("upsert", "contacts")
-    faults.note(connection_id=joined.pk, error=error, was_sending=True)
+    faults.note(connection_id=joined.pk, error=error, sending="client")
     assert pushing.waiting() == []
 
     change(joined)
@@ -164,7 +217,7 @@ def test_what_staff_change_lets_sending_try_at_once(
 
 def test_what_is_mended_is_forgotten(joined: Connection) -> None:
     error = Forbidden("no", code="missing_rights").of("upsert", "contacts")
-    faults.note(connection_id=joined.pk, error=error, was_sending=True)
+    faults.note(connection_id=joined.pk, error=error, sending="client")
 
     faults.mended(connection_id=joined.pk)
 
