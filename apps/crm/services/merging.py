@@ -120,25 +120,29 @@ def _insisted(seen: Seen | None, theirs: str | None) -> str | None:
     return seen.overwritten if seen is not None and seen.overwritten == theirs else None
 
 
-def _read(pair: Pair, theirs: str | None, pulled: list[tuple[Pair, str]], merged: Merged) -> None:
-    try:
-        value = inward(pair.transform, theirs, pair.options)
-    except Unfit as error:
-        merged.unfit[pair.rtx_field] = str(error)
-        return
+def read(pair: Pair, theirs: str | None) -> str:
+    """
+    Return the value that a CRM's text becomes in a client.
+
+    :raises Unfit: no client can have it.
+    """
+    value = inward(pair.transform, theirs, pair.options)
     known = field_of("client", pair.rtx_field)
     if known is not None and known.is_required and not value:
-        merged.unfit[pair.rtx_field] = "cannot be empty"
-    elif len(value) > TEXT_MAX:
-        merged.unfit[pair.rtx_field] = "is too long"
-    elif (
-        pair.rtx_field == "country"
-        and value
-        and not (len(value) == 2 and value.isascii() and value.isupper())
-    ):
-        merged.unfit[pair.rtx_field] = "is no country"
-    else:
-        pulled.append((pair, value))
+        raise Unfit("cannot be empty")
+    if len(value) > TEXT_MAX:
+        raise Unfit("is too long")
+    is_code = len(value) == 2 and value.isascii() and value.isupper()
+    if pair.rtx_field == "country" and value and not is_code:
+        raise Unfit("is no country")
+    return value
+
+
+def _read(pair: Pair, theirs: str | None, pulled: list[tuple[Pair, str]], merged: Merged) -> None:
+    try:
+        pulled.append((pair, read(pair, theirs)))
+    except Unfit as error:
+        merged.unfit[pair.rtx_field] = str(error)
 
 
 def _change(link: Link, client: Client, pulled: list[tuple[Pair, str]], merged: Merged, base: Base) -> None:

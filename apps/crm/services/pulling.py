@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import DataError, IntegrityError, transaction
 from django.db import connection as database
 from django.db.models import Max, Q
 
@@ -22,7 +22,6 @@ from apps.audit.services import actions
 from apps.crm.adapters.provider import Provider, Record, Unavailable
 from apps.crm.domain.mapping import Pair, email_field
 from apps.crm.domain.texts import Unfit
-from apps.crm.domain.transforms import inward
 from apps.crm.models import Change, Conflict, Connection, FieldMapping, Link, SyncEntry, SyncRun
 from apps.crm.selectors.mappings import names_read, pairs_of
 from apps.crm.selectors.values import client_values
@@ -33,6 +32,7 @@ from rtx.kernel.errors import RtxError
 CLIENT = FieldMapping.Kind.CLIENT
 PULL = SyncEntry.Direction.PULL
 UNKNOWN = "record_unknown"  # of one record, which holds no other up
+NEEDED = frozenset({"email", "first_name", "last_name"})  # to become a client
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('crm_take'), %s)"
 KEPT = (
     *("crm_id", "status", "wanted", "wanted_at", "due_at", "base_sealed", "crm_changed_at", "in_step_at"),
@@ -273,15 +273,17 @@ class _Page:
         return link
 
     def _made(self, record: Record) -> Link | None:
-        """Make a client of a record that nobody here is; None: it lacks what a client needs."""
-        try:
-            given = _read_all(self._pairs, record)
-        except Unfit:
+        """Make a client of a record that nobody here is; None: it lacks what a client needs, or is unfit."""
+        pairs = [pair for pair in self._pairs if pair.is_pulled or pair.rtx_field == "email"]
+        there = {pair.rtx_field for pair in pairs if (record.fields.get(pair.crm_field) or "").strip()}
+        if not there >= NEEDED:
             return None
-        email = given.pop("email", "").lower()
+        given, unfit = _read_all(pairs, record)
+        if unfit:
+            self._note_unfit(record, unfit)
+            return None
+        email = given.pop("email").lower()
         country = given.pop("country", "")
-        if not email or "@" not in email or not given.get("first_name") or not given.get("last_name"):
-            return None
         try:
             with transaction.atomic():
                 person = PersonalData(**given)  # type: ignore[arg-type]  # texts alone are pulled
@@ -294,6 +296,9 @@ class _Page:
                 )
         except (RtxError, IntegrityError):
             return None
+        except DataError:
+            self._note_unfit(record, {"record": "cannot be stored"})
+            return None
         link = self._added(client.pk)
         self.taken.joined -= 1
         self.taken.made += 1
@@ -301,6 +306,13 @@ class _Page:
         self._by_record[record.crm_id] = link
         self._note(link, SyncEntry.Action.CREATED, fields=sorted(given))
         return link
+
+    def _note_unfit(self, record: Record, unfit: Mapping[str, str]) -> None:
+        """Tell that no client can be made of a record; the others go on."""
+        self.taken.failed += 1
+        detail = f"Record {record.crm_id}: {_told(unfit)}"
+        failed = SyncEntry.Action.FAILED
+        self._note(None, failed, fields=list(unfit), error_code="value_unfit", detail=detail)
 
     def _take(self, link: Link, record: Record) -> list[Conflict]:
         if link.status == Link.Status.ERASED or link.client.data_key is None:
@@ -340,12 +352,11 @@ class _Page:
             self._note(link, SyncEntry.Action.CONFLICT, fields=names)
         if merged.unfit:
             self.taken.failed += 1
-            detail = "; ".join(f"{name} {why}" for name, why in sorted(merged.unfit.items()))
-            failed = SyncEntry.Action.FAILED
+            failed, detail = SyncEntry.Action.FAILED, _told(merged.unfit)
             self._note(link, failed, fields=list(merged.unfit), error_code="value_unfit", detail=detail)
 
     def _note(
-        self, link: Link, action: str, *, fields: Sequence[str], error_code: str = "", detail: str = ""
+        self, link: Link | None, action: str, *, fields: Sequence[str], error_code: str = "", detail: str = ""
     ) -> None:
         self.taken.entries.append(
             sync_log.entry(
@@ -369,12 +380,18 @@ def _uuid(text: str) -> UUID | None:
         return None
 
 
-def _read_all(pairs: Sequence[Pair], record: Record) -> dict[str, str]:
-    given = {}
+def _told(unfit: Mapping[str, str]) -> str:
+    return "; ".join(f"{name} {why}" for name, why in sorted(unfit.items()))
+
+
+def _read_all(pairs: Sequence[Pair], record: Record) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what a client would have of a record, and what no client can have, with why."""
+    given, unfit = {}, {}
     for pair in pairs:
-        if pair.is_pulled or pair.rtx_field == "email":
-            value = inward(pair.transform, record.fields.get(pair.crm_field), pair.options)
-            if len(value) > merging.TEXT_MAX:
-                raise Unfit("is too long")
-            given[pair.rtx_field] = value
-    return given
+        try:
+            given[pair.rtx_field] = merging.read(pair, record.fields.get(pair.crm_field))
+        except Unfit as error:
+            unfit[pair.rtx_field] = str(error)
+    if "@" not in given.get("email", "@"):
+        unfit["email"] = "is no address"
+    return given, unfit

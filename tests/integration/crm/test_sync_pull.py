@@ -7,7 +7,7 @@ import pytest
 from apps.accounts.models import Client
 from apps.accounts.services import clients, erasing
 from apps.audit.models import StaffAction
-from apps.crm.models import Conflict, Connection, Link, SyncEntry
+from apps.crm.models import Conflict, Connection, FieldMapping, Link, SyncEntry
 from apps.crm.services import merging, outbox, pulling, pushing
 from apps.crm.services.pulling import pull_named
 from rtx.kernel import clock
@@ -233,6 +233,37 @@ def test_who_is_unknown_becomes_a_client_where_the_connection_says_so(
     assert (client.full_name, client.email, client.country) == ("New Person", "new@example.com", "ES")
     assert not client.user.has_usable_password()
     assert crm.of(client).crm_id == "9"
+
+
+@pytest.mark.parametrize("transform", ["text", "upper"])
+@pytest.mark.parametrize(
+    ("name", "wrong", "told"),
+    [
+        ("country", {"country": "Germany"}, "country is no country"),
+        ("country", {"country": "\u00c4\u00d6"}, "country is no country"),
+        ("address", {"address": "x" * 201}, "address is too long"),
+        ("email", {"email": "x" * 190 + "@example.com"}, "email is too long"),
+        ("email", {"email": "nobody"}, "email is no address"),
+        ("record", {"email": "n\0@example.com"}, "record cannot be stored"),
+    ],
+)
+def test_a_record_that_no_client_can_be_made_of_is_told_and_holds_nobody_up(
+    name: str, wrong: dict[str, str], told: str, transform: str, connection: Connection, crm: MemoryCrm
+) -> None:
+    Connection.objects.update(creates_clients=True)
+    FieldMapping.objects.filter(rtx_field="country").update(transform=transform)
+    fine = {"email": "fine@example.com", "firstname": "Fine", "lastname": "Person", "country": "DE"}
+    crm.put("8", **{**fine, "email": "new@example.com", **wrong})
+    crm.put("9", **fine)
+
+    run = run_through(connection)
+
+    assert (run.status, run.failed) == ("done", 1)
+    assert [(one.email, one.country) for one in Client.objects.all()] == [("fine@example.com", "DE")]
+    entry = SyncEntry.objects.get(action="failed")
+    assert (entry.direction, entry.error_code, entry.fields) == ("pull", "value_unfit", [name])
+    assert (entry.link, entry.detail) == (None, f"Record 8: {told}")
+    assert run_through(connection, "incremental").status == "done"
 
 
 def test_a_deleted_record_is_noted_and_not_made_again(
