@@ -2,7 +2,7 @@
 One running demo broker for all tests in the browser, and Debian's Chromium.
 
 Screenshots go to the folder that RTX_SCREENSHOTS names, else to a temporary one; with RTX_DOC_IMAGES set,
-the pictures of the documentation are written anew into docs/img.
+the pictures that the documents show are written anew into docs/img.
 """
 
 import json
@@ -27,21 +27,15 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from rtx.local.home import REPOSITORY
 from rtx.local.otp import PERIOD_S, code_at
 from rtx.local.stack import Stack
 from tests.conftest import TEST_FOLDER, copy_installation
+from tests.documents import PICTURES, shown_pictures
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
-DOC_IMAGES = REPOSITORY / "docs" / "img"
-DOC_PICTURES = {
-    *("admin", "account", "orders", "sign-in"),
-    *("crm-connection", "crm-mapping", "crm-run", "crm-test"),
-}
 SENDING_S = PERIOD_S // 2  # what may pass between reading a code and its arrival
-DAY = "day-"  # what the pictures of the operator's day begin with; all of them are documentation
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +195,9 @@ def picture(screenshots: Path) -> Callable[[Page, str], None]:
 
     def take(page: Page, name: str) -> None:
         page.screenshot(path=screenshots / f"{name}.png", full_page=True)
-        if os.environ.get("RTX_DOC_IMAGES") and (name in DOC_PICTURES or name.startswith(DAY)):
-            DOC_IMAGES.mkdir(parents=True, exist_ok=True)
+        documented = PICTURES / f"{name}.png"
+        if os.environ.get("RTX_DOC_IMAGES") and documented in shown_pictures():
             with Image.open(BytesIO(page.screenshot())) as shot:
-                shot.convert("RGB").quantize(128).save(DOC_IMAGES / f"{name}.png", optimize=True)
+                shot.convert("RGB").quantize(128).save(documented, optimize=True)
 
     return take
