@@ -1,6 +1,7 @@
 """Many deliveries at once hold nothing else up: one worker looks at a connection's, a moment at a time."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -8,8 +9,9 @@ from django.db import connections as databases
 
 from apps.crm import tasks
 from apps.crm.models import Connection, WebhookDelivery
-from apps.crm.services import pulling, pushing, webhooks
-from tests.factories.crm import MemoryCrm, make_client
+from apps.crm.services import passes, pulling, pushing, runs, webhooks
+from rtx.local.programs import SYNC_THREADS
+from tests.factories.crm import STAFF, MemoryCrm, make_client, make_connection
 from tests.integration.crm.toys import event, send
 
 pytestmark = pytest.mark.django_db
@@ -74,6 +76,56 @@ def test_one_worker_at_a_time_looks_at_a_connection_s_deliveries(
         assert first.result(30) == 30
 
     assert len(crm.all()) == 1
+
+
+def test_a_push_finds_a_thread_while_every_connection_has_a_run_and_webhooks(
+    crm: MemoryCrm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each piece of long work stands still here; what comes twice for a connection ends by itself."""
+    every = [make_connection(provider=provider) for provider in Connection.Provider.values]
+    for connection in every:
+        assert webhooks._stored(connection.pk, "1", b"{}", "application/json")
+    started = [runs.start(connection_id=row.pk, kind="full", actor=STAFF).pk for row in every]
+    released, pushed, busy = threading.Event(), threading.Event(), threading.Semaphore(0)
+
+    def stand_still(*_args: object, **_more: object) -> int:
+        busy.release()
+        assert released.wait(30)
+        return 0
+
+    def step(*_args: object) -> None:
+        stand_still()
+        raise passes.ClaimLost
+
+    def push_all(*, connection_id: int, for_s: float) -> int:
+        if connection_id != every[-1].pk:
+            return stand_still()
+        pushed.set()
+        return 1
+
+    monkeypatch.setattr(webhooks, "_pass", stand_still)
+    monkeypatch.setattr(passes.Pass, "step", step)
+    monkeypatch.setattr(pushing, "push_all", push_all)
+
+    def work(task: Callable[..., None], *given: int) -> None:
+        try:
+            task(*given)
+        finally:
+            databases.close_all()
+
+    with ThreadPoolExecutor(SYNC_THREADS) as worker:
+        tried = [worker.submit(work, tasks.process_webhooks) for _ in range(6)]
+        tried += [worker.submit(work, tasks.carry_on_run, key) for key in started * 2]
+        tried += [worker.submit(work, tasks.push, row.pk) for row in every[:2]]
+        try:
+            for _ in range(8):  # three runs, three webhooks, two pushes: all at once
+                assert busy.acquire(timeout=10)
+            tried.append(worker.submit(work, tasks.push, every[-1].pk))
+            assert pushed.wait(10)
+        finally:
+            released.set()
+        for one in tried:
+            one.result(30)
 
 
 def test_a_pause_counts_before_the_next_batch(flood, connected: Connection, monkeypatch) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from django.conf import settings
 
 from rtx.local.home import REPOSITORY
-from rtx.local.programs import NAMES, PROMPT_QUEUES, QUEUES, SYNC_QUEUES, Sizes, programs
+from rtx.local.programs import NAMES, PROMPT_QUEUES, QUEUES, SYNC_QUEUES, SYNC_THREADS, Sizes, programs
 
 DEPLOYMENTS = ("docker/compose.yml", "k8s/base/worker.yaml", "k8s/base/prompt.yaml", "k8s/base/sync.yaml")
 
@@ -24,7 +24,7 @@ def test_each_worker_has_a_name_of_its_own() -> None:
     assert tuple(sorted(known)) == tuple(sorted(NAMES))
     assert {"prompt@%h", PROMPT_QUEUES} < set(known["prompt"].command)
     assert {"worker@%h", QUEUES} < set(known["worker"].command)
-    assert {"sync@%h", SYNC_QUEUES, "threads"} < set(known["sync"].command)
+    assert {"sync@%h", SYNC_QUEUES, "threads", str(SYNC_THREADS)} < set(known["sync"].command)
 
 
 def test_the_deployments_part_the_queues_alike() -> None:
@@ -33,6 +33,7 @@ def test_the_deployments_part_the_queues_alike() -> None:
     assert [f'"{QUEUES}"' in text for text in texts] == [True, True, False, False]
     assert [f'"{PROMPT_QUEUES}"' in text for text in texts] == [True, False, True, False]
     assert [f'"{SYNC_QUEUES}"' in text for text in texts] == [True, False, False, True]
+    assert [f'"{SYNC_THREADS}"' in text for text in texts] == [True, False, False, True]
 
 
 def test_no_turn_of_a_frequent_task_outlives_the_next() -> None:
