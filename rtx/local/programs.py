@@ -26,8 +26,7 @@ PROMPT_QUEUES = "audit,risk,trading"
 QUEUES = "default,market"
 
 # What calls CRMs spends its time waiting for them: threads of one process, so that nothing else waits too.
-# Each of three connections keeps three busy at most (a run, a push, its webhooks); the others are for what all
-# share.
+# Each of three connections keeps three busy at most (a run, a push, its webhooks); the others serve them all.
 SYNC_QUEUES = "crm"
 SYNC_THREADS = 12
 
