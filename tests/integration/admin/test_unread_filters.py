@@ -150,3 +150,10 @@ def test_nothing_is_done_to_rows_that_a_misread_filter_hides(admin_client: Clien
 
     assert TOLD in answer.content.decode()
     assert Order.objects.get().updated_at == order.updated_at
+
+
+def test_the_sign_of_a_number_alone_is_no_search_for_everything(operator: User) -> None:
+    pages = [page for page in admin.site._registry.values() if isinstance(page, RtxModelAdmin)]
+    searched = {page.opts.label: statement(page, operator, {"q": "#"}) for page in pages}
+
+    assert [label for label, read in searched.items() if "LIKE UPPER(%)" in read] == []
