@@ -196,8 +196,13 @@ class RtxModelAdmin(ModelAdmin):
         return self._log(request, obj, "change", changes=staff_log.noted_change(request), detail=detail)
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
-        """Write into the staff log which rows were deleted, in the transaction that deletes them."""
-        told = ({}, {}, staff_log.given_reason(request))  # type: tuple[dict[str, Any], dict[str, Any], str]
+        """
+        Write into the staff log which rows are deleted, and why, just before they are.
+
+        :raises Invalid: `reason_required`: no way of deleting does without one.
+        """
+        why = staff_log.reason_to_delete(request)
+        told = ({}, {}, why)  # type: tuple[dict[str, Any], dict[str, Any], str]
         return [self._log(request, row, "delete", changes=told) for row in queryset]
 
     def _log(
@@ -298,29 +303,28 @@ class ConfiguredModelAdmin(RtxModelAdmin):
         """Delete after a confirmation; a refusal by the database is shown."""
         self._require_recent_login(request)
         try:
-            staff_log.require_reason(request)
             return super().delete_view(request, object_id, extra_context)
         except (IntegrityError, ProtectedError, RtxError) as error:
-            return self._back_with(request, error)
+            return self._back_with(request, error, deed="delete")
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Show the list; what is done to chosen rows asks for what the form asks for."""
         self._require_recent_login(request)
         try:
-            staff_log.require_reason(request)
             return super().changelist_view(request, extra_context)
         except RtxError as error:
-            return self._back_with(request, error)
+            is_deleting = request.POST.get("action") == "delete_selected"
+            return self._back_with(request, error, deed="delete" if is_deleting else "change")
 
     def _require_recent_login(self, request: HttpRequest) -> None:
         if self.needs_recent_login and request.method == "POST":
             recent_login.require(request)
 
-    def _back_with(self, request: HttpRequest, error: Exception) -> HttpResponse:
+    def _back_with(self, request: HttpRequest, error: Exception, *, deed: str = "change") -> HttpResponse:
         if isinstance(error, RtxError):
             staff_log.record_refusal(
                 actor=Actor.of(request, reason=staff_log.given_reason(request)),
-                operation=f"{self.opts.app_label}.change_{self.opts.model_name}",
+                operation=f"{self.opts.app_label}.{deed}_{self.opts.model_name}",
                 detail=error.code,
                 target_type=self.opts.label_lower,
             )

@@ -84,15 +84,16 @@ def given_reason(request: HttpRequest) -> str:
     return request.POST.get(REASON_FIELD, "").strip()[:REASON_MAX_CHARS]
 
 
-def require_reason(request: HttpRequest) -> None:
+def reason_to_delete(request: HttpRequest) -> str:
     """
-    Refuse the confirmation of a deletion that does not say why.
+    Return why rows are deleted.
 
     :raises Invalid: `reason_required`.
     """
-    is_confirmed = request.method == "POST" and "post" in request.POST
-    if is_confirmed and len(given_reason(request)) < REASON_MIN_CHARS:
+    given = given_reason(request)
+    if len(given) < REASON_MIN_CHARS:
         raise Invalid("Nothing was deleted: say why it is to be.", code="reason_required")
+    return given
 
 
 def _difference(form: Any, masked: Collection[str]) -> tuple[Told, Told]:

@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter
 from unfold.decorators import action
 
-from apps.accounts.forms import NewUserForm, RoleForm, UserForm, UserPasswordForm, roles_given_by
+from apps.accounts.forms import NewUserForm, RoleForm, UserForm, UserPasswordForm, roles_offered
 from apps.accounts.models import Client, RefreshToken, TradingAccount, User
 from apps.accounts.permissions import ROLE_GROUP, may_manage
 from apps.accounts.selectors import clients as found
@@ -191,7 +191,7 @@ class UserAdmin(ConfiguredModelAdmin, DjangoUserAdmin):  # type: ignore[misc]
         """Offer, and accept, only roles that this person may give."""
         field = super().formfield_for_choice_field(db_field, request, **kwargs)
         if db_field.name == "role" and field is not None:
-            field.choices = roles_given_by(request.user)
+            field.choices = roles_offered(request.user)
         return field
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:

@@ -38,7 +38,12 @@ class RoleForm(OperatorForm):
     def offer_to(self, user: Any) -> None:
         """Offer the roles that this person may give."""
         field: Any = self.fields["role"]
-        field.choices = [NOTHING_CHOSEN, *roles_given_by(user)]
+        field.choices = roles_offered(user)
+
+
+def roles_offered(user: Any) -> list[tuple[str, str]]:
+    """Return the choices of a field in which somebody gives a role: first that none was chosen."""
+    return [NOTHING_CHOSEN, *roles_given_by(user)]
 
 
 def roles_given_by(user: Any) -> list[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """Roles of staff: changed with a reason; dealers are made by an administrator and a super administrator."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -95,6 +96,20 @@ def test_a_trader_never_becomes_staff(by: str, house: House, request: pytest.Fix
     give(request.getfixturevalue(by), trader, "auditor")
 
     assert (role_of(trader), User.objects.get(pk=trader.pk).is_staff) == ("trader", False)
+
+
+def test_no_role_is_chosen_because_it_stands_first(boss: User, house: House) -> None:
+    http = signed_in(boss)
+    change = reverse("admin:accounts_user_change_role", args=[staff("clerk@example.com", role="support").pk])
+
+    for page in (reverse("admin:accounts_user_add"), change):
+        text = http.get(page).content.decode()
+        select = text[text.index('<select name="role"') :]
+        select = select[: select.index("</select>")]
+        assert re.findall(r'value="(\w*)"', select)[0] == ""
+        assert "selected" not in select.partition('value="superadmin"')[2]
+    http.post(reverse("admin:accounts_user_add"), {**NEW, "change_reason": "for the night desk"})
+    assert not User.objects.filter(email=NEW["email"]).exists()
 
 
 @pytest.mark.parametrize(("role", "first"), [("dealer", "auditor"), ("support", "support")])

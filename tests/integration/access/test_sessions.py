@@ -156,7 +156,9 @@ def test_nobody_locks_themselves_out(boss: User) -> None:
 
 def deletion(http: Client, row: AllowedNetwork, way: str, reason: str = "moved out") -> Any:
     sent = {"post": "yes", "change_reason": reason}
-    if way == "page":
+    if way == "unconfirmed":  # any content is taken for a confirmation
+        sent = {"csrfmiddlewaretoken": "x", "change_reason": reason}
+    if way != "list":
         return http.post(reverse("admin:accounts_allowednetwork_delete", args=[row.pk]), sent)
     chosen = {"action": "delete_selected", "_selected_action": [str(row.pk)], **sent}
     return http.post(reverse("admin:accounts_allowednetwork_changelist"), chosen)
@@ -170,7 +172,7 @@ def test_nobody_deletes_what_lets_them_in(boss: User, way: str) -> None:
 
     deletion(http, here, way)
     refused = StaffAction.objects.latest("pk")
-    assert (refused.operation, refused.outcome) == ("accounts.change_allowednetwork", "refused")
+    assert (refused.operation, refused.outcome) == ("accounts.delete_allowednetwork", "refused")
     assert AllowedNetwork.objects.count() == 2
     deletion(http, office, way)
     assert StaffAction.objects.latest("pk").reason == "moved out"
@@ -178,7 +180,7 @@ def test_nobody_deletes_what_lets_them_in(boss: User, way: str) -> None:
     assert AllowedNetwork.objects.count() == 0
 
 
-@pytest.mark.parametrize("way", ["page", "list"])
+@pytest.mark.parametrize("way", ["page", "unconfirmed", "list"])
 def test_nothing_is_deleted_without_a_reason(boss: User, way: str) -> None:
     http = signed_in(boss)
     office = AllowedNetwork.objects.create(network="203.0.113.0/24", note="office")
@@ -188,6 +190,17 @@ def test_nothing_is_deleted_without_a_reason(boss: User, way: str) -> None:
 
     assert "Nothing was deleted: say why it is to be." in told
     assert AllowedNetwork.objects.count() == 2
+    refused = StaffAction.objects.latest("pk")
+    assert (refused.operation, refused.outcome) == ("accounts.delete_allowednetwork", "refused")
+
+
+def test_who_may_not_delete_is_not_asked_why(db: None) -> None:
+    row = AllowedNetwork.objects.create(network="203.0.113.0/24", note="office")
+    AllowedNetwork.objects.create(network="127.0.0.1/32", note="here")
+    dealer = User.objects.create_user("dealer@example.com", None, role="dealer", is_staff=True)
+
+    assert deletion(signed_in(dealer), row, "page", reason="").status_code == 403
+    assert not StaffAction.objects.filter(operation__contains="allowednetwork").exists()
 
 
 def test_an_administrator_locks_out_nobody_of_their_rank(boss: User) -> None:
