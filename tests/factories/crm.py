@@ -121,7 +121,8 @@ class MemoryCrm:
         if kept is None:
             crm_id = str(1000 + len(there))
             kept = there[crm_id] = Kept(crm_id, one.external_id, {}, clock.now())
-        kept.external_id, kept.parent = one.external_id, one.parent_crm_id
+        kept.external_id = kept.external_id if one.bears_id else one.external_id
+        kept.parent = one.parent_crm_id
         kept.fields.update(one.fields)
         kept.changed_at = clock.now()
         return Written(one.external_id, kept.crm_id, is_created)

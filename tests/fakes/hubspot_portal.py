@@ -139,15 +139,16 @@ class Portal(Fake):
             self.store(object_name).archive(kept, self.now_ms())
             self.note("deletion", object_name, kept, by_us=False)
 
-    def merge(self, object_name: str, first: str, second: str) -> None:
-        """A person merges the second record into the first."""
+    def merge(self, object_name: str, first: str, second: str, *, keeps_id: bool = False) -> str:
+        """A person merges the second record into the first; return the id of what came of it."""
         with self.lock:
             store = self.store(object_name)
-            kept = store.records[first]
-            store.merge(kept, store.records[second], self.now_ms())
+            parts = store.records[first], store.records[second]
+            kept = store.merge(*parts, self.now_ms(), keeps_id=keeps_id)
             self.note("merge", object_name, kept, by_us=False)
-            ids = {"primaryObjectId": int(first), "mergedObjectIds": [int(second)], "newObjectId": int(first)}
-            self.events[-1] |= ids
+            ids = {"primaryObjectId": int(first), "mergedObjectIds": [int(second)]}
+            self.events[-1] |= {**ids, "newObjectId": int(kept.id)}
+            return kept.id
 
     def with_rtx_properties(self) -> Self:
         """Give the portal the unique properties that hold RTX's ids."""

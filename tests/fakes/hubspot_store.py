@@ -12,6 +12,7 @@ from tests.fakes.fake import Numbers
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 MODIFIED = {"contacts": "lastmodifieddate", "deals": "hs_lastmodifieddate"}
+MERGED = "hs_merged_object_ids"
 SINGULAR = {"contacts": "contact", "deals": "deal"}
 
 
@@ -167,8 +168,7 @@ class Store:
             kept = Kept(str(next(self.ids)), {}, now_ms, now_ms)
             self.records[kept.id] = kept
         for name, value in values.items():
-            if self.properties[name].is_unique:
-                self._index(kept, name, value)
+            self._index(kept, name, value)
             if value:
                 kept.properties[name] = value
             else:
@@ -181,12 +181,27 @@ class Store:
         kept.is_archived, kept.updated_ms = True, now_ms
         self._unindex(kept)
 
-    def merge(self, first: Kept, second: Kept, now_ms: int) -> None:
-        """Make the second a part of the first, which takes over what it lacks; both ids name it."""
-        lacking = {name: value for name, value in second.properties.items() if name not in first.properties}
+    def merge(self, first: Kept, second: Kept, now_ms: int, *, keeps_id: bool) -> Kept:
+        """
+        Make one record of two: with the first one's values, and what those lack of the second's. It has a new
+        id, or as it once was the first one's; all ids that were merged name it.
+        """
+        values = {**second.properties, **first.properties}
+        old = [second.id] if keeps_id else [first.id, second.id]
+        parts = [one for kept in (first, second) for one in kept.properties.get(MERGED, "").split(";") if one]
         self.purge(second)
-        self.write(first, lacking, now_ms)
-        self.merged[second.id] = first.id
+        self.purge(first)
+        made = Kept(first.id if keeps_id else str(next(self.ids)), {}, first.created_ms, now_ms)
+        made.associated = first.associated | second.associated
+        self.records[made.id] = made
+        values[MERGED] = ";".join([*parts, *old])
+        for name, value in values.items():
+            self._index(made, name, value)
+            made.properties[name] = value
+        self.merged |= dict.fromkeys([*parts, *old], made.id)
+        if "email" in second.properties and second.properties["email"] != values["email"]:
+            self.also["email", second.properties["email"]] = made.id
+        return made
 
     def purge(self, kept: Kept) -> None:
         """Delete a record for good."""
@@ -233,15 +248,16 @@ class Store:
         raise Refused(400, "VALIDATION_ERROR", message, "CONFLICTING_UNIQUE_VALUE", name)
 
     def _index(self, kept: Kept, name: str, value: str) -> None:
+        if not self.properties[name].is_unique:
+            return
         old = kept.properties.get(name, "")
         self._unique.pop((name, old.lower() if name == "email" else old), None)
         if value:
             self._unique[name, value.lower() if name == "email" else value] = kept.id
 
     def _unindex(self, kept: Kept) -> None:
-        for name, known in self.properties.items():
-            if known.is_unique:
-                self._index(kept, name, "")
+        for name in self.properties:
+            self._index(kept, name, "")
 
 
 def standard(name: str) -> list[Property]:
@@ -249,6 +265,7 @@ def standard(name: str) -> list[Property]:
     own = [
         Property("hs_object_id", "Record ID", "number", "number", is_read_only=True),
         Property("createdate", "Create date", "datetime", "date", is_read_only=True),
+        Property(MERGED, "Merged record IDs", "enumeration", "checkbox", is_read_only=True),
         Property(MODIFIED[name], "Last modified date", "datetime", "date", is_read_only=True),
     ]
     if name == "deals":

@@ -14,7 +14,7 @@ from apps.crm.adapters import hubspot_errors as errors
 from apps.crm.adapters import hubspot_hooks as hooks
 from apps.crm.adapters import oauth
 from apps.crm.adapters.base import Adapter, naming
-from apps.crm.adapters.hubspot_changes import Changes, record
+from apps.crm.adapters.hubspot_changes import MERGED, Changes, record
 from apps.crm.adapters.hubspot_properties import (
     ACCOUNT_PROPERTY,
     CLIENT_PROPERTY,
@@ -142,13 +142,14 @@ class HubSpot(Adapter):
     def get(self, object_name: str, crm_id: str, names: Sequence[str]) -> Record | None:
         """Return one record; None when there is none (any more)."""
         id_property = self._id_property(object_name)
+        asked = ",".join(dict.fromkeys([*names, id_property, MERGED]))
         answer = self._session.call(
             "GET",
             f"/crm/v3/objects/{_name(object_name)}/{_id(crm_id)}",
             operation="get",
             object_name=object_name,
             records=1,
-            params={"properties": ",".join(dict.fromkeys([*names, id_property])), "archived": "false"},
+            params={"properties": asked, "archived": "false"},
             expected=(404,),
         )
         if answer.status == 404:

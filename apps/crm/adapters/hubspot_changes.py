@@ -17,6 +17,7 @@ from apps.crm.adapters.provider import Answer, Cursor, Page, Record, Session, Un
 
 SEARCH_PAGE, LIST_PAGE = 200, 100
 LAG_MS = 60_000  # of the index of searches, at most
+MERGED = "hs_merged_object_ids"  # of every object; ids with semicolons between them
 
 
 class Changes:
@@ -25,7 +26,7 @@ class Changes:
     def __init__(self, session: Session, object_name: str, id_property: str, names: Sequence[str]) -> None:
         self._session, self._object, self._id_property = session, object_name, id_property
         self._modified = "lastmodifieddate" if object_name == "contacts" else "hs_lastmodifieddate"
-        self._names = list(dict.fromkeys([*names, id_property]))
+        self._names = list(dict.fromkeys([*names, id_property, MERGED]))
 
     def page(self, cursor: Cursor) -> Page:
         """Return the page that a cursor begins; {} begins the listing of all."""
@@ -147,6 +148,7 @@ def record(row: Mapping[str, Any], id_property: str) -> Record:
         fields={name: str(value) if value not in (None, "") else None for name, value in properties.items()},
         changed_at=_instant(row.get("updatedAt")),
         is_deleted=bool(row.get("archived")),
+        merged_ids=tuple(one for one in str(properties.get(MERGED) or "").split(";") if one.isdigit()),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from apps.crm.adapters import hubspot_errors as errors
-from apps.crm.adapters.hubspot_changes import record
+from apps.crm.adapters.hubspot_changes import MERGED, record
 from apps.crm.adapters.provider import Answer, Record, Session, Unavailable, gone, of_whole
 
 
@@ -16,7 +16,7 @@ class Reading:
 
     def __init__(self, session: Session, object_name: str, id_property: str, names: Sequence[str]) -> None:
         self._session, self._object, self._id_property = session, object_name, id_property
-        self._names = list(dict.fromkeys([*names, id_property]))
+        self._names = list(dict.fromkeys([*names, id_property, MERGED]))
 
     def records(self, crm_ids: Sequence[str]) -> list[Record]:
         """Return those that there are, and as deleted those that HubSpot says are not; see `get_many`."""
@@ -35,6 +35,7 @@ class Reading:
         left = [one for one in asked if one not in {there.crm_id for there in found}]
         if failures or answer.status != 200:
             named = {one for failure in failures for one in _deleted(failure)}
+            named.update(one for there in found for one in there.merged_ids)
             left = [one for one in left if one in named]
         return [*found, *map(gone, left)]
 

@@ -61,7 +61,8 @@ class Upserts:
 
     def _input(self, one: Upsert) -> dict[str, Any]:
         properties = {name: "" if value is None else value for name, value in one.fields.items()}
-        properties[self._id_property] = one.external_id
+        if not one.bears_id:
+            properties[self._id_property] = one.external_id
         return {"properties": properties, "objectWriteTraceId": one.external_id}
 
     def _send(self, how: str, batch: Sequence[Upsert], inputs: Sequence[Mapping[str, Any]]) -> None:
@@ -92,7 +93,7 @@ class Upserts:
         body = answer.body if isinstance(answer.body, dict) else {}
         results = [row for row in body.get("results") or [] if isinstance(row, dict)]
         failures = [row for row in body.get("errors") or [] if isinstance(row, dict)]
-        by_key = {key: one for one in results for key in self._keys_of(one)}
+        by_key = {key: one for one in results for key in self._keys_of(how, one)}
         failed = {key: one for one in failures for key in _keys_of_error(one)}
         left: list[Upsert] = []
         for one in batch:
@@ -230,10 +231,16 @@ class Upserts:
             if isinstance(row, dict) and row.get("id") and isinstance(row.get("properties"), dict)
         ]
 
-    def _keys_of(self, row: Mapping[str, Any]) -> list[str]:
-        properties = row.get("properties")
-        named = properties.get(self._id_property) if isinstance(properties, dict) else None
-        return [str(one) for one in (row.get("objectWriteTraceId"), named, row.get("id")) if one]
+    def _keys_of(self, how: str, row: Mapping[str, Any]) -> list[str]:
+        """
+        Return which record an answer is about. The id and RTX's id that it shows may be those of another
+        customer's record, of which the one that was named became a part.
+        """
+        if trace := row.get("objectWriteTraceId"):
+            return [str(trace)]
+        shown = row.get("properties") if how == "upsert" else None
+        named = shown.get(self._id_property) if isinstance(shown, dict) else None
+        return [str(one) for one in (named, row.get("id")) if one]
 
     def _fail(self, one: Upsert, error: ProviderError) -> None:
         self._done[one.external_id] = Written(one.external_id, crm_id=one.crm_id, error=error)

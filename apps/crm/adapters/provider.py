@@ -105,13 +105,17 @@ class FieldInfo:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record of the CRM. `external_id` is what RTX wrote into its id field; empty: not from here."""
+    """
+    A record of the CRM. `external_id` is what RTX wrote into its id field; empty: not from here.
+    `merged_ids`: the records that people made a part of it, where the provider tells.
+    """
 
     crm_id: str
     external_id: str
     fields: Fields
     changed_at: datetime | None
     is_deleted: bool = False
+    merged_ids: tuple[str, ...] = ()
 
 
 def gone(crm_id: str) -> Record:
@@ -121,12 +125,16 @@ def gone(crm_id: str) -> Record:
 
 @dataclass(frozen=True, slots=True)
 class Upsert:
-    """What a record is to become. With `crm_id` the record is known; else it is found by `external_id`."""
+    """
+    What a record is to become. With `crm_id` the record is known; else it is found by `external_id`. Where it
+    `bears_id` RTX's id is not written again: the record may have become a part of another customer's.
+    """
 
     external_id: str
     fields: Fields
     crm_id: str = ""
     parent_crm_id: str = ""  # of the customer whose account this is
+    bears_id: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,13 +296,14 @@ class Provider(Protocol):
         ...
 
     def get(self, object_name: str, crm_id: str, names: Sequence[str]) -> Record | None:
-        """Return one record; None when there is none (any more)."""
+        """Return one record, or the one it became a part of; None when there is none (any more)."""
         ...
 
     def get_many(self, object_name: str, crm_ids: Sequence[str], names: Sequence[str]) -> list[Record]:
         """
         Return those records that there are, and as `is_deleted` those of which the answer says that there are
-        none (any more); at most `batch_max` at once. What became of one that is left out is not known.
+        none (any more); at most `batch_max` at once. What became of one that is left out is not known. One
+        that became a part of another is deleted; the other may be answered too.
         """
         ...
 

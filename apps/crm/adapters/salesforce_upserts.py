@@ -160,7 +160,8 @@ class Collection:
     def _content(self, one: Upsert, *, is_known: bool) -> dict[str, Any]:
         content: dict[str, Any] = {"attributes": {"type": self._object}}
         content.update({soql.name(name): value or None for name, value in one.fields.items()})
-        content[self._key] = one.external_id
+        if not one.bears_id:
+            content[self._key] = one.external_id
         # An opportunity learns its contact once, when it is made.
         if self._parent and one.parent_crm_id and not (is_known and self._parent == "ContactId"):
             content[self._parent] = soql.record_id(one.parent_crm_id)

@@ -107,7 +107,8 @@ class Upserts:
         content: dict[str, Any] = {
             values.name(field): values.outward(text, kinds.get(field)) for field, text in one.fields.items()
         }
-        content[self._key] = one.external_id
+        if not one.bears_id:
+            content[self._key] = one.external_id
         if crm_id:
             content["id"] = values.record_id(crm_id)
         if self._parent and one.parent_crm_id:

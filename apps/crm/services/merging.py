@@ -138,6 +138,19 @@ def read(pair: Pair, theirs: str | None) -> str:
     return value
 
 
+def read_all(pairs: Sequence[Pair], record: Record) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what a client would have of a record, and what no client can have, with why."""
+    given, unfit = {}, {}
+    for pair in pairs:
+        try:
+            given[pair.rtx_field] = read(pair, record.fields.get(pair.crm_field))
+        except Unfit as error:
+            unfit[pair.rtx_field] = str(error)
+    if "@" not in given.get("email", "@"):
+        unfit["email"] = "is no address"
+    return given, unfit
+
+
 def _read(pair: Pair, theirs: str | None, pulled: list[tuple[Pair, str]], merged: Merged) -> None:
     try:
         pulled.append((pair, read(pair, theirs)))

@@ -19,13 +19,12 @@ from apps.accounts.models import Client
 from apps.accounts.services import clients
 from apps.accounts.services.clients import PersonalData
 from apps.audit.services import actions
-from apps.crm.adapters.provider import Provider, Record, Unavailable
-from apps.crm.domain.mapping import Pair, email_field
-from apps.crm.domain.texts import Unfit
+from apps.crm.adapters.provider import Provider, Record, Unavailable, gone
+from apps.crm.domain.mapping import email_field
 from apps.crm.models import Change, Conflict, Connection, FieldMapping, Link, SyncEntry, SyncRun
 from apps.crm.selectors.mappings import names_read, pairs_of
 from apps.crm.selectors.values import client_values
-from apps.crm.services import claims, merging, sync_log
+from apps.crm.services import claims, mergers, merging, sync_log
 from rtx.kernel import clock, encryption
 from rtx.kernel.errors import RtxError
 
@@ -132,11 +131,17 @@ def _look_for(
     for start in range(0, len(mine), provider.batch_max):
         asked = mine[start : start + provider.batch_max]
         records = provider.get_many(object_name, asked, names)
-        gone = [record.crm_id for record in records if record.is_deleted]
-        note_deleted(connection, object_name=object_name, crm_ids=gone, cause=cause)
+        take_accounts(connection, object_name, records, cause=cause)
         answered += records
     _see_all_told(answered, mine)
     return len(mine)
+
+
+def take_accounts(connection: Connection, object_name: str, records: Sequence[Record], *, cause: str) -> None:
+    """Note which records of accounts were deleted, or became a part of another that bears the login."""
+    mergers.follow_accounts(connection, records)
+    lost = [record.crm_id for record in records if record.is_deleted]
+    note_deleted(connection, object_name=object_name, crm_ids=lost, cause=cause)
 
 
 def _see_all_told(records: Sequence[Record], asked: Sequence[str]) -> None:
@@ -185,8 +190,8 @@ def mark_gone(link: Link) -> bool:
 
 
 def _gone_entry(connection: Connection, link: Link, cause: str, run: SyncRun | None) -> SyncEntry:
-    gone = SyncEntry.Action.GONE
-    return sync_log.entry(connection, direction=PULL, action=gone, cause=cause, link=link, run=run)
+    action = SyncEntry.Action.GONE
+    return sync_log.entry(connection, direction=PULL, action=action, cause=cause, link=link, run=run)
 
 
 class _Page:
@@ -200,6 +205,8 @@ class _Page:
 
     def take(self, records: Sequence[Record]) -> None:
         latest = {record.crm_id: record for record in records}
+        parts = {crm_id for record in records for crm_id in record.merged_ids}
+        latest |= {crm_id: gone(crm_id) for crm_id in parts - latest.keys()}
         owners = self._owners(list(latest.values()))
         known = Q(crm_id__in=list(latest)) | Q(client_id__in=list(owners.values()))
         links = claims.locked(
@@ -210,7 +217,7 @@ class _Page:
         self._changed = self._changes(list(self._by_client) + list(owners.values()))
         touched: dict[UUID, Link] = {}
         conflicts: list[Conflict] = []
-        for record in latest.values():
+        for record in sorted(latest.values(), key=lambda one: one.is_deleted):  # parts after the whole
             link = self._link(record, owners.get(record.crm_id))
             if link is None:
                 continue
@@ -222,7 +229,8 @@ class _Page:
 
     def _owners(self, records: Sequence[Record]) -> dict[str, UUID]:
         """Return whose record each is: by RTX's id, else by the e-mail address."""
-        ids = {record.crm_id: key for record in records if (key := _uuid(record.external_id)) is not None}
+        named = {record.crm_id: mergers.client_id_of(record.external_id) for record in records}
+        ids = {crm_id: key for crm_id, key in named.items() if key is not None}
         there = set(Client.objects.filter(pk__in=set(ids.values())).values_list("pk", flat=True))
         free = {record.crm_id for record in records if not record.external_id and not record.is_deleted}
         owners = {crm_id: key for crm_id, key in self._joined.items() if crm_id in free}
@@ -247,6 +255,11 @@ class _Page:
             return link
         if record.is_deleted:
             return None
+        if owner is None or record.external_id != str(owner):
+            parts = (self._by_record.get(crm_id) for crm_id in record.merged_ids)
+            part = next((one for one in parts if one is not None and one.client.data_key is not None), None)
+            if part is not None:  # nobody's RTX id is on it: the customer follows
+                return self._moved(part, record)
         if owner is None:
             return self._made(record) if self._connection.creates_clients else None
         link = self._by_client.get(owner)
@@ -254,11 +267,20 @@ class _Page:
             link = self._added(owner)
         elif link.crm_id and record.external_id != str(owner):
             return None  # a second record of the same person: theirs to join
-        elif link.crm_id:
-            self._by_record.pop(link.crm_id, None)  # RTX's id moved on to another record, as in a merger
-            link.base_sealed, link.crm_changed_at = b"", None
         if record.crm_id in self._joined:
             self._note(link, SyncEntry.Action.ADOPTED, fields=[])
+        return self._moved(link, record)
+
+    def _moved(self, link: Link, record: Record) -> Link:
+        """
+        Let a link name a record. What both sides have in common stays where its own became a part of that;
+        where people only moved RTX's id, the two meet for the first time.
+        """
+        if link.crm_id:
+            self._by_record.pop(link.crm_id, None)
+            link.crm_changed_at = None
+            if link.crm_id not in record.merged_ids:
+                link.base_sealed = b""
         link.crm_id = record.crm_id
         self._by_record[record.crm_id] = link
         return link
@@ -278,7 +300,7 @@ class _Page:
         there = {pair.rtx_field for pair in pairs if (record.fields.get(pair.crm_field) or "").strip()}
         if not there >= NEEDED:
             return None
-        given, unfit = _read_all(pairs, record)
+        given, unfit = merging.read_all(pairs, record)
         if unfit:
             self._note_unfit(record, unfit)
             return None
@@ -373,25 +395,5 @@ class _Page:
         )
 
 
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
-
-
 def _told(unfit: Mapping[str, str]) -> str:
     return "; ".join(f"{name} {why}" for name, why in sorted(unfit.items()))
-
-
-def _read_all(pairs: Sequence[Pair], record: Record) -> tuple[dict[str, str], dict[str, str]]:
-    """Return what a client would have of a record, and what no client can have, with why."""
-    given, unfit = {}, {}
-    for pair in pairs:
-        try:
-            given[pair.rtx_field] = merging.read(pair, record.fields.get(pair.crm_field))
-        except Unfit as error:
-            unfit[pair.rtx_field] = str(error)
-    if "@" not in given.get("email", "@"):
-        unfit["email"] = "is no address"
-    return given, unfit

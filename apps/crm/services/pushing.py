@@ -9,7 +9,7 @@ records again, found by RTX's id, which changes nothing more.
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -181,14 +181,53 @@ class _Batch:
         outcome = self._upsert(told) if told else {}
         sent = [one for one in told if one.link.pk in outcome]
         met = {outcome[one.link.pk].crm_id: one.link for one in sent if outcome[one.link.pk].is_adopted}
+        strayed = self._strayed(sent, outcome)
         ended = [one for one in prepared if one.is_in_step or one.link.pk in outcome]
-        done = [(one, outcome.get(one.link.pk)) for one in ended if one.link not in met.values()]
-        results.Writer(self.connection, self.run, self.cause, self.pairs, self.pushed).write(done)
+        later = {link.pk for link in met.values()} | {one.link.pk for one in strayed}
+        done = [(one, outcome.get(one.link.pk)) for one in ended if one.link.pk not in later]
+        self._write(done)
         fault = next((one.error for one in outcome.values() if isinstance(one.error, ConnectionFault)), None)
         if fault is not None:  # it came after some of the batch was written
             raise fault
+        if strayed:
+            self._write_strayed(strayed, outcome)
         if met:
             self._meet(met)
+
+    def _write(
+        self,
+        done: Sequence[tuple[Prepared, Written | None]],
+        borne: Mapping[str, str] | None = None,
+    ) -> None:
+        results.Writer(self.connection, self.run, self.cause, self.pairs, self.pushed, borne).write(done)
+
+    def _strayed(self, sent: Sequence[Prepared], outcome: Mapping[UUID, Written]) -> list[Prepared]:
+        """Return what went to records that nobody is known by, of which those that were named are parts."""
+        merged = [one for one in sent if results.is_merged(one, outcome[one.link.pk])]
+        ids = {outcome[one.link.pk].crm_id for one in merged}
+        there = Link.objects.filter(connection=self.connection, kind=self.kind, crm_id__in=ids)
+        known = set(there.values_list("crm_id", flat=True)) if ids else set()
+        return [one for one in merged if outcome[one.link.pk].crm_id not in known]
+
+    def _write_strayed(self, strayed: Sequence[Prepared], outcome: Mapping[UUID, Written]) -> None:
+        """Write what became of them once it was read whose RTX ids those records bear."""
+        claims.renew(self.links)
+        ids = list(dict.fromkeys(outcome[one.link.pk].crm_id for one in strayed))
+        records = {one.crm_id: one for one in self.provider.get_many(self.object_name, ids, [])}
+        error: ProviderError
+        done: list[tuple[Prepared, Written | None]] = []
+        for one in strayed:
+            written = outcome[one.link.pk]
+            record = records.get(written.crm_id)
+            if record is None:
+                error = Unavailable("What became of it was not told.", code=pulling.UNKNOWN)
+                written = replace(written, error=error)
+            elif record.is_deleted:
+                error = CallRefused("The record was deleted.", code="record_gone")
+                written = replace(written, error=error)
+            done.append((one, written))
+        borne = {one.crm_id: one.external_id for one in records.values() if not one.is_deleted}
+        self._write(done, borne)
 
     def _meet(self, met: Mapping[str, Link]) -> None:
         """
@@ -256,9 +295,16 @@ class _Batch:
         return dict(holders.values_list("client_id", "crm_id"))
 
     def _compared(self, prepared: list[Prepared]) -> list[Prepared]:
-        """Look at records before a field is written that the CRM may have changed too."""
+        """
+        Look at records before a field is written that the CRM may have changed too, or RTX's id: where others
+        became a part of them.
+        """
         shared = {pair.crm_field for pair in self.pairs if pair.direction == "newest"}
-        doubtful = [one for one in prepared if one.link.crm_id and shared & set(one.fields)]
+        doubtful = [
+            one
+            for one in prepared
+            if one.link.crm_id and (one.link.in_step_at is None or shared & set(one.fields))
+        ]
         if not doubtful:
             return prepared
         prepared = self._held(prepared)
@@ -268,9 +314,12 @@ class _Batch:
         ids = [one.link.crm_id for one in doubtful]
         records = self.provider.get_many(self.object_name, ids, names_read(self.pairs))
         cause = sync_log.cause_of(self.run, self.cause)
-        taken = pulling.take_page(self.connection, records, run=self.run, cause=cause)
-        self.pushed.pulled += taken.pulled
-        self.pushed.conflicts += taken.conflicts
+        if self.kind == ACCOUNT:
+            pulling.take_accounts(self.connection, self.object_name, records, cause=cause)
+        else:
+            taken = pulling.take_page(self.connection, records, run=self.run, cause=cause)
+            self.pushed.pulled += taken.pulled
+            self.pushed.conflicts += taken.conflicts
         keys = [one.link.pk for one in prepared]
         fresh = {
             link.pk: link for link in Link.objects.filter(pk__in=keys).select_related("client", "account")

@@ -30,10 +30,10 @@ from rtx.kernel import clock
 GONE_CODES = frozenset({"record_gone", "record_not_found", "not_found"})
 PUSH = SyncEntry.Direction.PUSH
 UNDECIDED = "batch_refused"
-LOST = ("crm_id", "status", "wanted", "wanted_at", "due_at", "attempts", "base_sealed")
+LOST = ("crm_id", "crm_changed_at", "status", "wanted", "wanted_at", "due_at", "attempts", "base_sealed")
 WRITTEN = (
     *("crm_id", "status", "sent", "due_at", "attempts", "claim", "claimed_until", "base_sealed"),
-    *("in_step_at", "last_error_code", "last_error", "wanted_at"),
+    *("in_step_at", "last_error_code", "last_error", "wanted_at", "crm_changed_at"),
 )
 
 
@@ -68,16 +68,27 @@ class Prepared:
     @property
     def upsert(self) -> Upsert:
         """What the provider is asked."""
-        return Upsert(self.external_id, self.fields, self.link.crm_id, self.parent_crm_id)
+        crm_id, bears_id = self.link.crm_id, bool(self.link.crm_id) and self.link.in_step_at is not None
+        return Upsert(self.external_id, self.fields, crm_id, self.parent_crm_id, bears_id)
 
 
 class Writer:
-    """Writes the results of one batch."""
+    """
+    Writes the results of one batch. `borne`: the RTX ids that records bear which were answered and which
+    nobody here was known by.
+    """
 
     def __init__(
-        self, connection: Connection, run: SyncRun | None, cause: str, pairs: Sequence[Pair], pushed: Pushed
+        self,
+        connection: Connection,
+        run: SyncRun | None,
+        cause: str,
+        pairs: Sequence[Pair],
+        pushed: Pushed,
+        borne: Mapping[str, str] | None = None,
     ) -> None:
         self._connection, self._run, self._pairs, self._pushed = connection, run, pairs, pushed
+        self._borne = borne or {}
         self._cause = sync_log.cause_of(run, cause)
         self._entries: list[SyncEntry] = []
         self._overwritten: dict[Any, tuple[Link, dict[str, str | None]]] = {}
@@ -87,9 +98,11 @@ class Writer:
         if not outcomes:
             return
         with transaction.atomic():
-            rows, lost, owners = self._locked(outcomes)
+            rows, lost, owners, bearers = self._locked(outcomes)
             fine = []
             for one, written in outcomes:
+                if written is not None and written.crm_id not in owners:
+                    self._give(one, written.crm_id, bearers, owners)
                 row, owner = rows.get(one.link.pk), _owner(owners, one, written)
                 if owner is not None and written is not None and not written.is_adopted:
                     self._overwritten.setdefault(owner.pk, (owner, {}))[1].update(one.fields)
@@ -99,7 +112,7 @@ class Writer:
                     continue
                 if written is not None and written.error is not None:
                     self._fail(row, written.error)
-                elif written is not None and _is_merged(one, written):
+                elif written is not None and is_merged(one, written):
                     self._merged(row, one, written, is_taken=owner is not None)
                 elif owner is not None:
                     self._fail(row, CallRefused("another customer has this record", code="record_taken"))
@@ -118,27 +131,44 @@ class Writer:
 
     def _locked(
         self, outcomes: Sequence[tuple[Prepared, Written | None]]
-    ) -> tuple[dict[Any, Link], dict[Any, Link], dict[str, Link]]:
+    ) -> tuple[dict[Any, Link], dict[Any, Link], dict[str, Link], dict[str, Link]]:
         """
         Lock the links of the batch and of the records it was answered with. Return those of the batch that
-        are still claimed, those that were lost, and whose the records are.
+        are still claimed, those that were lost, whose the records are, and whose RTX ids they bear.
         """
         batch, claim = {one.link.pk for one, _ in outcomes}, outcomes[0][0].link.claim
         ids = {written.crm_id for _, written in outcomes if written is not None and written.crm_id}
         there = Link.objects.filter(connection=self._connection, kind=outcomes[0][0].link.kind)
         owners = set(there.filter(crm_id__in=ids).values_list("pk", flat=True))
-        locked = claims.locked(Link.objects.filter(pk__in=batch | owners))
+        borne = set(self._borne.values())
+        named = mergers.bearers(self._connection, outcomes[0][0].link.kind, borne) if borne else there.none()
+        bearing = set(named.values_list("pk", flat=True))
+        locked = claims.locked(Link.objects.filter(pk__in=batch | owners | bearing))
         mine = [row for row in locked if row.pk in batch]
         rows = {row.pk: row for row in mine if row.claim == claim}
         lost = {row.pk: row for row in mine if row.claim != claim}
-        return rows, lost, {row.crm_id: row for row in locked if row.crm_id}
+        bearers = {external_id(row): row for row in locked if row.pk in bearing}
+        return rows, lost, {row.crm_id: row for row in locked if row.crm_id}, bearers
+
+    def _give(self, one: Prepared, crm_id: str, bearers: Mapping[str, Link], owners: dict[str, Link]) -> None:
+        """Give a record that nobody was known by to the other customer whose RTX id it bears."""
+        bearer = bearers.get(self._borne.get(crm_id, ""))
+        if bearer is not None and bearer.pk != one.link.pk:
+            owners.pop(bearer.crm_id, None)
+            mergers.move(bearer, crm_id)
+            owners[crm_id] = bearer
+            self._note(bearer, SyncEntry.Action.UPDATED, detail="merged into another record")
 
     def _merged(self, row: Link, one: Prepared, written: Written, *, is_taken: bool) -> None:
-        """Note that the record that was named is a part of another one now: a customer's, or nobody's."""
+        """
+        Note that the record that was named is a part of another one now: a customer's, or nobody's, which is
+        compared before more is written to it.
+        """
         if is_taken:
             self._gone(row, "merged into another customer's record")
             return
-        row.crm_id, row.in_step_at, row.base_sealed = written.crm_id, None, b""
+        mergers.move(row, written.crm_id)
+        row.in_step_at = None
         row.claim, row.claimed_until, row.due_at = None, None, clock.now()
         self._note(
             row, SyncEntry.Action.UPDATED, fields=list(one.fields), detail="merged into another record"
@@ -213,8 +243,9 @@ class Writer:
         )
 
 
-def _is_merged(one: Prepared, written: Written) -> bool:
-    return bool(one.link.crm_id) and written.crm_id != one.link.crm_id
+def is_merged(one: Prepared, written: Written) -> bool:
+    """Tell whether the record that was named is a part of another one now."""
+    return written.error is None and bool(one.link.crm_id) and written.crm_id != one.link.crm_id
 
 
 def _owner(owners: Mapping[str, Link], one: Prepared, written: Written | None) -> Link | None:

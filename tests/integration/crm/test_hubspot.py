@@ -195,14 +195,29 @@ def test_contacts_that_were_merged_stay_the_clients(connected: Connection, hubsp
     other = hubspot.add("contacts", email="private@example.com", phone="+49 30 123456")
     hubspot.events.clear()
 
-    hubspot.merge("contacts", other, old)
+    made = hubspot.merge("contacts", other, old)
     assert deliver(hubspot, list(hubspot.events)) == 204
     clients.change(client_id=client.pk, changes={"first_name": "New"})
     step(connected)
 
     link = Link.objects.get(client=client)
-    assert (link.status, link.crm_id) == ("active", other)
+    assert (link.status, link.crm_id) == ("active", made)
     assert contact_of(hubspot, client)["firstname"] == "New"
+
+
+def test_of_two_clients_whose_contacts_were_merged_a_webhook_finds_who_has_the_new_one(
+    connected: Connection, hubspot: HubSpotFake
+) -> None:
+    first, second = make_client(1), make_client(2)
+    step(connected)
+    kept, lost = (Link.objects.get(client=one) for one in (first, second))
+    hubspot.events.clear()
+
+    made = hubspot.merge("contacts", kept.crm_id, lost.crm_id)
+    assert deliver(hubspot, list(hubspot.events)) == 204
+
+    told = Link.objects.values_list("client_id", "crm_id", "status")
+    assert set(told) == {(first.pk, made, "active"), (second.pk, lost.crm_id, "gone")}
 
 
 def test_tokens_that_end_in_the_middle_are_refreshed_once(

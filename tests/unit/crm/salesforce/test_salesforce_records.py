@@ -361,3 +361,14 @@ def test_a_record_is_found_by_rtx_id_and_nothing_is_written(
     assert salesforce.find("Contact", "id-1") == known.id
     assert salesforce.find("Contact", "id-2") == ""
     assert [call.name for call in fake.calls] == ["composite", "composite"]
+
+
+def test_rtx_s_id_is_not_written_to_a_record_that_bears_it(
+    salesforce: Salesforce, fake: SalesforceFake
+) -> None:
+    kept = fake.add("Contact", LastName="Doe", RTX_Client_Id__c="id-9")
+
+    (written,) = salesforce.upsert("Contact", [Upsert("id-1", {"LastName": "New"}, kept.id, bears_id=True)])
+
+    (row,) = fake.alive("Contact")
+    assert (written.crm_id, row["LastName"], row["RTX_Client_Id__c"]) == (kept.id, "New", "id-9")

@@ -389,3 +389,12 @@ def test_a_record_is_found_by_rtx_id_and_nothing_is_written(organization: Organi
     assert organization.zoho.find("Contacts", written.external_id) == written.crm_id
     assert organization.zoho.find("Contacts", client(2).external_id) == ""
     assert organization.session.calls == [("find", 1), ("find", 1)]
+
+
+def test_rtx_s_id_is_not_written_to_a_record_that_bears_it(organization: Organization) -> None:
+    crm_id = organization.fake.add("Contacts", Last_Name="Doe", RTX_Client_Id="id-9")
+
+    organization.zoho.upsert("Contacts", [Upsert("id-1", {"Last_Name": "New"}, crm_id, bears_id=True)])
+
+    kept = organization.contact(crm_id)
+    assert (kept["Last_Name"], kept["RTX_Client_Id"]) == ("New", "id-9")
