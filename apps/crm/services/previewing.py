@@ -60,6 +60,8 @@ def preview(connection: Connection, *, client_id: UUID, pairs: Sequence[Pair] | 
     if link is not None and link.crm_id:
         with calling.opened(connection) as provider:
             record = provider.get(connection.customer_object, link.crm_id, names_read(chosen))
+            if record is not None and record.crm_id != link.crm_id:
+                record = None  # theirs became a part of it: it may be another client's
     values = client_values([client], {pair.rtx_field for pair in chosen})[client.pk]
     made = mapping.made(chosen, values)
     lines = [_line(pair, made, link, client, record) for pair in chosen]

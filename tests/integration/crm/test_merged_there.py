@@ -9,7 +9,7 @@ from apps.accounts.models import Client, TradingAccount
 from apps.accounts.services import clients, erasing
 from apps.crm.adapters.provider import Upsert, Written
 from apps.crm.models import Conflict, Connection, DeadLetter, FieldMapping, Link, SyncEntry
-from apps.crm.services import calling, outbox, pulling, pushing
+from apps.crm.services import calling, outbox, previewing, pulling, pushing
 from rtx.kernel import clock
 from tests.factories.crm import STAFF, MemoryCrm, make_client, run_through
 from tests.factories.crm import settle as settle_memory
@@ -359,6 +359,14 @@ def test_what_staff_changed_in_a_contact_that_another_client_was_written_to_is_t
     contact = contacts(hubspot)[str(first.pk)]
     assert (first.phone, contact["phone"], contact["email"]) == ("+4977", "+4977", "ann1@example.com")
     assert not Conflict.objects.exists()
+
+
+def test_a_preview_shows_no_other_client(
+    joined: Connection, hubspot: HubSpotFake, merged: tuple[Client, Client]
+) -> None:
+    shown = previewing.preview(joined, client_id=merged[1].pk)
+
+    assert (shown.crm_id, {line.theirs for line in shown.lines}) == ("", {None})
 
 
 @pytest.mark.parametrize("is_pushed", [False, True])
