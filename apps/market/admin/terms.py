@@ -153,13 +153,13 @@ class TermsModelAdmin(ConfiguredModelAdmin):
             self._require_recent_login(request)
         try:
             return super().changelist_view(request, extra_context)
-        except (IntegrityError, ProtectedError, RtxError) as error:
-            return self._back_with(request, error)
+        except (IntegrityError, ProtectedError) as error:
+            return self._back_with(request, error, deed="delete")
 
-    def _back_with(self, request: HttpRequest, error: Exception) -> HttpResponse:
+    def _back_with(self, request: HttpRequest, error: Exception, *, deed: str = "change") -> HttpResponse:
         if isinstance(error, TermsNeedConfirmation):
             return confirmation(request, error.impact, title="Accounts would be called or closed")
-        return super()._back_with(request, error)
+        return super()._back_with(request, error, deed=deed)
 
     # -- versions
 
