@@ -4,7 +4,7 @@ from django.db import transaction
 
 from apps.audit.services import actions
 from apps.crm.models import DeadLetter, Link
-from apps.crm.services import webhooks
+from apps.crm.services import erasing, webhooks
 from rtx.kernel import clock
 from rtx.kernel.actor import Actor
 from rtx.kernel.errors import Conflict, NotFound
@@ -23,6 +23,10 @@ def replay(*, dead_letter_id: int, actor: Actor) -> DeadLetter:
             now, links = clock.now(), Link.objects.filter(pk=letter.link_id)
             if links.filter(status=Link.Status.ERASED).exists():
                 text = "RTX has deleted what it may. See by hand what is left there, then drop it."
+                raise Conflict(text, code="nothing_to_replay")
+            is_erasure = letter.direction == DeadLetter.Direction.ERASE
+            if is_erasure and letter.connection.status not in erasing.REACHED:
+                text = "RTX has no access: it is deleted there once it has. Drop it when you have seen to it."
                 raise Conflict(text, code="nothing_to_replay")
             links.filter(status=Link.Status.DEAD).update(
                 status=Link.Status.ACTIVE, attempts=0, due_at=now, claim=None, claimed_until=None

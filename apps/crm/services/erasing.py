@@ -40,6 +40,7 @@ def ask(connection: Connection, client_ids: Collection[UUID]) -> None:
     links = claims.locked(asked.exclude(status=Link.Status.ERASED))
     for link in links:
         link.wanted, link.wanted_at, link.due_at, link.attempts = link.wanted + 1, now, now, 0
+        link.touched_at = now  # among the first of the next batch, whatever else waits
         link.base_sealed, link.last_error_code, link.last_error = b"", "", ""
         link.status = Link.Status.ACTIVE
         link.save()
@@ -108,7 +109,8 @@ def tell_unreached() -> None:
     at once for those without: leave a dead letter for each record that is to be deleted there, forget the
     deliveries that name it.
     """
-    told = DeadLetter.objects.filter(link=OuterRef("pk"), direction=ERASE, status=DeadLetter.Status.OPEN)
+    since = OuterRef("wanted_at")  # one that staff have dropped since stays decided
+    told = DeadLetter.objects.filter(link=OuterRef("pk"), direction=ERASE, created_at__gte=since)
     for connection in Connection.objects.exclude(status__in=[*REACHED, Connection.Status.REMOVED]):
         with transaction.atomic():
             erased = Link.objects.filter(connection=connection, client__data_key__isnull=True)

@@ -33,7 +33,7 @@ def bearers(connection: Connection, kind: str, rtx_ids: Collection[str]) -> "Que
 
 
 def _is_login(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= LOGIN_DIGITS_MAX
+    return text.isascii() and text.isdigit() and len(text) <= LOGIN_DIGITS_MAX and str(int(text)) == text
 
 
 def client_id_of(rtx_id: str) -> UUID | None:

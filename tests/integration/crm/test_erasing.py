@@ -207,6 +207,25 @@ def test_an_erasure_whose_access_ends_before_it_was_carried_out_is_told_once(
         row.refresh_from_db()
     assert (hers.error_code, hers.body()) == ("erased", b"")
     assert b'"objectId": 999' in other.body()
+    with pytest.raises(Refused) as refused:
+        dead_letters.replay(dead_letter_id=letter.pk, actor=STAFF)
+    assert refused.value.code == "nothing_to_replay"
+    dead_letters.drop(dead_letter_id=letter.pk, actor=STAFF)  # they have seen to it by hand
+    crm_erasing.tell_unreached()
+    assert DeadLetter.objects.get().status == "dropped"
+
+
+def test_an_erasure_goes_before_what_changed_later(
+    connection: Connection, crm: MemoryCrm, client: Client
+) -> None:
+    others = [make_client(number) for number in (2, 3)]
+    settle(connection, crm)
+    Link.objects.filter(client__in=others).update(touched_at=clock.now())
+
+    erase(client)
+    outbox.dispatch()
+
+    assert Link.objects.order_by("-touched_at").first().client == client
 
 
 def test_where_nothing_is_to_be_deleted_there_an_erasure_ends_without_access(

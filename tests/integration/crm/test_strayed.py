@@ -8,8 +8,10 @@ from apps.accounts.models import Client
 from apps.accounts.services import clients, erasing
 from apps.crm.adapters.provider import Upsert, Written
 from apps.crm.models import Connection, Link
-from apps.crm.services import outbox, pushing
+from apps.crm.services import claims, mergers, outbox, pushing
+from rtx.kernel import clock
 from tests.factories.crm import STAFF, MemoryCrm, make_client, settle
+from tests.factories.rows import make_group, make_holder
 
 pytestmark = pytest.mark.django_db
 
@@ -75,3 +77,13 @@ def test_a_record_of_an_erased_client_is_given_to_nobody_else_than_who_was_merge
 
     link = Link.objects.get(client=strayed)
     assert (link.crm_id, link.status, link.is_waiting, link.in_step_at) == ("777", "active", True, None)
+
+
+def test_a_login_that_is_written_otherwise_is_nobody_s(connection: Connection) -> None:
+    holder = make_holder(group=make_group())
+    claims.add(connection, [(holder.row.client_id, holder.row.pk, clock.now())])
+    login = str(holder.login)
+
+    found = [mergers.bearers(connection, "account", [text]).count() for text in (login, f"0{login}", "x")]
+
+    assert found == [1, 0, 0]
