@@ -2,7 +2,8 @@
 Faults of a whole connection: a wrong client secret, a missing right or scope, an object, a mapped field or an
 address that is not there. Nobody's record is given up for them: staff are told, and what waits goes on once a
 call succeeds again. A fault of token, address or account holds every call; a call that is refused holds the
-work that needs it: sending clients, or accounts, for a while (`HOLDS`), a run by its own pause. Calls nobody.
+work that needs it: sending clients, or accounts, for a while (`HOLDS`; a run passes that by), or a run's
+reading by the run's own pause. Calls nobody.
 """
 
 from datetime import datetime
@@ -84,6 +85,11 @@ def is_held(connection: Connection, kind: str) -> bool:
     """Tell whether sending one kind of links waits for a call of its own that was refused."""
     not_before: datetime | None = getattr(connection, HOLDS[kind][1])
     return not_before is not None and not_before > clock.now()
+
+
+def refused(connection: Connection) -> list[str]:
+    """Return the kinds of links whose sending was refused and has not gone through since."""
+    return [kind for kind, (refusals, _) in HOLDS.items() if getattr(connection, refusals)]
 
 
 def sends(*, connection_id: int, kind: str) -> None:

@@ -3,6 +3,7 @@ What a run does, step by step: pull what the CRM has, send what differs, then th
 or one batch; where the run stands is written in its transaction, by the worker that holds the run alone.
 
 A full run compares every client; links that differ, or are new, wait to be sent and are sent as any other.
+While sending one kind of links is refused the run passes it by: they wait for `pushing.push_all`.
 """
 
 from collections.abc import Mapping
@@ -12,13 +13,13 @@ from django.db import transaction
 from django.db.models import F
 
 from apps.accounts.models import Client, TradingAccount
-from apps.crm.adapters.provider import Provider
+from apps.crm.adapters.provider import CallRefused, Forbidden, Provider
 from apps.crm.domain import mapping, merging
 from apps.crm.domain.mapping import Pair
 from apps.crm.models import Connection, FieldMapping, Link, SyncRun
 from apps.crm.selectors.mappings import names_read, pairs_of
 from apps.crm.selectors.values import account_values, client_values
-from apps.crm.services import claims, pulling, pushing
+from apps.crm.services import calling, claims, faults, pulling, pushing
 from apps.crm.services.merging import base_of
 from rtx.kernel import clock
 
@@ -26,7 +27,6 @@ CHUNK = 500
 CLIENT, ACCOUNT = FieldMapping.Kind.CLIENT, FieldMapping.Kind.ACCOUNT
 Kind = SyncRun.Kind
 PULL, PUSH, ACCOUNTS = "pull", "push", "accounts"
-SENDING = {PUSH: str(CLIENT), ACCOUNTS: str(ACCOUNT)}  # the links that a phase sends
 
 
 class ClaimLost(Exception):
@@ -115,19 +115,31 @@ class Pass:
     def _send(self, kind: str, *, then: str) -> bool:
         """Compare a chunk, or send a batch once there is a full one or nothing is left to compare."""
         is_compared = not self._is_full or bool(self._run.cursor.get(f"compared_{kind}"))
-        enough = self._provider.batch_max
-        if not self._is_preview and (
-            is_compared or pushing.count_due(self._connection, kind, up_to=enough) >= enough
-        ):
-            pushed = pushing.push_due(self._connection, self._provider, run=self._run, kind=kind)
-            if pushed.taken:
-                return False
+        if not self._is_preview and self._is_batch_sent(kind, is_last=is_compared):
+            return False
         if not is_compared:
             self._compare(kind)
             return False
         if then:
             self._save(phase=then, cursor=self._run.cursor)
         return not then
+
+    def _is_batch_sent(self, kind: str, *, is_last: bool) -> bool:
+        """Send a batch where there is a full one, or a last one; nothing while that kind is refused."""
+        self._connection.refresh_from_db(fields=list(faults.NOT_BEFORE))
+        if faults.is_held(self._connection, kind):
+            return False
+        enough = self._provider.batch_max
+        if not is_last and pushing.count_due(self._connection, kind, up_to=enough) < enough:
+            return False
+        try:
+            pushed = pushing.push_due(self._connection, self._provider, run=self._run, kind=kind)
+        except calling.NotConnected:
+            raise
+        except (Forbidden, CallRefused) as error:
+            faults.note(connection_id=self._connection.pk, error=error, sending=kind)
+            return False
+        return bool(pushed.taken)
 
     def _compare(self, kind: str) -> None:
         cursor = dict(self._run.cursor)

@@ -22,7 +22,7 @@ from apps.crm.adapters.provider import (
 )
 from apps.crm.domain.breaker import pause_after
 from apps.crm.models import Connection, SyncRun
-from apps.crm.services import calling, faults, passes
+from apps.crm.services import calling, faults, passes, pushing
 from rtx.kernel import clock
 from rtx.kernel.actor import Actor, ActorKind
 from rtx.kernel.errors import Conflict, NotFound
@@ -135,8 +135,7 @@ def carry_on(*, run_id: int, for_s: float | None = None) -> bool:
         return False
     except ProviderError as error:
         if isinstance(error, ConnectionFault):
-            sending = passes.SENDING.get(run.phase, "")
-            faults.note(connection_id=run.connection_id, error=error, sending=sending)
+            faults.note(connection_id=run.connection_id, error=error)
         _held_up(run, claim, error)
         return False
     except Exception as error:
@@ -186,7 +185,8 @@ def _step_done(run: SyncRun, claim: UUID, *, is_over: bool) -> bool:
         if row is None or row.claim != claim or row.status != Status.RUNNING:
             return False
         if is_over or row.is_cancel_asked:
-            _end(row, Status.DONE if is_over else Status.CANCELED)
+            code, error = _left_waiting(row) if is_over else ("", "")
+            _end(row, Status.DONE if is_over else Status.CANCELED, code=code, error=error)
             row.save(update_fields=ENDED)
             return False
         if not calling.is_active(run.connection):
@@ -197,6 +197,16 @@ def _step_done(run: SyncRun, claim: UUID, *, is_over: bool) -> bool:
         row.heartbeat_at, row.claimed_until = clock.now(), _until()
         row.save(update_fields=["heartbeat_at", "claimed_until"])
         return True
+
+
+def _left_waiting(row: SyncRun) -> tuple[str, str]:
+    """Return why some of what a run would send waits still: code and words; empty: nothing is held."""
+    connection = Connection.objects.get(pk=row.connection_id)
+    kinds = [] if row.kind == SyncRun.Kind.PREVIEW else faults.refused(connection)
+    left = [kind for kind in kinds if pushing.count_due(connection, kind, up_to=1)]
+    if not left:
+        return "", ""
+    return connection.fault_code, f"Sending waits ({', '.join(left)}s): {connection.fault}"
 
 
 def _end(row: SyncRun, status: str, *, code: str = "", error: str = "") -> None:

@@ -145,20 +145,69 @@ def test_refused_accounts_hold_no_client(
     assert (joined.fault_code, RiskAlarm.objects.get().cleared_at is not None) == ("", True)
 
 
-def test_a_run_s_refused_accounts_hold_no_client(joined: Connection, hubspot: HubSpotFake) -> None:
-    client = make_holder(group=make_group()).row.client
-    hubspot.fail(Fault(status=403, body={"category": "MISSING_SCOPES"}), path="/associations/")
-    run = runs.start(connection_id=joined.pk, kind="full", actor=STAFF)
-    runs.carry_on(run_id=run.pk)
-    run.refresh_from_db()
-    assert (run.phase, run.error_code) == ("accounts", "missing_scopes")
-
+@pytest.mark.parametrize("kind", ["incremental", "full"])
+@pytest.mark.parametrize("path", ["/associations/", "/deals/batch/upsert", "/contacts/batch/up"])
+def test_a_run_ends_though_sending_is_refused(
+    path: str, kind: str, joined: Connection, hubspot: HubSpotFake, client: Client
+) -> None:
+    login = make_holder(group=make_group()).row.login
     clients.change(client_id=client.pk, changes={"phone": "+49301"})
-    pass_by(joined)
+    is_client = path == "/contacts/batch/up"
+    during = {"/associations/": "associate deals", "/deals/batch/upsert": "upsert deals"}
+    hubspot.fail(Fault(status=403, body={"category": "MISSING_SCOPES"}), path=path, times=99)
+    outbox.dispatch()
 
+    run = run_through(joined, kind)
+
+    joined.refresh_from_db()
+    assert (run.status, run.phase, run.claim, run.error_code) == ("done", "", None, "missing_scopes")
+    assert run.error.startswith(f"Sending waits ({'clients' if is_client else 'accounts'}): ")
+    assert (joined.fault_code, joined.fault_during) == (
+        "missing_scopes",
+        during.get(path, "upsert contacts"),
+    )
+    assert (joined.push_refusals, joined.account_push_refusals) == ((1, 0) if is_client else (0, 1))
+    assert (joined.open_until, run.failed) == (None, 0)
+
+    hubspot.heal()
+    Connection.objects.update(push_not_before=None, account_push_not_before=None)
+    pass_by(joined)
     assert contacts(hubspot)[str(client.pk)]["phone"] == "+49301"
-    assert (joined.push_refusals, joined.account_push_refusals) == (0, 1)
-    assert joined.account_push_not_before > clock.now()
+    assert [one.properties["rtx_login"] for one in hubspot.deals.records.values()] == [str(login)]
+    assert joined.fault_code == ""
+    assert run_through(joined, kind).error_code == ""
+
+
+def test_what_people_change_there_arrives_while_sending_is_refused(
+    joined: Connection, hubspot: HubSpotFake, client: Client
+) -> None:
+    make_holder(group=make_group())
+    hubspot.fail(Fault(status=403, body={"category": "MISSING_SCOPES"}), path="/deals/batch/upsert", times=99)
+    for number in range(3):
+        hubspot.edit("contacts", Link.objects.get(client=client).crm_id, phone=f"+49{number}")
+        Connection.objects.update(pulled_at=clock.now() - timedelta(days=1))
+
+        assert runs.start_due() == 1
+        pass_by(joined)
+
+        client.refresh_from_db()
+        assert client.phone == f"+49{number}"
+    assert set(SyncRun.objects.values_list("status", flat=True)) == {"done"}
+
+
+def test_a_full_run_lets_what_differs_wait_while_sending_is_refused(
+    joined: Connection, hubspot: HubSpotFake, client: Client
+) -> None:
+    make_holder(group=make_group())
+    clients.change(client_id=client.pk, changes={"phone": "+49301"})  # nothing was dispatched
+    Connection.objects.update(push_not_before=clock.now() + timedelta(hours=1), push_refusals=3)
+    writes = hubspot.count("batch_update") + hubspot.count("batch_upsert")
+
+    run = run_through(joined)
+
+    assert (run.status, run.done, run.total, run.created, run.updated) == ("done", 3, 3, 0, 0)
+    assert Link.objects.filter(is_waiting=True).count() == 3
+    assert hubspot.count("batch_update") + hubspot.count("batch_upsert") == writes
 
 
 def run_through_pull(connection: Connection) -> str:
