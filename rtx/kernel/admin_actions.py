@@ -12,7 +12,7 @@ waits for the executor, which must not happen inside a transaction and writes th
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, ClassVar
 
 from django import forms
@@ -30,7 +30,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from rtx.kernel import clock, dry_runs, recent_login, staff_log
 from rtx.kernel.actor import Actor
 from rtx.kernel.dry_runs import DryRun
-from rtx.kernel.errors import RtxError
+from rtx.kernel.errors import Conflict, RtxError
 
 ROWS_MAX = 50
 CONFIRMED = "operator_confirmed"
@@ -156,12 +156,14 @@ def operator_action(
                 )
                 tried = {} if preview is None else _try(model_admin, rows, preview, operation)
                 if tried:
-                    doubts = dry_runs.doubts(request, tried, now=clock.now())
+                    names = {str(row.pk): str(row) for row in rows}
+                    doubts = dry_runs.doubts(request, tried, names=names, now=clock.now())
                     if dry_runs.SEAL not in request.POST or doubts:
                         return _show(model_admin, request, rows, tried, doubts=doubts, **shown_as)
                 for note in asked.notes:
                     messages.warning(request, note)
-                _perform(model_admin, request, rows, method, operation, runs_commands=runs_commands)
+                look = partial(_left, model_admin, request, preview, operation) if tried and preview else None
+                _perform(model_admin, request, rows, method, operation, look, runs_commands=runs_commands)
                 return HttpResponseRedirect(_url_after(model_admin, request, object_id))
             return _ask(model_admin, request, rows, asked, back=object_id, step=step, **shown_as)
 
@@ -233,9 +235,11 @@ def _perform(
     rows: list[Any],
     method: Callable[..., Result],
     operation: Operation,
+    look: Callable[[Any], str] | None,
     *,
     runs_commands: bool,
 ) -> None:
+    """Do it to each row; of several, `look` tells why one is left as it is."""
     if not rows:
         messages.warning(request, "Nothing was done: the selected rows are no longer there.")
     for row in rows:
@@ -246,6 +250,8 @@ def _perform(
             **staff_log.about(row, model_admin.reach_path),
         }
         try:
+            if look is not None and len(rows) > 1 and (why := look(row)):
+                raise Conflict(f"Left as it is. {why}", code="not_as_shown")
             if runs_commands:
                 told = _told(method(model_admin, row, operation))
             else:
@@ -261,6 +267,11 @@ def _perform(
                 staff_log.record_refusal(**entry, after=_asked(operation), detail=error.detail)
         else:
             messages.success(request, f"{name}: {told.said}")
+
+
+def _left(model_admin: Any, request: HttpRequest, preview: Preview, operation: Operation, row: Any) -> str:
+    run = _try(model_admin, [row], preview, operation).get(str(row.pk), DryRun())
+    return dry_runs.left(request, str(row.pk), run)
 
 
 def _told(result: Result) -> Told:

@@ -77,8 +77,13 @@ def seal(request: HttpRequest, runs: Mapping[Any, DryRun], *, now: datetime) -> 
     return signing.dumps(shown, salt=_SALT)
 
 
-def doubts(request: HttpRequest, runs: Mapping[Any, DryRun], *, now: datetime) -> list[str]:
-    """Return why what was shown no longer holds, as sentences; none: it may be carried out."""
+def doubts(
+    request: HttpRequest, runs: Mapping[Any, DryRun], *, names: Mapping[Any, str], now: datetime
+) -> list[str]:
+    """
+    Return why what was shown no longer holds, as sentences; none: it may be carried out. `names`: of the
+    rows, told where there are several.
+    """
     if all(run.repeated for run in runs.values()):
         return []
     try:
@@ -93,8 +98,20 @@ def doubts(request: HttpRequest, runs: Mapping[Any, DryRun], *, now: datetime) -
         found.append(f"What you saw was {age_s:.0f} s old. This is how it stands now.")
     for key, run in runs.items():
         before = shown["ground"].get(str(key), {})
-        found += [] if run.repeated else _moved(before, run)
+        moved = [] if run.repeated else _moved(before, run)
+        found += moved if len(runs) == 1 else [f"{names[key]}: {one}" for one in moved]
     return found
+
+
+def left(request: HttpRequest, key: str, run: DryRun) -> str:
+    """
+    Return why one row of several is left as it is: by what was done to those before it, or meanwhile, it
+    would be refused, or become something else than was shown. Empty: it may be carried out.
+    """
+    if run.repeated:
+        return ""
+    shown: dict[str, Any] = signing.loads(request.POST.get(SEAL, ""), salt=_SALT)
+    return run.refusal or " ".join(_moved(shown["ground"].get(key, {}), run))
 
 
 def _moved(before: Mapping[str, Sequence[str]], run: DryRun) -> list[str]:

@@ -245,6 +245,8 @@ def as_rtx_error(error: Exception) -> RtxError | None:
         error, OperationalError | InterfaceError | psycopg.OperationalError | psycopg.InterfaceError
     ):
         return Unavailable("The database cannot be reached.")
+    if isinstance(error.__cause__ or error, psycopg.errors.IdleInTransactionSessionTimeout):
+        return Unavailable("This process stood still; the database has undone what it had begun.")
     refused = errors.refused_by_database(error)
     if refused is not None:
         return refused

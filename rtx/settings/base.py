@@ -124,11 +124,13 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
         "keepalives_interval": 5,
         "keepalives_count": 3,
         "tcp_user_timeout": 15_000,  # ms
-        # A process that freezes within a transaction (a suspended machine) must not hold its locks for ever.
-        "options": "-c idle_in_transaction_session_timeout="
-        f"{env.int('DATABASE_IDLE_IN_TRANSACTION_S', default=30)}s",
     }
 )
+if idle_s := env.int("DATABASE_IDLE_IN_TRANSACTION_S", default=30):
+    # A process that freezes within a transaction (a suspended machine) must not hold its locks for ever.
+    given = DATABASES["default"]["OPTIONS"].get("options", "")
+    limit = f"-c idle_in_transaction_session_timeout={idle_s}s"
+    DATABASES["default"]["OPTIONS"]["options"] = f"{given} {limit}".strip()
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATABASE_APP_ROLE = env.str("DATABASE_APP_ROLE", default="rtx_app")
 

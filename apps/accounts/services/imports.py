@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import structlog
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, InternalError, OperationalError, transaction
 
 from apps.accounts.adapters import sheets
 from apps.accounts.adapters.sheets import SheetInvalid
@@ -219,7 +219,7 @@ def _take(run: ImportRun, portion: list[ImportRow]) -> None:
                 _open(run, row, _problem(row, groups, today), actor)
         except (RowInvalid, RtxError) as error:
             failures.append(Failure(row, getattr(error, "detail", str(error))))
-        except (OperationalError, InterfaceError):
+        except (OperationalError, InterfaceError, InternalError):
             raise  # the database, not the row: the whole portion is taken again
         except Exception as error:  # noqa: BLE001 - its text may name somebody
             log.error("import_row_failed", run=run.pk, row=row.number, error=type(error).__name__)

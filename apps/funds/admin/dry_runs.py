@@ -68,11 +68,12 @@ def dry_run(account: TradingAccount, asked: Asked, *, actor: Actor, has_two: boo
 def _ground(asked: Asked, found: Preview, *, waits: bool) -> dict[str, Ground]:
     """
     Return what was decided on besides the amount, which is the form's: whether it is booked at once, and for
-    a correction what it corrects. What is paid in or out is the same money whatever the balance.
+    a correction what it corrects. What is paid in or out is the same money whatever the balance; a balance
+    that is corrected may move by as much as the correction, since its client may trade all the time.
     """
-    seen = {"The number of people who must still approve it": Decimal(waits)}
+    seen = {"The number of people who must still approve it": Ground(value=Decimal(waits))}
     if asked.kind is BalanceKind.ADJUSTMENT:
-        seen["The balance"] = found.before.balance
+        seen["The balance"] = Ground(value=found.before.balance, tolerance=abs(asked.amount))
     elif asked.kind is BalanceKind.CREDIT:
-        seen["The credit"] = found.before.credit
-    return {name: Ground(value=value) for name, value in seen.items()}
+        seen["The credit"] = Ground(value=found.before.credit)
+    return seen

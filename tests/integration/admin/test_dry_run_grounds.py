@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from apps.accounts.models import TradingAccount
-from apps.audit.models import Approval
+from apps.audit.models import Approval, StaffAction
 from apps.groups.models import TradingGroup
 from apps.trading.domain.orders import Side
 from apps.trading.models import Position
@@ -35,7 +35,7 @@ def sell(account: TradingAccount, lots: str) -> None:
 
 
 def doubts_after(
-    change: Callable[[], None], client: Any, url: str, form: dict[str, str] = CONFIRMED
+    change: Callable[[], None], client: Any, url: str, form: dict[str, Any] = CONFIRMED
 ) -> list[str]:
     """Look, let `change` happen, confirm: return why that was not carried out."""
     seal = seal_of(client.post(url, form))
@@ -157,3 +157,41 @@ def test_what_the_client_does_elsewhere_stops_nothing(house: House, admin_client
 
     assert doubts == []
     assert list(Position.objects.values_list("symbol__name", flat=True)) == ["USDJPY"]
+
+
+def test_what_was_shown_as_refused_stays_even_where_what_went_before_lets_it(
+    house: House, admin_client: Any
+) -> None:
+    group = TradingGroup.objects.create(name="fifo", currency="USD", closes_fifo=True)
+    account = open_account(email="fi@example.com", last_name="Fo", group=group, deposit="100000")
+    buy(account, "EURUSD", "0.10")
+    buy(account, "EURUSD", "0.20")
+    older, younger = Position.objects.order_by("opened_at", "id")
+    chosen = {**CONFIRMED, "action": "close_at_market", "_selected_action": [older.pk, younger.pk]}
+    list_ = f"{POSITIONS}?o=1"
+
+    shown = admin_client.post(list_, chosen)
+    done = admin_client.post(list_, {**chosen, "operator_previewed": seal_of(shown)}, follow=True)
+
+    told = [str(message) for message in done.context["messages"]]
+    assert held() == [("buy", D("0.20"))]
+    assert any("Left as it is." in text and str(younger) in text for text in told), told
+    assert StaffAction.objects.filter(outcome="refused", detail__startswith="Left as it is.").count() == 1
+
+
+def test_of_several_what_moved_is_named(house: House, admin_client: Any) -> None:
+    buy(house.anna, "EURUSD", "0.10")
+    buy(house.anna, "USDJPY", "0.10")
+    moved = Position.objects.get(symbol__name="EURUSD")
+    chosen = {
+        **CONFIRMED,
+        "action": "close_at_market",
+        "_selected_action": list(Position.objects.values_list("pk", flat=True)),
+    }
+
+    doubts = doubts_after(
+        lambda: Position.objects.filter(pk=moved.pk).update(swap=D("-2.35")), admin_client, POSITIONS, chosen
+    )
+
+    assert doubts == [f"{moved}: The swap was 0 and is now -2.35."]
+    assert len(held()) == 2

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
         (
             "/admin/accounts/tradingaccount/?user__password__startswith=a",
             400,
-            "asks for something that there is not",
+            "This cannot be answered",
         ),
         ("/admin/accounts/tradingaccount/999999/change/", 404, "Nothing is here"),
         ("/admin/nothing/", 404, "Nothing is here"),
