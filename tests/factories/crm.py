@@ -53,6 +53,7 @@ class MemoryCrm:
     name: str = "hubspot"
     auth_scheme: str = "Bearer"
     batch_max: int = 100
+    follows_merged: bool = False
     scopes: tuple[str, ...] = ()
     page: int = 50
     objects: dict[str, dict[str, Kept]] = field(default_factory=dict)

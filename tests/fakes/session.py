@@ -19,6 +19,7 @@ class BareSession:
     def __init__(self, http: httpx.Client, token: str) -> None:
         self._http, self.token = http, token
         self.calls: list[tuple[str, int]] = []
+        self.made: list[str] = []
 
     def call(
         self,
@@ -51,3 +52,7 @@ class BareSession:
         if not (reply.is_success or reply.status_code in expected):
             raise self.provider.failure(answer)
         return answer
+
+    def id_field_made(self, object_name: str) -> None:
+        """Note it; see `Session.id_field_made`."""
+        self.made.append(object_name)

@@ -84,6 +84,7 @@ class Toy:
     name = "hubspot"
     auth_scheme = "Bearer"
     batch_max = 100
+    follows_merged = True
     scopes = ("names",)
 
     def __init__(self, *, settings: Settings, session: Session) -> None:

@@ -52,6 +52,7 @@ class HubSpot(Adapter):
     name = "hubspot"
     auth_scheme = "Bearer"
     batch_max = 100
+    follows_merged = True
 
     @property
     def scopes(self) -> tuple[str, ...]:

@@ -46,6 +46,8 @@ def prepare(session: Session, object_name: str, name: str) -> list[str]:
         },
         expected=(400, 403, 409),
     )
+    if made.status < 300:
+        session.id_field_made(object_name)
     if made.status < 300 or made.status == 409:
         return []
     advice = f"Property {name} of {object_name} is missing and RTX could not make it:"

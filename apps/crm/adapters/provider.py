@@ -244,6 +244,10 @@ class Session(Protocol):
         """
         ...
 
+    def id_field_made(self, object_name: str) -> None:
+        """Note that the field of RTX's id was made anew: no record of the object bears one now."""
+        ...
+
 
 class Provider(Protocol):
     """One CRM. Every method may raise `ProviderError`."""
@@ -251,6 +255,7 @@ class Provider(Protocol):
     name: str
     auth_scheme: str  # of the header Authorization: Bearer, Zoho-oauthtoken
     batch_max: int  # records of one upsert
+    follows_merged: bool  # an update by a record's id goes to the one that it became a part of
     scopes: tuple[str, ...]
 
     # Access; these are made without a session (see `apps.crm.adapters.oauth`).

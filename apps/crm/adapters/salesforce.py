@@ -60,6 +60,7 @@ class Salesforce(Adapter):
     name = "salesforce"
     auth_scheme = "Bearer"
     batch_max = 200
+    follows_merged = False
     scopes = ("api", "refresh_token")
 
     # Access.

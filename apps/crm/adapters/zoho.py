@@ -51,6 +51,7 @@ class Zoho(Adapter):
     name = "zoho"
     auth_scheme = "Zoho-oauthtoken"
     batch_max = 100
+    follows_merged = False
 
     def __init__(self, *, settings: Settings, session: Session) -> None:
         super().__init__(settings=settings, session=session)
@@ -305,6 +306,7 @@ class Zoho(Adapter):
             expected=(400, 401, 403),
         )
         if zoho_errors.is_success(zoho_errors.first(answer.body)):
+            self._session.id_field_made(object_name)
             return []
         return [
             f"{object_name} lacks the field {key} and RTX could not make it: make it (label {label}, single "

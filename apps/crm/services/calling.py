@@ -29,8 +29,8 @@ from apps.crm.adapters.provider import (
     Settings,
     Unavailable,
 )
-from apps.crm.models import Connection, SyncRun
-from apps.crm.services import exchanges, rates, tokens
+from apps.crm.models import Connection, FieldMapping, SyncRun
+from apps.crm.services import claims, exchanges, rates, tokens
 from apps.crm.services.exchanges import Asked, Ended
 from apps.crm.services.rates import BreakerOpen, Held
 from rtx.kernel import outgoing
@@ -177,6 +177,12 @@ class CallSession:
             with attempt:
                 return self._authorized(request)
         raise AssertionError("stamina ends with an answer or an error")
+
+    def id_field_made(self, object_name: str) -> None:
+        """Let RTX's ids be written again to the records of an object: its field for them is a new one."""
+        kinds = FieldMapping.Kind
+        is_client = object_name == self._connection.customer_object
+        claims.give_ids(self._connection, kinds.CLIENT if is_client else kinds.ACCOUNT)
 
     def _authorized(self, request: _Request) -> Answer:
         """

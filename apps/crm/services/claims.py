@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from django.conf import settings
 from django.db import connection as database
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Case, F, Q, QuerySet, When
 
 from apps.crm.models import Connection, FieldMapping, Link
 from rtx.kernel import clock
@@ -116,3 +116,19 @@ def add(connection: Connection, wanted: Iterable[Wanted]) -> None:
         for client_id, account_id, changed_at in wanted
     ]
     Link.objects.bulk_create(rows, ignore_conflicts=True, batch_size=500)
+
+
+def give_ids(connection: Connection, kind: str, crm_ids: Sequence[str] | None = None) -> None:
+    """Let RTX's ids be written to records that were seen without them: those named, or all of one kind."""
+    seen = Link.objects.filter(connection=connection, kind=kind, in_step_at__isnull=False).exclude(crm_id="")
+    if crm_ids is not None:
+        seen = seen.filter(crm_id__in=crm_ids)
+    now = clock.now()
+    with transaction.atomic():
+        keys = [link.pk for link in locked(seen)]
+        Link.objects.filter(pk__in=keys).update(
+            in_step_at=None,
+            wanted_at=Case(When(wanted=F("sent"), then=now), default=F("wanted_at")),
+            wanted=F("wanted") + 1,
+            due_at=now,
+        )

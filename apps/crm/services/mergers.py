@@ -52,7 +52,10 @@ def move(link: Link, crm_id: str) -> None:
 
 
 def follow_accounts(connection: Connection, records: Sequence[Record]) -> None:
-    """Let the links of accounts name the records that bear their logins, unless those are others' already."""
+    """
+    Let the links of accounts name the records that bear their logins, unless those are others' already. Where
+    a record bears none (any more), it is written again.
+    """
     alive = {one.external_id: one.crm_id for one in records if one.external_id and not one.is_deleted}
     held = Link.objects.filter(connection=connection, kind=ACCOUNT, crm_id__in=alive.values())
     for crm_id in held.values_list("crm_id", flat=True):
@@ -62,6 +65,9 @@ def follow_accounts(connection: Connection, records: Sequence[Record]) -> None:
             assert link.account is not None
             move(link, alive[str(link.account.login)])
             link.save(update_fields=["crm_id", "crm_changed_at", "status"])
+    bare = [one.crm_id for one in records if not one.external_id and not one.is_deleted]
+    if bare:
+        claims.give_ids(connection, ACCOUNT, bare)
 
 
 def restore(link: Link, fields: Mapping[str, str | None]) -> None:

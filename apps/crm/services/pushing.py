@@ -157,6 +157,14 @@ class _Batch:
         """What a link of this batch is in the CRM."""
         return self.connection.account_object if self.kind == ACCOUNT else self.connection.customer_object
 
+    @property
+    def _is_id_repeated(self) -> bool:
+        """
+        Whether RTX's id goes with every update, as accounts are not pulled: nobody would see that it is lost.
+        Where the update could reach another account's record, it is read instead.
+        """
+        return self.kind == ACCOUNT and not self.provider.follows_merged
+
     def send(self) -> Pushed:
         """Send the batch and write what became of it."""
         self.pairs = pairs_of(self.connection, self.kind)
@@ -273,6 +281,7 @@ class _Batch:
                     fields=merging.unsent(self.pairs, base, made.fields),
                     unfit=dict(made.unfit),
                     parent_crm_id=parents.get(link.client_id, ""),
+                    bears_id=bool(link.crm_id) and link.in_step_at is not None and not self._is_id_repeated,
                 )
             )
         return found
@@ -300,10 +309,11 @@ class _Batch:
         became a part of them.
         """
         shared = {pair.crm_field for pair in self.pairs if pair.direction == "newest"}
+        is_read = self.kind == ACCOUNT and self.provider.follows_merged
         doubtful = [
             one
             for one in prepared
-            if one.link.crm_id and (one.link.in_step_at is None or shared & set(one.fields))
+            if one.link.crm_id and (one.link.in_step_at is None or is_read or shared & set(one.fields))
         ]
         if not doubtful:
             return prepared

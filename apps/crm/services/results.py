@@ -52,13 +52,17 @@ class Pushed:
 
 @dataclass(slots=True)
 class Prepared:
-    """One link with what the CRM is to be told. `fields`: what differs; `unfit`: what could not be said."""
+    """
+    One link with what the CRM is to be told. `fields`: what differs; `unfit`: what could not be said;
+    `bears_id`: RTX's id stands there and is not written again.
+    """
 
     link: Link
     external_id: str
     fields: dict[str, str | None]
     unfit: dict[str, str]
     parent_crm_id: str = ""
+    bears_id: bool = False
 
     @property
     def is_in_step(self) -> bool:
@@ -68,8 +72,7 @@ class Prepared:
     @property
     def upsert(self) -> Upsert:
         """What the provider is asked."""
-        crm_id, bears_id = self.link.crm_id, bool(self.link.crm_id) and self.link.in_step_at is not None
-        return Upsert(self.external_id, self.fields, crm_id, self.parent_crm_id, bears_id)
+        return Upsert(self.external_id, self.fields, self.link.crm_id, self.parent_crm_id, self.bears_id)
 
 
 class Writer:
@@ -187,7 +190,9 @@ class Writer:
             return
         is_new = row.crm_id != written.crm_id
         base = {} if is_new else base_of(row, one.link.client)
-        row.crm_id, row.in_step_at = written.crm_id, now
+        row.crm_id = written.crm_id
+        if not (one.bears_id and row.in_step_at is None):  # else it was seen without RTX's id during the call
+            row.in_step_at = now
         if one.link.client.data_key is not None:
             keep_base(row, one.link.client, dict(merging.told(self._pairs, base, one.fields)))
         if written.is_created:

@@ -121,6 +121,7 @@ def test_health_tells_the_portal_and_makes_what_is_missing(portal: Portal) -> No
     assert (health.warnings, health.missing_scopes) == ((), ())
     assert portal.fake.contacts.properties["rtx_client_id"].is_unique
     assert portal.fake.deals.properties["rtx_login"].is_unique
+    assert portal.session.made == ["contacts", "deals"]
 
 
 def test_health_warns_clearly_of_what_it_cannot_make(portal: Portal) -> None:

@@ -217,6 +217,7 @@ def test_health_tells_the_organization_and_makes_the_unique_fields(organization:
     made = contacts.fields["RTX_Client_Id"]
     assert (made.data_type, made.is_unique, made.length) == ("text", True, 64)
     assert deals.fields["RTX_Login"].is_unique
+    assert organization.session.made == ["Contacts", "Deals"]
 
 
 def test_health_warns_clearly_of_what_it_cannot_make(organization: Organization) -> None:
