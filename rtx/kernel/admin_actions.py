@@ -12,7 +12,7 @@ waits for the executor, which must not happen inside a transaction and writes th
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial, wraps
+from functools import wraps
 from typing import Any, ClassVar
 
 from django import forms
@@ -156,13 +156,12 @@ def operator_action(
                 )
                 tried = {} if preview is None else _try(model_admin, rows, preview, operation)
                 if tried:
-                    names = {str(row.pk): str(row) for row in rows}
-                    doubts = dry_runs.doubts(request, tried, names=names, now=clock.now())
+                    doubts = dry_runs.doubts(request, tried, rows, now=clock.now())
                     if dry_runs.SEAL not in request.POST or doubts:
                         return _show(model_admin, request, rows, tried, doubts=doubts, **shown_as)
                 for note in asked.notes:
                     messages.warning(request, note)
-                look = partial(_left, model_admin, request, preview, operation) if tried and preview else None
+                look = preview if tried and len(rows) > 1 else None
                 _perform(model_admin, request, rows, method, operation, look, runs_commands=runs_commands)
                 return HttpResponseRedirect(_url_after(model_admin, request, object_id))
             return _ask(model_admin, request, rows, asked, back=object_id, step=step, **shown_as)
@@ -235,11 +234,11 @@ def _perform(
     rows: list[Any],
     method: Callable[..., Result],
     operation: Operation,
-    look: Callable[[Any], str] | None,
+    preview: Preview | None,
     *,
     runs_commands: bool,
 ) -> None:
-    """Do it to each row; of several, `look` tells why one is left as it is."""
+    """Do it to each row; with a `preview`, to those alone of which it tells what was shown."""
     if not rows:
         messages.warning(request, "Nothing was done: the selected rows are no longer there.")
     for row in rows:
@@ -250,8 +249,8 @@ def _perform(
             **staff_log.about(row, model_admin.reach_path),
         }
         try:
-            if look is not None and len(rows) > 1 and (why := look(row)):
-                raise Conflict(f"Left as it is. {why}", code="not_as_shown")
+            if preview is not None:
+                _require_as_shown(model_admin, request, preview, operation, row)
             if runs_commands:
                 told = _told(method(model_admin, row, operation))
             else:
@@ -269,9 +268,13 @@ def _perform(
             messages.success(request, f"{name}: {told.said}")
 
 
-def _left(model_admin: Any, request: HttpRequest, preview: Preview, operation: Operation, row: Any) -> str:
+def _require_as_shown(
+    model_admin: Any, request: HttpRequest, preview: Preview, operation: Operation, row: Any
+) -> None:
     run = _try(model_admin, [row], preview, operation).get(str(row.pk), DryRun())
-    return dry_runs.left(request, str(row.pk), run)
+    why = dry_runs.why_left(request, str(row.pk), run)
+    if why:
+        raise Conflict(f"Left as it is. {why}", code="not_as_shown")
 
 
 def _told(result: Result) -> Told:

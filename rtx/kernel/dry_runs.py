@@ -78,11 +78,11 @@ def seal(request: HttpRequest, runs: Mapping[Any, DryRun], *, now: datetime) -> 
 
 
 def doubts(
-    request: HttpRequest, runs: Mapping[Any, DryRun], *, names: Mapping[Any, str], now: datetime
+    request: HttpRequest, runs: Mapping[Any, DryRun], rows: Sequence[Any], *, now: datetime
 ) -> list[str]:
     """
-    Return why what was shown no longer holds, as sentences; none: it may be carried out. `names`: of the
-    rows, told where there are several.
+    Return why what was shown no longer holds, as sentences; none: it may be carried out. Where there are
+    several `rows`, each is named.
     """
     if all(run.repeated for run in runs.values()):
         return []
@@ -92,18 +92,18 @@ def doubts(
         return ["This is not what was shown. Please look again."]
     if shown["content"] != _digest(request):
         return ["The values are not those that were shown. Please look again."]
-    found = []
+    found, names = [], {str(row.pk): str(row) for row in rows}
     age_s = now.timestamp() - shown["at"]
     if age_s > MAX_AGE_S:
         found.append(f"What you saw was {age_s:.0f} s old. This is how it stands now.")
     for key, run in runs.items():
         before = shown["ground"].get(str(key), {})
         moved = [] if run.repeated else _moved(before, run)
-        found += moved if len(runs) == 1 else [f"{names[key]}: {one}" for one in moved]
+        found += moved if len(runs) == 1 else [f"{names[str(key)]}: {one}" for one in moved]
     return found
 
 
-def left(request: HttpRequest, key: str, run: DryRun) -> str:
+def why_left(request: HttpRequest, key: str, run: DryRun) -> str:
     """
     Return why one row of several is left as it is: by what was done to those before it, or meanwhile, it
     would be refused, or become something else than was shown. Empty: it may be carried out.
