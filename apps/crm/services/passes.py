@@ -153,6 +153,8 @@ class Pass:
             accounts = TradingAccount.objects.filter(client__data_key__isnull=False, login__gt=after)
             rows = list(accounts.select_related("group", "state", "client").order_by("login")[:CHUNK])
             last = rows[-1].login if rows else after
+            if not self._is_preview and not cursor.get("unseen"):
+                cursor["unseen"] = not self._is_seen(rows)
         cursor[f"after_{kind}"] = last
         if len(rows) < CHUNK:
             cursor[f"compared_{kind}"] = True
@@ -164,6 +166,26 @@ class Pass:
                 cursor["joined"] = int(cursor.get("joined", 0)) - joined
                 counts |= {"created": missing - joined, "updated": differing + joined}
             self._save(cursor=cursor, add=counts)
+
+    def _is_seen(self, accounts: list[TradingAccount]) -> bool:
+        """
+        Read accounts' records, which no pull brings: they may be deleted there, or lack the login. False: the
+        provider refuses that; they are compared with what is known of them.
+        """
+        mine = Link.objects.filter(connection=self._connection, kind=ACCOUNT, account__in=accounts)
+        ids = list(mine.filter(status=Link.Status.ACTIVE).exclude(crm_id="").values_list("crm_id", flat=True))
+        name, batch = self._connection.account_object, self._provider.batch_max
+        fields = [pair.crm_field for pair in self._pairs[ACCOUNT]][:1]
+        try:
+            for start in range(0, len(ids), batch):
+                records = self._provider.get_many(name, ids[start : start + batch], fields)
+                pulling.take_accounts(self._connection, name, records, cause="run")
+        except calling.NotConnected:
+            raise
+        except (Forbidden, CallRefused) as error:
+            faults.note(connection_id=self._connection.pk, error=error)
+            return False
+        return True
 
     def _differing(self, kind: str, rows: list[Any]) -> tuple[int, int, int]:
         """Let what is new or differs wait to be sent; return how many are new, differ, and are in step."""

@@ -9,6 +9,7 @@ from apps.crm.services import calling, pulling, pushing
 from tests.factories.crm import MemoryCrm, make_client, make_connection, run_through
 from tests.factories.crm import settle as settle_memory
 from tests.factories.rows import make_group, make_holder
+from tests.fakes.fake import Fault
 from tests.fakes.hubspot import HubSpotFake
 from tests.integration.crm.test_sync_hubspot import contacts, settle
 
@@ -84,6 +85,37 @@ def test_a_webhook_of_a_deal_without_a_login_lets_it_be_written_again(
     settle(joined)
 
     assert (logins(hubspot), ACCOUNTS.get().is_waiting) == ([str(login)], False)
+
+
+def test_a_full_run_finds_what_accounts_lost(joined: Connection, hubspot: HubSpotFake) -> None:
+    group = make_group()
+    known = [make_holder(group=group).login for _ in range(3)]
+    run_through(joined)
+    first, second, _ = ACCOUNTS.order_by("account__login")
+    hubspot.edit("deals", first.crm_id, rtx_login="")
+    hubspot.remove("deals", second.crm_id)
+
+    run = run_through(joined)
+
+    assert (run.status, run.updated, run.error_code) == ("done", 1, "")
+    assert hubspot.deals.records[first.crm_id].properties["rtx_login"] == str(known[0])
+    assert [one.status for one in ACCOUNTS.order_by("account__login")] == ["active", "gone", "active"]
+
+
+def test_a_full_run_whose_look_at_accounts_is_refused_ends_all_the_same(
+    joined: Connection, hubspot: HubSpotFake
+) -> None:
+    make_holder(group=make_group())
+    run_through(joined)
+    refused = Fault(status=403, body={"category": "MISSING_SCOPES"})
+    hubspot.fail(refused, path="/deals/batch/read", times=99)
+
+    run = run_through(joined)
+
+    joined.refresh_from_db()
+    assert (run.status, run.done, run.unchanged, run.failed) == ("done", 2, 2, 0)
+    assert (joined.fault_code, joined.fault_during) == ("missing_scopes", "get_many deals")
+    assert (joined.open_until, joined.account_push_refusals) == (None, 0)
 
 
 def test_a_login_of_another_account_is_not_overwritten(joined: Connection, hubspot: HubSpotFake) -> None:
