@@ -35,7 +35,7 @@ def whole_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def present() -> Snapshot:
-    """Read once nothing older is under way on the server: else what it may still tell of is read again too."""
+    """Read once nothing older is under way on the server: what that may tell of would be read again too."""
     await_transactions()
     return snapshot.snapshot(seconds=0)
 
@@ -132,9 +132,9 @@ def test_a_transaction_that_was_open_is_read_once_it_ends(
         owner.execute("UPDATE accounts_accountstate SET seq = seq + 1 WHERE account_id = %s", [late.id])
         owner.execute("UPDATE trading_position SET swap = -7 WHERE account_id = %s", [late.id])
         deal(early)
-        assert present().swap.tolist() == [0, 0, 0]
+        assert snapshot.snapshot(seconds=0).swap.tolist() == [0, 0, 0]
 
-    after = present()
+    after = snapshot.snapshot(seconds=0)
 
     assert sorted(after.swap.tolist()) == [-7, 0, 0]
     assert whole_reads == [1]
